@@ -1,0 +1,3 @@
+DEPS    := base
+PKGS    := libsodium libcrypto
+HEADERS := sodium.h openssl/evp.h
