@@ -47,10 +47,10 @@ LD_HARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 
 OPT_release := -O3 -g $(FORTIFY) -fstack-clash-protection
 OPT_faults := $(OPT_release) -DXF_FAULTS
-OPT_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DXF_SANITIZED
-OPT_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DXF_SANITIZED
+OPT_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DXF_DEBUG -DXF_SANITIZED
+OPT_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DXF_DEBUG -DXF_SANITIZED
 OPT_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
-	-DXF_SANITIZED -DXF_FUZZING
+	-DXF_DEBUG -DXF_SANITIZED -DXF_FUZZING
 LD_asan := -fsanitize=address,undefined
 LD_tsan := -fsanitize=thread
 LD_fuzz := -fsanitize=address,undefined
@@ -63,5 +63,5 @@ LDLIBS_ALL := -lm -lpthread $(LDLIBS)
 # Objects depend on this stamp, which changes only when the flags do.
 FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(WARN)
 FLAGS_STAMP := $(BUILD)/flags
-$(shell mkdir -p $(BUILD); printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $(FLAGS_STAMP) || \
+$(shell mkdir -p $(BUILD) $(LIB); printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $(FLAGS_STAMP) || \
 	printf '%s\n' '$(FLAGS_TEXT)' > $(FLAGS_STAMP))

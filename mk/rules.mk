@@ -6,6 +6,9 @@ compile = $(Q)mkdir -p $(@D); $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(XF_WARN) $(X
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) '$(2)')
 isa_flags = $(if $(filter %_avx512.c,$(1)),$(AVX512),$(if $(filter %_avx2.c,$(1)),$(AVX2)))
 
+# An archive also depends on the list of its members, a file rewritten only when the list changes.
+same_words = $(if $(filter-out $(1),$(2))$(filter-out $(2),$(1)),,$(if $(1),same))
+
 # module_rules(m)
 define module_rules
 SRCS_$(1) := $(sort $(filter-out %/main.c,$(wildcard $(DIR_$(1))/*.c)))
@@ -15,7 +18,9 @@ $$(patsubst %.c,$(OBJ)/%.o,$$(SRCS_$(1)) $(wildcard $(DIR_$(1))/main.c)): XF_CFL
 	$(if $(PROTO_$(1)),-isystem$(GEN)) $$(call isa_flags,$$<)
 $$(patsubst %.c,$(OBJ)/%.o,$$(SRCS_$(1)) $(wildcard $(DIR_$(1))/main.c)): $(DIR_$(1))/module.mk | $$(GENS_$(1))
 $$(patsubst %.c,%.o,$$(GENS_$(1))): XF_CFLAGS = $$(call pkg_cflags,$(PKGS_$(1))) -I$(GEN)
-$(call archive,$(1)): $$(OBJS_$(1)) $(DIR_$(1))/module.mk
+$(if $(filter clean,$(MAKECMDGOALS)),,$$(if $$(call same_words,$$(file <$(call archive,$(1)).objs),$$(OBJS_$(1))),,\
+	$$(file >$(call archive,$(1)).objs,$$(OBJS_$(1)))))
+$(call archive,$(1)): $$(OBJS_$(1)) $(call archive,$(1)).objs
 	$$(call say,AR,$$@)
 	$(Q)mkdir -p $$(@D); rm -f $$@.$$$$$$$$; $(AR) crsD $$@.$$$$$$$$ $$(OBJS_$(1)) && mv $$@.$$$$$$$$ $$@
 endef
@@ -33,15 +38,26 @@ PROGRAM_FILES :=
 $(foreach m,$(WANTED),$(if $(wildcard $(DIR_$(m))/main.c),$(foreach p,$(PROGRAMS_$(m)),\
 	$(eval $(call program_rules,$(m),$(p))))))
 
+# The compiler and the packages of the wanted modules are looked for once, with one sentence when they are missing.
+TOOLS_STAMP := $(BUILD)/tools-found
+$(TOOLS_STAMP): $(MODULE_MKS)
+	@for tool in $(CC) $(AR) $(PKG_CONFIG) $(if $(foreach m,$(WANTED),$(PROTO_$(m))),$(PROTOC_C)); do \
+		command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ]; then for package in $(call pkgs_of,$(WANTED)); do \
+		$(PKG_CONFIG) --exists $$package || missing="$$missing $$package"; done; fi; \
+	if [ -n "$$missing" ]; then \
+		echo "not installed:$$missing; scripts/bootstrap demo installs what the build needs" >&2; exit 1; fi
+	@touch $@
+
 $(OBJ)/%.o: XF_WARN = $(WARN)
 $(GEN)/%.o: XF_WARN = $(WARN_GEN)
-$(OBJ)/%.o: %.c $(FLAGS_STAMP)
+$(OBJ)/%.o: %.c $(FLAGS_STAMP) | $(TOOLS_STAMP)
 	$(call say,CC,$<)
 	$(compile)
-$(GEN)/%.o: $(GEN)/%.c $(FLAGS_STAMP)
+$(GEN)/%.o: $(GEN)/%.c $(FLAGS_STAMP) | $(TOOLS_STAMP)
 	$(call say,CC,$<)
 	$(compile)
-$(GEN)/%.pb-c.c: proto/%.proto
+$(GEN)/%.pb-c.c: proto/%.proto | $(TOOLS_STAMP)
 	$(call say,GEN,$<)
 	$(Q)mkdir -p $(GEN).$$$$ $(@D) && $(PROTOC_C) -Iproto --c_out=$(GEN).$$$$ $< && \
 		mv $(GEN).$$$$/$*.pb-c.h $(@:.c=.h) && mv $(GEN).$$$$/$*.pb-c.c $@; s=$$?; rm -rf $(GEN).$$$$; exit $$s

@@ -8,7 +8,6 @@ unit_dir = tests/unit/$(call flat,$(1))
 CMOCKA_LIBS = $(call pkg_libs,cmocka)
 FUZZ_LD := $(if $(filter fuzz,$(FLAVOUR)),-fsanitize=fuzzer)
 
-test_link = $(call say,LD,$@)
 define link_test
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D); $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(filter %.o,$^) $(call link_libs,$(XF_MODULES)) \
@@ -44,7 +43,7 @@ TEST_WORDS := $(if $(TEST_SRCS),$(shell awk 'FNR == 1 { printf "%s%s", sep, FILE
 	for (i = 1; i <= n; i++) if (w[i] != "") printf "|%s", w[i]; seen = 1 }' $(TEST_SRCS)))
 
 # test_rules(source, modules): the program is tests/kind/name
-test_name = $(patsubst %/main.c,%,$(patsubst %.c,%,$(1)))
+test_name = $(patsubst %.c,%,$(patsubst %/main.c,%,$(1)))
 test_srcs = $(if $(filter %/main.c,$(1)),$(sort $(wildcard $(dir $(1))*.c)),$(1))
 test_objs = $(patsubst %.c,$(OBJ)/%.o,$(call test_srcs,$(1)))
 test_bin = $(patsubst tests/%,$(TST)/%,$(call test_name,$(1)))
