@@ -1,0 +1,3 @@
+DEPS    := base tensor param
+PKGS    :=
+HEADERS :=

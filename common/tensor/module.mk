@@ -1,0 +1,3 @@
+DEPS    := base
+PKGS    := openblas
+HEADERS := cblas.h openblas_config.h
