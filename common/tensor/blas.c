@@ -1,0 +1,102 @@
+/* The only file that knows BLAS: products and the start-up checks. */
+#include "tensor/blas.h"
+
+#include "base/alloc.h"
+#include "tensor/fast.h"
+
+#include <cblas.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+void xf_fast_gemm(float *c, const float *a, const float *b, const struct xf_gemm *s) {
+  if (s->m == 0 || s->n == 0) return;
+  const float beta = (float)s->beta;
+  if (s->k == 0) {
+    for (size_t i = 0; i < s->m * s->n; i++) c[i] = s->beta == 0 ? 0 : beta * c[i];
+    return;
+  }
+  const int m = (int)s->m, n = (int)s->n, k = (int)s->k;
+  cblas_sgemm(CblasRowMajor, s->ta ? CblasTrans : CblasNoTrans, s->tb ? CblasTrans : CblasNoTrans,
+              m, n, k, (float)s->alpha, a, s->ta ? m : k, b, s->tb ? k : n, beta, c, n);
+}
+
+/* --- self-check: products of small integers are exact in any order of summation */
+
+enum { CHECK_REPEATS = 40 };
+
+struct check {
+  uint32_t seed;
+  struct xf_gemm bad; /* m = 0: none */
+};
+
+/* Pseudo-random integers in [-3, 3]. */
+static void fill_ints(float *x, size_t n, uint32_t *state) {
+  for (size_t i = 0; i < n; i++) {
+    *state = *state * 1664525u + 1013904223u;
+    x[i] = (float)(int32_t)((*state >> 24) % 7) - 3;
+  }
+}
+
+static void check_shape(struct check *check, const struct xf_gemm *s) {
+  float *a = xf_alloc(s->m * s->k * sizeof *a), *b = xf_alloc(s->k * s->n * sizeof *b);
+  float *want = xf_alloc(s->m * s->n * sizeof *want), *got = xf_alloc(s->m * s->n * sizeof *got);
+  uint32_t state = check->seed;
+  fill_ints(a, s->m * s->k, &state);
+  fill_ints(b, s->k * s->n, &state);
+  xf_kern_ref.gemm(want, a, b, s);
+  for (int i = 0; i < CHECK_REPEATS; i++) {
+    xf_fast_gemm(got, a, b, s);
+    if (memcmp(got, want, s->m * s->n * sizeof *got) != 0) check->bad = *s;
+  }
+  xf_free(a);
+  xf_free(b);
+  xf_free(want);
+  xf_free(got);
+}
+
+static void *check_thread(void *arg) {
+  static const struct xf_gemm shape[] = {
+      {.m = 16, .n = 16, .k = 16, .alpha = 1},
+      {.m = 10, .n = 50, .k = 196, .alpha = 1},
+      {.m = 48, .n = 64, .k = 33, .alpha = 1, .ta = true},
+      {.m = 33, .n = 40, .k = 64, .alpha = 1, .tb = true},
+  };
+  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) check_shape(arg, &shape[i]);
+  return NULL;
+}
+
+/* Two callers at once: what the serial flavour gets wrong. */
+static enum xf_rc check_products(struct xf_diag *diag) {
+  struct check mine = {.seed = 1}, other = {.seed = 2};
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, check_thread, &other) != 0)
+    return xf_diag_set(diag, XF_E_NOMEM, "BLAS check: cannot start a thread");
+  check_thread(&mine);
+  pthread_join(thread, NULL);
+  const struct xf_gemm *bad = mine.bad.m ? &mine.bad : &other.bad;
+  if (bad->m == 0) return XF_OK;
+  return xf_diag_set(
+      diag, XF_E_CORRUPT,
+      "%s (core %s) gives wrong products (%zu x %zu x %zu) when two threads call it; "
+      "install libopenblas0-pthread, or set OPENBLAS_CORETYPE to another core",
+      openblas_get_config(), openblas_get_corename(), bad->m, bad->k, bad->n);
+}
+
+enum xf_rc xf_blas_start(struct xf_blas_info *info, struct xf_diag *diag) {
+  const int flavour = openblas_get_parallel();
+  if (flavour != OPENBLAS_THREAD)
+    return xf_diag_set(
+        diag, XF_E_UNSUPPORTED,
+        "%s is the %s flavour of OpenBLAS, which is not safe or not fast under several "
+        "callers; install libopenblas0-pthread (update-alternatives --config "
+        "libopenblas.so.0-x86_64-linux-gnu shows the choice)",
+        openblas_get_config(), flavour == OPENBLAS_OPENMP ? "openmp" : "serial");
+  openblas_set_num_threads(1);
+  if (info) {
+    snprintf(info->config, sizeof info->config, "%s", openblas_get_config());
+    snprintf(info->core, sizeof info->core, "%s", openblas_get_corename());
+    snprintf(info->isa, sizeof info->isa, "%s", xf_kern_get()->isa);
+  }
+  return check_products(diag);
+}
