@@ -1,0 +1,3 @@
+DEPS    := base
+PKGS    := yaml-0.1
+HEADERS := yaml.h

@@ -1,0 +1,3 @@
+DEPS    := base
+PKGS    := jansson
+HEADERS := jansson.h

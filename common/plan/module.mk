@@ -1,0 +1,3 @@
+DEPS    := base conf json param crypto
+PKGS    :=
+HEADERS :=

@@ -1,0 +1,154 @@
+/*
+ * planenum.h - the enumerations of a plan, each one X-macro list: X(enumerator, text).
+ *
+ * The enumeration, the texts a plan is written with and the names in messages all come from the same
+ * list, so they cannot drift. A value's number is part of the canonical encoding (plan.h): append at
+ * the end, never reorder. Names that are reserved for a later version are in plan_schema.c; a plan
+ * that uses one is refused with "not in this version".
+ * Thread: constant data.
+ */
+#ifndef XF_PLAN_PLANENUM_H
+#define XF_PLAN_PLANENUM_H
+
+/* What a silo's data are: (user, item, value, time) events; a numeric table; IDX images and labels. */
+#define XF_PLAN_DATA_LIST(X)                   \
+  X(XF_PLAN_DATA_INTERACTIONS, "interactions") \
+  X(XF_PLAN_DATA_TABLE, "table")               \
+  X(XF_PLAN_DATA_IDX, "idx")
+
+#define XF_PLAN_SPLIT_LIST(X)                     \
+  X(XF_PLAN_SPLIT_LEAVE_ONE_OUT, "leave-one-out") \
+  X(XF_PLAN_SPLIT_RANDOM, "random")               \
+  X(XF_PLAN_SPLIT_PREDEFINED, "predefined")
+
+/* Order of a user's events, or what names the parts of a predefined split. */
+#define XF_PLAN_BY_LIST(X)   \
+  X(XF_PLAN_BY_TIME, "time") \
+  X(XF_PLAN_BY_FILE, "file")
+
+/* Rows of a table with a missing value. */
+#define XF_PLAN_MISSING_LIST(X)       \
+  X(XF_PLAN_MISSING_REFUSE, "refuse") \
+  X(XF_PLAN_MISSING_DROP, "drop")
+
+/* Numeric inputs: as they are, or mean 0 and deviation 1 by the silo's own train part. */
+#define XF_PLAN_SCALE_LIST(X)   \
+  X(XF_PLAN_SCALE_NONE, "none") \
+  X(XF_PLAN_SCALE_SILO, "silo")
+
+#define XF_PLAN_MODEL_LIST(X) \
+  X(XF_PLAN_MODEL_MF, "mf")   \
+  X(XF_PLAN_MODEL_MLP, "mlp") \
+  X(XF_PLAN_MODEL_LOGREG, "logreg")
+
+#define XF_PLAN_ACTIVATION_LIST(X)   \
+  X(XF_PLAN_ACTIVATION_RELU, "relu") \
+  X(XF_PLAN_ACTIVATION_TANH, "tanh") \
+  X(XF_PLAN_ACTIVATION_SIGMOID, "sigmoid")
+
+#define XF_PLAN_LOSS_LIST(X)         \
+  X(XF_PLAN_LOSS_BPR, "bpr")         \
+  X(XF_PLAN_LOSS_BCE, "bce")         \
+  X(XF_PLAN_LOSS_SOFTMAX, "softmax") \
+  X(XF_PLAN_LOSS_MSE, "mse")
+
+/* Role of the user table and of the item table (param/layout.h). */
+#define XF_PLAN_USERS_LIST(X)   \
+  X(XF_PLAN_USERS_USER, "user") \
+  X(XF_PLAN_USERS_ALIGNED, "aligned")
+
+#define XF_PLAN_ITEMS_LIST(X)       \
+  X(XF_PLAN_ITEMS_DOMAIN, "domain") \
+  X(XF_PLAN_ITEMS_SHARED, "shared") \
+  X(XF_PLAN_ITEMS_ALIGNED, "aligned")
+
+#define XF_PLAN_STAGE_LIST(X) X(XF_PLAN_STAGE_TRAIN, "train")
+
+#define XF_PLAN_ALGORITHM_LIST(X)       \
+  X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg") \
+  X(XF_PLAN_ALGORITHM_REPTILE, "reptile")
+
+/* Weight of a silo: its train samples, 1, or min(samples, weight_cap). */
+#define XF_PLAN_WEIGHTING_LIST(X)         \
+  X(XF_PLAN_WEIGHTING_SAMPLES, "samples") \
+  X(XF_PLAN_WEIGHTING_UNIFORM, "uniform") \
+  X(XF_PLAN_WEIGHTING_CAPPED, "capped")
+
+#define XF_PLAN_SERVER_LIST(X) \
+  X(XF_PLAN_SERVER_SGD, "sgd") \
+  X(XF_PLAN_SERVER_MOMENTUM, "momentum")
+
+/* Server rate over the stage: constant, or falling linearly to 0 (commit t of T uses lr (1 - t/T)). */
+#define XF_PLAN_ANNEAL_LIST(X)   \
+  X(XF_PLAN_ANNEAL_NONE, "none") \
+  X(XF_PLAN_ANNEAL_LINEAR, "linear")
+
+#define XF_PLAN_ENCODING_LIST(X) X(XF_PLAN_ENCODING_FLOAT32, "float32")
+
+#define XF_PLAN_OPTIMIZER_LIST(X)           \
+  X(XF_PLAN_OPTIMIZER_SGD, "sgd")           \
+  X(XF_PLAN_OPTIMIZER_MOMENTUM, "momentum") \
+  X(XF_PLAN_OPTIMIZER_ADAM, "adam")
+
+/* Adam on row-sparse gradients (decision 31): exact catching-up of untouched rows, or touched rows only. */
+#define XF_PLAN_SPARSE_LIST(X)     \
+  X(XF_PLAN_SPARSE_DENSE, "dense") \
+  X(XF_PLAN_SPARSE_LAZY, "lazy")
+
+/* Aligned rows (decision 45): leave-own-out mean as a prior, or replaced by the mean. */
+#define XF_PLAN_ROW_RULE_LIST(X)   \
+  X(XF_PLAN_ROW_RULE_PULL, "pull") \
+  X(XF_PLAN_ROW_RULE_AVERAGE, "average")
+
+#define XF_PLAN_UNIT_LIST(X) X(XF_PLAN_UNIT_SILO, "silo")
+#define XF_PLAN_ACCOUNTANT_LIST(X) X(XF_PLAN_ACCOUNTANT_RDP, "rdp")
+
+#define XF_PLAN_ARM_LIST(X)               \
+  X(XF_PLAN_ARM_POPULARITY, "popularity") \
+  X(XF_PLAN_ARM_ALONE, "alone")           \
+  X(XF_PLAN_ARM_POOLED, "pooled")         \
+  X(XF_PLAN_ARM_FEDERATED, "federated")   \
+  X(XF_PLAN_ARM_GUARDED, "guarded")
+
+/* How the simulator deals one data set to clients. */
+#define XF_PLAN_CLIENTS_LIST(X)         \
+  X(XF_PLAN_CLIENTS_DOMAIN, "domain")   \
+  X(XF_PLAN_CLIENTS_COLUMN, "column")   \
+  X(XF_PLAN_CLIENTS_UNIFORM, "uniform") \
+  X(XF_PLAN_CLIENTS_FILE, "file")
+
+#define XF_PLAN_ENUMERATOR_(name, text) name,
+enum xf_plan_data { XF_PLAN_DATA_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_split { XF_PLAN_SPLIT_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_by { XF_PLAN_BY_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_missing { XF_PLAN_MISSING_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_scale { XF_PLAN_SCALE_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_model { XF_PLAN_MODEL_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_activation { XF_PLAN_ACTIVATION_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_loss { XF_PLAN_LOSS_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_users { XF_PLAN_USERS_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_items { XF_PLAN_ITEMS_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_stage { XF_PLAN_STAGE_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_algorithm { XF_PLAN_ALGORITHM_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_weighting { XF_PLAN_WEIGHTING_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_server { XF_PLAN_SERVER_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_anneal { XF_PLAN_ANNEAL_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_encoding { XF_PLAN_ENCODING_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_optimizer { XF_PLAN_OPTIMIZER_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_sparse { XF_PLAN_SPARSE_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_row_rule { XF_PLAN_ROW_RULE_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_unit { XF_PLAN_UNIT_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_accountant { XF_PLAN_ACCOUNTANT_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_arm { XF_PLAN_ARM_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_clients { XF_PLAN_CLIENTS_LIST(XF_PLAN_ENUMERATOR_) };
+#undef XF_PLAN_ENUMERATOR_
+
+/* The text a value is written with in plans, reports and logs; "?" for a foreign number. @own static */
+const char *xf_plan_data_text(enum xf_plan_data value);
+const char *xf_plan_model_text(enum xf_plan_model value);
+const char *xf_plan_loss_text(enum xf_plan_loss value);
+const char *xf_plan_algorithm_text(enum xf_plan_algorithm value);
+const char *xf_plan_optimizer_text(enum xf_plan_optimizer value);
+const char *xf_plan_arm_text(enum xf_plan_arm value);
+
+#endif

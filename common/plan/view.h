@@ -1,0 +1,55 @@
+/*
+ * view.h - what a plan asks of one silo and small readers of its texts: the figures a silo's own policy
+ * judges (decision 12), member ids of the simulator, one-hot columns, metrics of a plan.
+ * Thread: any.
+ */
+#ifndef XF_PLAN_VIEW_H
+#define XF_PLAN_VIEW_H
+
+#include "plan/metric.h"
+#include "plan/plan.h"
+
+/* What a silo that takes part in everything would be asked for. Totals saturate at UINT64_MAX. */
+struct xf_plan_view {
+  uint64_t rounds;         /* commits over all stages */
+  uint64_t epochs;         /* local epochs over all stages; 0 when all stages count steps */
+  uint64_t steps;          /* local steps over all stages that count steps */
+  uint32_t max_epochs;     /* largest per round */
+  uint32_t max_steps;      /* largest per round */
+  uint32_t max_batch;      /* 0: some stage trains on all samples at once */
+  uint32_t min_domains;    /* smallest over the stages */
+  double clip;             /* 0: none */
+  double clip_row;         /* largest over the stages with aligned rows; 0: none somewhere */
+  double noise_multiplier; /* 0: none */
+  bool aligned;            /* rows keyed by pseudonyms leave the silo */
+  uint32_t min_holders;    /* smallest over the stages with aligned rows; 0: not aligned */
+  bool uniform;            /* every stage weighs silos equally */
+  uint64_t evaluations;    /* evaluation rounds */
+};
+
+/* Fills the view. @own caller */
+void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan);
+/* Whether a stage exchanges aligned rows. @thread any */
+bool xf_plan_is_aligned(const struct xf_plan *plan);
+/* The i-th metric (i < eval.n_metrics) of a checked plan. @err E_FORMAT E_RANGE */
+XF_WARN_UNUSED enum xf_rc xf_plan_metric(struct xf_metric *out, const struct xf_plan *plan,
+                                         uint32_t i);
+
+enum { XF_PLAN_CLIENT_ID = 64 };
+/* Member id of a simulated client: the pattern's {} becomes `key` in lower case with every foreign
+   character as "-". "silo-{}" and "Books 3" -> "silo-books-3". @err E_INVAL E_LIMIT */
+XF_WARN_UNUSED enum xf_rc xf_plan_client_id(char out[XF_PLAN_CLIENT_ID], const char *pattern,
+                                            const char *key);
+
+enum { XF_PLAN_ONE_HOT_MAX = 32 };
+struct xf_plan_one_hot {
+  uint32_t column; /* from 1 */
+  double value[XF_PLAN_ONE_HOT_MAX];
+  uint32_t n; /* values; the first gets no input of its own */
+};
+/* "3:1,2,3,4": column 3 takes these values; each but the first becomes one 0/1 input.
+   @err E_FORMAT E_LIMIT */
+XF_WARN_UNUSED enum xf_rc xf_plan_one_hot_parse(struct xf_plan_one_hot *out, const char *text,
+                                                struct xf_diag *diag);
+
+#endif
