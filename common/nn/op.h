@@ -59,7 +59,7 @@ int xf_op_bias_add(struct xf_graph *g, int x, int bias);
 /* Rows of a table, e.g. an embedding. Gradient: row-sparse. @shape table [N x C], ids [n x k], out [n k x C] */
 int xf_op_gather(struct xf_graph *g, int table, int ids);
 /* Its dual: out[ids[i]] += x[i], in order of i. @shape ids [n x k], x [n k x C], out [rows x C] */
-int xf_op_scatter_add(struct xf_graph *g, int ids, int x, uint32_t rows);
+int xf_op_scatter_add(struct xf_graph *g, int ids, int x, struct xf_dim rows);
 
 /* sum over columns of a*b. @shape a, b [R x C], out [R x 1] */
 int xf_op_row_dot(struct xf_graph *g, int a, int b);
