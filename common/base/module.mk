@@ -1,0 +1,3 @@
+DEPS    :=
+PKGS    :=
+HEADERS := uthash.h

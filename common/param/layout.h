@@ -1,0 +1,82 @@
+/*
+ * layout.h - what a flat float vector means: named segments with a shape, an offset and a role.
+ *
+ * Aggregation, privacy, wire and store see only (layout, vector); they never know a model.
+ *
+ * Roles:  shared            leaves the silo
+ *         domain            stays in the silo (item factors, item biases)
+ *         user              stays with the user's silo
+ *         aligned:<ns>      rows keyed by a pseudonym; exchanged only for rows of the manifest
+ *
+ * The *wire vector* of a member is: all shared segments in layout order, then for each aligned segment
+ * the rows of that member's manifest (sorted key order), row after row. `domain` and `user` segments
+ * have no wire image at all: the only way onto the wire is xf_wire_map (wiremap.h), which skips them.
+ *
+ * Owner: caller; segments are stored inline in a growable array. Thread: immutable once built.
+ */
+#ifndef XF_PARAM_LAYOUT_H
+#define XF_PARAM_LAYOUT_H
+
+#include "base/buf.h"
+#include "base/diag.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(NAME, text) */
+#define XF_ROLE_LIST(X) \
+  X(SHARED, "shared")   \
+  X(DOMAIN, "domain")   \
+  X(USER, "user")       \
+  X(ALIGNED, "aligned")
+
+enum xf_role {
+#define XF_ROLE_ENUM(n, t) XF_ROLE_##n,
+  XF_ROLE_LIST(XF_ROLE_ENUM)
+#undef XF_ROLE_ENUM
+};
+
+enum { XF_NAME_MAX = 64, XF_SEGMENT_MAX = 256 };
+#define XF_PARAM_MAX ((uint64_t)1 << 31) /* floats in one vector */
+
+struct xf_segment {
+  char name[XF_NAME_MAX];
+  enum xf_role role;
+  char ns[XF_NAME_MAX]; /* namespace of an aligned segment, else "" */
+  uint32_t rows;        /* first extent */
+  uint32_t cols;        /* product of the others; 1 for a vector */
+  uint64_t offset;      /* first float in the full vector */
+};
+
+struct xf_layout {
+  struct xf_segment *seg;
+  size_t n_seg;
+  uint64_t n; /* floats in the full vector */
+};
+
+/* An empty layout. @own caller, release with xf_layout_deinit */
+void xf_layout_init(struct xf_layout *layout);
+/* Releases; idempotent. @own layout */
+void xf_layout_deinit(struct xf_layout *layout);
+/* Appends a segment behind the last one. Names are unique, [a-z0-9_./]+; ns only for ALIGNED.
+   @shape rows x cols floats @err E_INVAL E_LIMIT E_EXISTS */
+XF_WARN_UNUSED enum xf_rc xf_layout_add(struct xf_layout *layout, const char *name,
+                                        enum xf_role role, const char *ns, uint32_t rows,
+                                        uint32_t cols, struct xf_diag *diag);
+/* The segment of that name, or NULL. @own borrowed */
+const struct xf_segment *xf_layout_find(const struct xf_layout *layout, const char *name);
+/* Floats in all segments of a role. @unit floats */
+uint64_t xf_layout_count(const struct xf_layout *layout, enum xf_role role);
+/* Floats per manifest row of a namespace (sum of cols over its aligned segments). @unit floats */
+uint64_t xf_layout_row_cols(const struct xf_layout *layout, const char *ns);
+/* A copy that owns its segments. @own caller */
+void xf_layout_copy(struct xf_layout *out, const struct xf_layout *layout);
+/* The canonical bytes whose SHA-256 is the *layout digest*: shared and aligned segments only, each as
+   u16le name length, name, u8 role, u16le ns length, ns, u32le rows (0 for aligned: every silo
+   holds its own), u32le cols. @err E_LIMIT @source docs/FORMATS.md "layout" */
+XF_WARN_UNUSED enum xf_rc xf_layout_encode(struct xf_buf *out, const struct xf_layout *layout);
+/* Text name of a role and back. @own static @err E_INVAL */
+const char *xf_role_name(enum xf_role role);
+XF_WARN_UNUSED enum xf_rc xf_role_parse(enum xf_role *out, const char *s, size_t len);
+
+#endif
