@@ -53,7 +53,8 @@ static struct xf_arena_block *arena_block(struct xf_arena *arena, size_t n) {
 }
 
 void *xf_arena_alloc(struct xf_arena *arena, size_t n) {
-  if (n > arena->max - arena->used) return NULL;
+  size_t left = arena->max - arena->used;
+  if (n > left || left == 0) return NULL;
   size_t len = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
   if (len < n) return NULL;
   if (len == 0) len = ALIGN;
@@ -61,7 +62,7 @@ void *xf_arena_alloc(struct xf_arena *arena, size_t n) {
   if (!b) return NULL;
   void *p = b->bytes + b->used;
   b->used += len;
-  arena->used += n;
+  arena->used += len < left ? len : left; /* the rounding counts: empty allocations cannot add up */
   return p;
 }
 

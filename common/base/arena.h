@@ -19,7 +19,8 @@ struct xf_arena {
   size_t max;
 };
 
-/* An empty arena that hands out at most `max` bytes between resets. @own caller */
+/* An empty arena that hands out at most `max` bytes between resets; each allocation counts as a multiple
+   of 16. @own caller */
 void xf_arena_init(struct xf_arena *arena, size_t max);
 /* Releases all blocks; idempotent. @own arena */
 void xf_arena_deinit(struct xf_arena *arena);

@@ -10,6 +10,7 @@
 #ifndef XF_BASE_ASSERT_H
 #define XF_BASE_ASSERT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* Prints and aborts. @thread any */
@@ -18,7 +19,14 @@ _Noreturn void xf_assert_fail(const char *cond, const char *file, int line);
 bool xf_expect_fail(const char *cond, const char *file, int line);
 
 #define XF_ASSERT(c) ((c) ? (void)0 : xf_assert_fail(#c, __FILE__, __LINE__))
-#define XF_EXPECT(c) ((c) ? true : xf_expect_fail(#c, __FILE__, __LINE__))
+#define XF_EXPECT(c)                                              \
+  ({                                                              \
+    static atomic_bool xf_expect_said;                            \
+    bool xf_expect_ok = (c);                                      \
+    if (!xf_expect_ok && !atomic_exchange(&xf_expect_said, true)) \
+      xf_expect_fail(#c, __FILE__, __LINE__);                     \
+    xf_expect_ok;                                                 \
+  })
 #ifdef XF_DEBUG
 #define XF_DEBUG_ASSERT(c) XF_ASSERT(c)
 #else

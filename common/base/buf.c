@@ -16,17 +16,21 @@ void xf_buf_deinit(struct xf_buf *buf) {
 
 void xf_buf_reset(struct xf_buf *buf) { buf->len = 0; }
 
+/* Makes the memory hold `need` bytes; the caller has checked the maximum. */
+static bool buf_grow(struct xf_buf *buf, size_t need) {
+  if (need <= buf->cap && buf->p) return true;
+  size_t cap = buf->cap ? buf->cap : 64;
+  while (cap < need) cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+  if (cap > buf->max) cap = need > buf->max ? need : buf->max;
+  uint8_t *p = xf_try_realloc_array(buf->p, cap, 1);
+  if (!p) return false;
+  buf->p = p;
+  buf->cap = cap;
+  return true;
+}
+
 uint8_t *xf_buf_reserve(struct xf_buf *buf, size_t n) {
-  if (n > buf->max - buf->len) return NULL;
-  size_t need = buf->len + n;
-  if (need > buf->cap) {
-    size_t cap = buf->cap ? buf->cap : 64;
-    while (cap < need) cap = cap > buf->max / 2 ? buf->max : cap * 2;
-    uint8_t *p = xf_try_realloc_array(buf->p, cap, 1);
-    if (!p) return NULL;
-    buf->p = p;
-    buf->cap = cap;
-  }
+  if (n > buf->max - buf->len || !buf_grow(buf, buf->len + n)) return NULL;
   return buf->p + buf->len;
 }
 
@@ -50,12 +54,11 @@ enum xf_rc xf_buf_printf(struct xf_buf *buf, const char *fmt, ...) {
   int n = vsnprintf(NULL, 0, fmt, ap);
   va_end(ap);
   if (n < 0) return XF_E_INVAL;
-  /* vsnprintf writes a NUL that len does not count; reserve room for it too. */
-  if ((size_t)n >= buf->max - buf->len) return XF_E_LIMIT;
-  uint8_t *at = xf_buf_reserve(buf, (size_t)n + 1);
-  if (!at) return XF_E_NOMEM;
+  if ((size_t)n > buf->max - buf->len) return XF_E_LIMIT;
+  /* The NUL that vsnprintf writes may lie one byte beyond the maximum: it is not content. */
+  if (!buf_grow(buf, buf->len + (size_t)n + 1)) return XF_E_NOMEM;
   va_start(ap, fmt);
-  int m = vsnprintf((char *)at, (size_t)n + 1, fmt, ap);
+  int m = vsnprintf((char *)buf->p + buf->len, (size_t)n + 1, fmt, ap);
   va_end(ap);
   XF_ASSERT(m == n);
   buf->len += (size_t)n;
@@ -93,12 +96,7 @@ void xf_buf_consume(struct xf_buf *buf, size_t n) {
 }
 
 const char *xf_buf_cstr(struct xf_buf *buf) {
-  if (buf->len == buf->cap) {
-    uint8_t *p = xf_try_realloc_array(buf->p, buf->cap + 1, 1);
-    if (!p) return "";
-    buf->p = p;
-    buf->cap++;
-  }
+  if (!buf_grow(buf, buf->len + 1)) return "";
   buf->p[buf->len] = '\0';
   return (const char *)buf->p;
 }

@@ -2,7 +2,8 @@
  * fs.h - the file system as a table of functions, so that the same storage code runs on POSIX and on a
  * simulated disk that can crash, tear, drop or fail (fs_crash.h).
  *
- * Paths are NUL-terminated. Offsets and lengths in bytes. Every failure leaves errno's meaning in the
+ * Paths are NUL-terminated. Offsets and lengths in bytes. pread gives fewer bytes only at the end of the
+ * file; pwrite writes all or fails; a failed fsync is final for the bytes written before it. Every failure leaves errno's meaning in the
  * returned code and a sentence in diag where one is taken.
  * Owner: the implementation outlives all files opened through it. Thread: POSIX any; crash disk one.
  */
@@ -19,7 +20,7 @@
 struct xf_fs;
 
 /* Open modes: read existing; create or truncate for writing; create new (E_EXISTS); read+write,
-   created when absent. */
+   created when absent. New files get mode 0600: what others may read is said by their directory. */
 enum xf_fs_mode { XF_FS_READ, XF_FS_CREATE, XF_FS_EXCL, XF_FS_RDWR };
 
 struct xf_file {
@@ -40,7 +41,8 @@ struct xf_fs {
   enum xf_rc (*truncate)(struct xf_file *file, uint64_t len);
   enum xf_rc (*fsync)(struct xf_file *file);
   enum xf_rc (*size)(struct xf_file *file, uint64_t *len);
-  enum xf_rc (*reserve)(struct xf_file *file, uint64_t len); /* allocates space; E_NOSPACE */
+  enum xf_rc (*reserve)(struct xf_file *file,
+                        uint64_t len); /* size >= len, space taken; E_NOSPACE */
   enum xf_rc (*rename)(const struct xf_fs *fs, const char *from, const char *to);
   enum xf_rc (*unlink)(const struct xf_fs *fs, const char *path);
   enum xf_rc (*syncdir)(const struct xf_fs *fs, const char *dir);
@@ -63,7 +65,8 @@ bool xf_fs_exists(const struct xf_fs *fs, const char *path);
 XF_WARN_UNUSED enum xf_rc xf_fs_read_file(const struct xf_fs *fs, const char *path,
                                           struct xf_buf *buf, struct xf_diag *diag);
 /* Durable atomic replace: write "<path>.tmp", fsync, rename, fsync the directory. After OK the new
-   bytes survive a crash; after an error the old file is untouched. @err E_IO E_NOSPACE
+   bytes survive a crash; after an error the file holds the old bytes, or (only when syncing the
+   directory failed) the old or the new ones, whole. @err E_IO E_NOSPACE E_LIMIT
    @source PostgreSQL's durable_rename sequence */
 XF_WARN_UNUSED enum xf_rc xf_fs_replace(const struct xf_fs *fs, const char *path, const void *p,
                                         size_t len, struct xf_diag *diag);

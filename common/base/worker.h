@@ -1,7 +1,8 @@
 /*
  * worker.h - our own worker threads: jobs go in from the loop thread, come back through one queue.
  *
- * A cancelled job still comes back (with job->cancel set), so ownership always closes. libuv's pool is
+ * To cancel, set job->cancel: the job is still run (it sees the flag and ends early) and still comes
+ * back, so ownership always closes and the job itself records what it did. libuv's pool is
  * never used for compute. The wake callback runs on a worker thread and must only signal (net supplies
  * uv_async_send); then the loop drains with xf_worker_take until NULL (wake-ups coalesce).
  * Owner: the caller embeds struct xf_job in its own job struct. Thread: submit/take from the owner
@@ -16,7 +17,7 @@
 #include <stddef.h>
 
 struct xf_job {
-  void (*run)(struct xf_job *job); /* on a worker thread; checks `cancel` between steps */
+  void (*run)(struct xf_job *job); /* on a worker thread; checks `cancel` first and between steps */
   struct xf_job *next;             /* queue link; the pool's while queued */
   atomic_bool cancel;
 };
@@ -35,7 +36,8 @@ struct xf_job *xf_worker_take(struct xf_worker *pool);
 struct xf_job *xf_worker_wait(struct xf_worker *pool);
 /* Number of jobs submitted and not yet taken. @thread owner */
 size_t xf_worker_outstanding(const struct xf_worker *pool);
-/* Joins the threads. All jobs must have been taken. @own frees pool; NULL is legal */
+/* Joins the threads; `wake` is not called any more once it returns. All jobs must have been taken.
+   @own frees pool; NULL is legal */
 void xf_worker_stop(struct xf_worker *pool);
 
 #endif
