@@ -28,10 +28,8 @@ TST := $(BUILD)/tests
 Q := $(if $(V),,@)
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
-	-Wvla -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings -Wcast-qual -Wnull-dereference -Werror
+	-Wvla -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings -Wcast-qual -Werror
 WARN += $(if $(IS_CLANG),-Wno-gnu-zero-variadic-macro-arguments,-Wlogical-op -Wduplicated-cond)
-# -Wnull-dereference of gcc guesses across inlined calls; under sanitizers it guesses wrong.
-WARN += $(if $(IS_CLANG),,-Wno-null-dereference)
 # Code that protoc-c wrote is not ours to warn about.
 WARN_GEN := -w
 

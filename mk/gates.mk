@@ -20,7 +20,7 @@ demo:
 	@scripts/demo $(DEMO_DATA)
 
 format:
-	$(Q)find common server client tools tests -name '*.[ch]' 2>/dev/null | xargs -r clang-format -i
+	$(Q)find common server client tools tests '(' -name '*.[ch]' -o -name '*.inc' ')' 2>/dev/null | xargs -r clang-format -i
 clean:
 	$(Q)rm -rf build
 

@@ -16,7 +16,7 @@ LAYERS = {
     "tools": 6,
 }
 
-# Third-party headers: pattern, the modules that may use them, at most how many files of each (None: any).
+# Third-party headers: pattern, the modules that may use them, at most how many files of the first of them (None: any).
 SHELLS = ("net", "server/io", "client/io", "tools", "tools/sim")
 CONFINED = (
     (r"uthash\.h|utlist\.h|utarray\.h", ("base",), 1),
@@ -25,7 +25,7 @@ CONFINED = (
     (r"cblas\.h|openblas_config\.h", ("tensor",), 1),
     (r"sodium(/.*)?\.h", ("crypto",), 1),
     (r"openssl/ssl\.h|openssl/tls1\.h", ("net",), None),
-    (r"openssl/(x509\w*|pem|asn1\w*|crl\w*)\.h", ("pki", "net"), None),
+    (r"openssl/(x509\w*|pem|asn1\w*|objects|obj_mac|safestack|stack|conf)\.h", ("pki", "net"), None),
     (r"openssl/(evp|kdf|core_names|params)\.h", ("crypto", "pki"), 1),
     (r"openssl/(bio|err|bn|ec|crypto|opensslv|types|rand)\.h", ("net", "pki", "crypto"), None),
     (r"zlib\.h", ("data",), None),
@@ -142,7 +142,7 @@ def thirdparty(tree):
                 if re.fullmatch(pattern, name):
                     if module.name not in modules:
                         yield Finding(path, line, f"<{name}> is confined to {', '.join(modules)}")
-                    elif most:
+                    elif most and module.name == modules[0]:
                         users.setdefault((pattern, module.name, most), {}).setdefault(path, line)
                     break
             else:

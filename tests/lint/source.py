@@ -7,7 +7,7 @@ import os
 import re
 
 SKIP_DIRS = {".git", "build", "__pycache__", ".pytest_cache", "bench-results", "node_modules"}
-TEXT_SUFFIXES = (".c", ".h", ".py", ".sh", ".md", ".mk", ".yaml", ".yml", ".proto", ".json", ".service", ".conf", ".txt", ".cnf")
+TEXT_SUFFIXES = (".c", ".h", ".inc", ".py", ".sh", ".md", ".mk", ".yaml", ".yml", ".proto", ".json", ".service", ".conf", ".txt", ".cnf")
 
 
 class Finding:
@@ -80,7 +80,7 @@ class Tree:
         return strip(self.read(path))
 
     def c_files(self, *suffixes):
-        return [p for p in self.files if p.endswith(suffixes or (".c", ".h")) and (self.module_of(p) or p.startswith("tests/"))]
+        return [p for p in self.files if p.endswith(suffixes or (".c", ".h", ".inc")) and (self.module_of(p) or p.startswith("tests/"))]
 
     def module_of(self, path):
         """The module whose folder the file is in, or None."""

@@ -152,7 +152,7 @@ def sizes(tree):
     """Files and functions stay small: soft limits warn, hard limits fail."""
     for path in tree.c_files():
         n = tree.read(path).count("\n")
-        soft, hard = (SOFT_C, HARD_C) if path.endswith(".c") else (SOFT_H, HARD_H)
+        soft, hard = (SOFT_C, HARD_C) if not path.endswith(".h") else (SOFT_H, HARD_H)
         if n > soft:
             yield Finding(path, n, f"{n} lines, limit {hard if n > hard else soft}; split it by idea", warn=n <= hard)
         for name, line, lines in functions(tree.code(path)):
@@ -181,7 +181,7 @@ def words(tree):
 def text(tree):
     """Plain text: UTF-8, newline at the end, no trailing blanks, no tabs in C."""
     for path in tree.files:
-        if not path.endswith((".c", ".h", ".py", ".sh", ".mk", ".md", ".proto", ".yaml")) or "/corpus/" in path or "/golden/" in path:
+        if not path.endswith((".c", ".h", ".inc", ".py", ".sh", ".mk", ".md", ".proto", ".yaml")) or "/corpus/" in path or "/golden/" in path:
             continue
         content = tree.read(path)
         if "\r" in content or "\ufffd" in content or content.startswith("\ufeff"):
@@ -191,5 +191,5 @@ def text(tree):
         for number, line in enumerate(content.splitlines(), 1):
             if line != line.rstrip() and not path.endswith(".md"):
                 yield Finding(path, number, "blanks at the end of the line")
-            if "\t" in line and path.endswith((".c", ".h", ".py", ".proto", ".yaml")):
+            if "\t" in line and path.endswith((".c", ".h", ".inc", ".py", ".proto", ".yaml")):
                 yield Finding(path, number, "a tab; indent with spaces (in a literal write \\t)")
