@@ -80,7 +80,7 @@ void xf_graph_get_shape(const struct xf_graph *graph, int node, struct xf_dim *r
                         struct xf_dim *cols);
 /* The input or ids node of that name, or XF_NO_NODE. @thread any once built */
 int xf_graph_find_input(const struct xf_graph *graph, const char *name);
-/* One line per node ("12 dense relu [B x 200] <- 0 3 4"), for people. @own out @err E_LIMIT */
+/* One line per node ("12 dense [B x 200] relu <- 0 3 4"), for people. @own out @err E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_graph_print(const struct xf_graph *graph, struct xf_buf *out);
 
 #endif
