@@ -58,7 +58,8 @@ struct xf_layout {
 void xf_layout_init(struct xf_layout *layout);
 /* Releases; idempotent. @own layout */
 void xf_layout_deinit(struct xf_layout *layout);
-/* Appends a segment behind the last one. Names are unique, [a-z0-9_./]+; ns only for ALIGNED.
+/* Appends a segment behind the last one. Names are unique, [a-z0-9_./]+; ns, [a-z0-9_-]+, only for ALIGNED
+   (else NULL or ""). Rows may be 0, columns not.
    @shape rows x cols floats @err E_INVAL E_LIMIT E_EXISTS */
 XF_WARN_UNUSED enum xf_rc xf_layout_add(struct xf_layout *layout, const char *name,
                                         enum xf_role role, const char *ns, uint32_t rows,
@@ -73,7 +74,7 @@ uint64_t xf_layout_row_cols(const struct xf_layout *layout, const char *ns);
 void xf_layout_copy(struct xf_layout *out, const struct xf_layout *layout);
 /* The canonical bytes whose SHA-256 is the *layout digest*: shared and aligned segments only, each as
    u16le name length, name, u8 role, u16le ns length, ns, u32le rows (0 for aligned: every silo
-   holds its own), u32le cols. @err E_LIMIT @source docs/FORMATS.md "layout" */
+   holds its own), u32le cols. @err E_LIMIT E_NOMEM @source docs/FORMATS.md "layout" */
 XF_WARN_UNUSED enum xf_rc xf_layout_encode(struct xf_buf *out, const struct xf_layout *layout);
 /* Text name of a role and back. @own static @err E_INVAL */
 const char *xf_role_name(enum xf_role role);

@@ -32,7 +32,7 @@ struct xf_directory {
 };
 
 /* Copies and sorts n keys; duplicates are an error that names the position.
-   @shape key[n] @own out owns its copy @err E_INVAL E_NOMEM */
+   @shape key[n] @own out owns its copy @err E_INVAL E_NOMEM E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_manifest_init(struct xf_manifest *out, const struct xf_key *key,
                                            size_t n, struct xf_diag *diag);
 /* Takes bytes that must already be ascending and unique (a peer's message).

@@ -35,7 +35,8 @@ struct xf_wire_rows {
 };
 
 /* Builds the map; every aligned namespace of the layout needs its xf_wire_rows (possibly n = 0).
-   @own out @err E_NOTFOUND (namespace missing) E_RANGE (row beyond the segment) E_LIMIT */
+   @own out @err E_NOTFOUND (namespace missing) E_RANGE (row beyond the segment) E_INVAL (row named by
+   two keys) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_wire_map_init(struct xf_wire_map *out, const struct xf_layout *layout,
                                            const struct xf_wire_rows *rows, size_t n_rows,
                                            struct xf_diag *diag);
