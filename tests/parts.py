@@ -74,7 +74,7 @@ class Run:
             self.log.write(f"$ {' '.join(argv)}\n{text}[status {proc.returncode}]\n")
             self.log.flush()
         if expired:
-            raise Expired
+            raise Expired(" ".join(argv)[:200])
         return proc.returncode, text
 
 
@@ -117,7 +117,8 @@ def judge(run, name, status, text):
     for test, outcome, why in results:
         run.add(f"{name}: {test}", outcome, why)
     if planned is None and not results:
-        last = (text.strip().splitlines() or [""])[-1]
+        summary = re.findall(r"^SUMMARY: .*|^WARNING: ThreadSanitizer.*", text, re.M)  # a sanitizer's
+        last = (summary or text.strip().splitlines() or [""])[-1]
         outcome = "passed" if status == 0 else "skipped" if status == 77 else "failed"
         run.add(name, outcome, "" if outcome == "passed" else last if status == 77 else f"{status_text(status)}: {last}")
         return
@@ -125,7 +126,8 @@ def judge(run, name, status, text):
     if planned is not None and planned != len(results):
         run.add(name, "failed", f"{planned} tests announced, {len(results)} reported; {status_text(status)}")
     elif status != 0 and not bad:
-        run.add(name, "failed", f"every test passed but {status_text(status)}")
+        summary = " ".join(re.findall(r"^SUMMARY: .*", text, re.M))
+        run.add(name, "failed", f"every test passed but {status_text(status)} {summary}".rstrip())
 
 
 def command(*argv, env=None):

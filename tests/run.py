@@ -67,8 +67,8 @@ def run_part(part):
             part.function(run)
         except OSError as error:
             run.add("(cannot run)", "failed", str(error))
-        except p.Expired:
-            run.add("(time limit)", "failed", f"not finished after {part.limit_s} s")
+        except p.Expired as late:
+            run.add("(time limit)", "failed", f"not finished after {part.limit_s} s: {late}")
     wall = time.monotonic() - start
     n = run.counts()
     if sum(n.values()):
