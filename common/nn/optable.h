@@ -136,9 +136,11 @@ enum { XF_NODE_TEXT = 128 };
 /* "param w1 [784 x 200]" for messages; returns out. @own caller's buffer */
 const char *xf_graph_describe(const struct xf_graph *graph, int node, char out[XF_NODE_TEXT]);
 
+/* Whether two extents are equal for every value of the symbols; whether one is the constant n. @unit rows */
 static inline bool xf_dim_equal(struct xf_dim a, struct xf_dim b) {
   return a.n == b.n && a.sym == b.sym;
 }
+/* @unit rows */
 static inline bool xf_dim_is(struct xf_dim a, uint32_t n) {
   return a.n == n && a.sym == XF_SYM_ONE;
 }

@@ -195,7 +195,7 @@ enum {
 static int random_node(struct xf_graph *g, struct xf_rng *rng, const int *node, int n, const int *w,
                        int bias) {
   const int a = node[xf_rng_below(rng, (uint32_t)n)], b = node[xf_rng_below(rng, (uint32_t)n)];
-  switch (xf_rng_below(rng, 11)) {
+  switch (xf_rng_below(rng, 12)) {
   case 0: return xf_op_tanh(g, xf_op_add(g, a, b));
   case 1: return xf_op_sigmoid(g, xf_op_sub(g, a, b));
   case 2: return xf_op_tanh(g, xf_op_mul(g, a, b));
@@ -207,6 +207,11 @@ static int random_node(struct xf_graph *g, struct xf_rng *rng, const int *node, 
   case 8: return xf_op_broadcast(g, xf_op_tanh(g, xf_op_sum_cols(g, a)), XF_BATCH, XF_DIM(R_COLS));
   case 9:
     return xf_op_tanh(g, xf_op_matmul(g, a, xf_op_matmul(g, a, b, true, false), false, false));
+  case 10: { // views: what they show must live as long as they do
+    const int flat = xf_op_reshape(g, xf_op_tanh(g, xf_op_add(g, a, b)),
+                                   (struct xf_dim){R_COLS, XF_SYM_B}, XF_DIM(1));
+    return xf_op_reshape(g, xf_op_sigmoid(g, flat), XF_BATCH, XF_DIM(R_COLS));
+  }
   default: return xf_op_relu(g, a);
   }
 }
