@@ -1,0 +1,20 @@
+/*
+ * idx.h - IDX files of bytes (MNIST's format), gzipped or not: images and labels into a table.
+ *
+ * Big-endian header: 0 0 8 n_dims, then the extents. Not for: other element types (refused).
+ * Owner: caller. Thread: any. @source http://yann.lecun.com/exdb/mnist (file format)
+ */
+#ifndef XF_DATA_IDX_H
+#define XF_DATA_IDX_H
+
+#include "data/table.h"
+
+/* Images (>= 2 dims, first is the number) and labels (1 dim) of the same number; x = byte / 255. All rows get `part`.
+   out is empty after an error. @own out @err E_NOTFOUND E_FORMAT E_SHAPE E_LIMIT E_CORRUPT E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_idx_load(struct xf_table *out, const char *images, const char *labels,
+                                      enum xf_part part, struct xf_diag *diag);
+/* Appends the rows of `more` (same n_in, both bytes); takes nothing. @err E_SHAPE E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_idx_append(struct xf_table *table, const struct xf_table *more,
+                                        struct xf_diag *diag);
+
+#endif

@@ -1,0 +1,3 @@
+DEPS    := base tensor
+PKGS    := zlib
+HEADERS := zlib.h

@@ -1,0 +1,114 @@
+/*
+ * model.h - the model zoo: a configuration and a silo's sizes become a layout, seeded initial values and nn graphs.
+ *
+ *   mf      score(u, i) = user[u] . item[i] + item_bias[i]   (with BCE and MSE also user_bias[u] + bias)
+ *   mlp     hidden layers with one activation, then n_out linear outputs
+ *   logreg  n_out linear outputs
+ *
+ * Nothing here trains (train) or ranks (rec). To add a model: one file with a struct xf_model_ops, one line in models.c
+ * (docs/internals/model.md).
+ * Owner: caller. Thread: a model is immutable once built and may be shared.
+ */
+#ifndef XF_MODEL_MODEL_H
+#define XF_MODEL_MODEL_H
+
+#include "base/rng.h"
+#include "nn/nn.h"
+#include "param/manifest.h"
+
+/* X(NAME, text) */
+#define XF_MODEL_LIST(X) \
+  X(MF, "mf")            \
+  X(MLP, "mlp")          \
+  X(LOGREG, "logreg")
+#define XF_LOSS_LIST(X) \
+  X(BPR, "bpr")         \
+  X(BCE, "bce")         \
+  X(SOFTMAX, "softmax") \
+  X(MSE, "mse")
+/* Role of a table of rows (param/layout.h): the silo's own, keyed by pseudonyms, or the same rows at every silo. */
+#define XF_MODEL_ROWS_LIST(X) \
+  X(LOCAL, "local")           \
+  X(ALIGNED, "aligned")       \
+  X(SHARED, "shared")
+
+enum xf_model_kind {
+#define XF_MODEL_ENUM(n, t) XF_MODEL_##n,
+  XF_MODEL_LIST(XF_MODEL_ENUM)
+#undef XF_MODEL_ENUM
+      XF_N_MODEL
+};
+enum xf_loss {
+#define XF_LOSS_ENUM(n, t) XF_LOSS_##n,
+  XF_LOSS_LIST(XF_LOSS_ENUM)
+#undef XF_LOSS_ENUM
+      XF_N_LOSS
+};
+enum xf_model_rows {
+#define XF_MODEL_ROWS_ENUM(n, t) XF_ROWS_##n,
+  XF_MODEL_ROWS_LIST(XF_MODEL_ROWS_ENUM)
+#undef XF_MODEL_ROWS_ENUM
+};
+
+enum { XF_MODEL_HIDDEN_MAX = 8 };
+
+struct xf_model_config {
+  enum xf_model_kind kind;
+  enum xf_loss loss;
+  double init_std; /* 0: the model's own rule (docs/internals/model.md) */
+  bool bias;
+  uint32_t dim;                                    /* mf */
+  enum xf_model_rows users, items;                 /* mf; LOCAL: role `user`, role `domain` */
+  char user_ns[XF_NAME_MAX], item_ns[XF_NAME_MAX]; /* namespaces of ALIGNED */
+  uint32_t n_in, n_out;                            /* mlp, logreg */
+  uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden;  /* mlp */
+  enum xf_act activation;                          /* mlp */
+};
+
+/* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */
+struct xf_model_size {
+  uint32_t n_users, n_items;
+};
+
+/* What a table row means; train and io need it to fill and to align. */
+enum xf_model_axis { XF_AXIS_NONE, XF_AXIS_USER, XF_AXIS_ITEM };
+
+struct xf_model;
+
+/* Name <-> kind, loss. @own static @err E_INVAL */
+const char *xf_model_kind_name(enum xf_model_kind kind);
+XF_WARN_UNUSED enum xf_rc xf_model_kind_parse(enum xf_model_kind *out, const char *s, size_t len);
+const char *xf_loss_name(enum xf_loss loss);
+XF_WARN_UNUSED enum xf_rc xf_loss_parse(enum xf_loss *out, const char *s, size_t len);
+
+/* Checks the configuration and builds the layout. @own caller: xf_model_free
+   @err E_CONFIG (names key and value) E_UNSUPPORTED (loss or rows this model has not) E_LIMIT */
+XF_WARN_UNUSED enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *config,
+                                       struct xf_model_size size, struct xf_diag *diag);
+/* Releases; NULL is legal. @own takes model */
+void xf_model_free(struct xf_model *model);
+/* Parts of a model. @own borrowed */
+const struct xf_layout *xf_model_get_layout(const struct xf_model *model);
+const struct xf_model_config *xf_model_get_config(const struct xf_model *model);
+struct xf_model_size xf_model_get_size(const struct xf_model *model);
+/* What the rows of a segment are. @thread any */
+enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
+/* Whether the model eats interactions (else a table). @thread any */
+bool xf_model_is_ranking(const struct xf_model *model);
+
+/* Seeds of initial values. Shared segments follow `shared` alone, so coordinator and silos agree; aligned rows follow `shared`
+   and the row's key, so all holders agree; the rest follows `silo`. Streams are copied, not advanced. */
+struct xf_model_seed {
+  const struct xf_rng *shared, *silo; /* silo may be NULL where there are no own rows */
+  const struct xf_key *user_key,
+      *item_key; /* [n_users], [n_items] of ALIGNED tables, in local row order */
+};
+/* Initial values of the whole vector; no BLAS, same bytes everywhere. @shape full[layout.n]
+   @err E_INVAL (a needed stream or key is missing) */
+XF_WARN_UNUSED enum xf_rc xf_model_init(const struct xf_model *model, float *full,
+                                        const struct xf_model_seed *seed, struct xf_diag *diag);
+/* Initial values of one row of an aligned segment. @shape row[seg->cols] */
+void xf_model_init_row(const struct xf_model *model, const struct xf_segment *seg,
+                       const struct xf_rng *shared, const struct xf_key *key, float *row);
+
+#endif

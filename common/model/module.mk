@@ -1,0 +1,3 @@
+DEPS    := base tensor param nn data
+PKGS    :=
+HEADERS :=

@@ -1,0 +1,55 @@
+/*
+ * net.h - a model's graphs and what has to be fed into them: the training loss and the scores.
+ *
+ * A step sees n samples; sample b gives `group` consecutive rows b*group .. b*group+group-1 of every feed:
+ *   bpr           group = negatives: USER u, ITEM positive, NEG one negative each
+ *   bce, softmax of mf  group = 1 + negatives: USER u, ITEM positive first, then negatives; Y 1, 0, 0 ...
+ *   mse of mf     group = 1: USER, ITEM, Y the value
+ *   tables        group = 1: X the inputs, Y or CLASS the label
+ * PRIOR and HELD (pull): USER's prior row, and 1 where there is one, else 0.
+ * Not for: filling (train/feed.h). Owner: caller. Thread: immutable once built.
+ */
+#ifndef XF_MODEL_NET_H
+#define XF_MODEL_NET_H
+
+#include "model/model.h"
+
+enum xf_feed {
+  XF_FEED_USER,
+  XF_FEED_ITEM,
+  XF_FEED_NEG,
+  XF_FEED_Y,
+  XF_FEED_CLASS,
+  XF_FEED_X,
+  XF_FEED_PRIOR,
+  XF_FEED_HELD,
+  XF_N_FEED
+};
+
+struct xf_model_net {
+  struct xf_graph *graph;
+  int loss;            /* with regularisation, differentiated; mean over rows */
+  int data;            /* without regularisation */
+  int score;           /* of xf_model_net_score */
+  int feed[XF_N_FEED]; /* nodes, XF_NO_NODE where unused; symbol B counts samples */
+  uint32_t group;
+  const struct xf_segment *pulled; /* segment that PRIOR refers to, or NULL */
+};
+
+struct xf_model_loss {
+  uint32_t negatives; /* per positive; 0: 1 for bpr, 4 for bce, 16 for softmax of mf */
+  double l2;   /* l2/2 |.|^2: weights of mlp, logreg; of mf the rows of the batch, mean over rows */
+  double pull; /* pull/2 |user row - prior|^2, mean over rows; 0: none. mf with aligned users */
+};
+
+/* The training graph, differentiated. @own caller: xf_model_net_deinit @err E_CONFIG E_UNSUPPORTED and nn's */
+XF_WARN_UNUSED enum xf_rc xf_model_net_loss(struct xf_model_net *out, const struct xf_model *model,
+                                            const struct xf_model_loss *spec, struct xf_diag *diag);
+/* The scoring graph: mf [B x n_items] from USER [B x 1]; tables [B x n_out] logits or values from X.
+   @own caller: xf_model_net_deinit @err nn's */
+XF_WARN_UNUSED enum xf_rc xf_model_net_score(struct xf_model_net *out, const struct xf_model *model,
+                                             struct xf_diag *diag);
+/* Releases; idempotent. @own net */
+void xf_model_net_deinit(struct xf_model_net *net);
+
+#endif

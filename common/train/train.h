@@ -1,0 +1,75 @@
+/*
+ * train.h - a silo's local procedure: from the parameters of a task to new parameters, on private data.
+ *
+ *   xf_trainer_new    once per (model, configuration) and worker: graph, memory plan, optimiser, buffers
+ *   xf_trainer_run    once per task; nothing is allocated per step; the optimiser starts fresh (decision 9)
+ *   xf_train_alone    the `alone` arm: the same task again and again on its own result
+ *
+ * The result depends on start, data, configuration and the two streams only: same bytes on any thread.
+ * Not for: what leaves the silo (client/core, priv), evaluation (rec/evaluate.h).
+ * Owner: caller. Thread: one at a time per trainer; `cancel` may be set from any thread.
+ */
+#ifndef XF_TRAIN_TRAIN_H
+#define XF_TRAIN_TRAIN_H
+
+#include "data/dataset.h"
+#include "model/net.h"
+
+#include <stdatomic.h>
+
+struct xf_local_config {
+  uint32_t epochs, steps;           /* exactly one is > 0 */
+  uint32_t batch;                   /* 0: all samples */
+  struct xf_optim_config optimizer; /* its l2 stays 0 */
+  double l2;
+  uint32_t negatives; /* see struct xf_model_loss */
+  double pull, kappa; /* aligned user rows: pull/2 |p - kappa prior|^2; pull 0: no pull */
+};
+
+struct xf_train_progress {
+  uint64_t step, n_steps; /* done, to do in this task */
+  double loss;            /* mean data loss so far */
+};
+
+struct xf_train_job {
+  /* in */
+  const float *start; /* [layout.n] */
+  const struct xf_dataset *data;
+  struct xf_rng shuffle, negative;
+  const float *prior;  /* [layout.n] aligned user rows at their place; NULL: no pull in this task */
+  const uint8_t *held; /* [n_users] 1 where prior holds a row; NULL: everywhere */
+  const atomic_bool *cancel; /* may be NULL; looked at before each step */
+  void (*progress)(
+      void *arg,
+      const struct xf_train_progress *progress); /* may be NULL; about 100 times a task */
+  void *arg;
+  /* out */
+  float *out;         /* [layout.n] caller's; may be start */
+  uint64_t n_samples; /* train samples of the silo: its weight */
+  uint64_t n_steps;
+  double loss; /* mean data loss over the samples seen */
+};
+
+struct xf_trainer;
+
+/* Plans. max_samples: train samples of the largest data set that will be given. @own caller: xf_trainer_free; the
+   model must outlive it @err E_CONFIG (names key and value) E_UNSUPPORTED E_NOMEM and nn's */
+XF_WARN_UNUSED enum xf_rc xf_trainer_new(struct xf_trainer **out, const struct xf_model *model,
+                                         const struct xf_local_config *config, uint32_t max_samples,
+                                         struct xf_diag *diag);
+/* Releases; NULL is legal. @own takes trainer */
+void xf_trainer_free(struct xf_trainer *trainer);
+/* Trains. After an error job->out is undefined. No samples: out = start, n_samples 0.
+   @err E_NAN (step or parameter named) E_CANCELLED E_SHAPE (data do not fit the model) E_LIMIT (more than max_samples) */
+XF_WARN_UNUSED enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
+                                         struct xf_diag *diag);
+/* Runs the job n_tasks times, each on the result of the one before and with the streams that `streams` sets for task
+   t = 1 .. n_tasks; no prior. Sums of steps and the last loss are in job. @err as xf_trainer_run */
+XF_WARN_UNUSED enum xf_rc xf_train_alone(
+    struct xf_trainer *trainer, struct xf_train_job *job, uint32_t n_tasks,
+    void (*streams)(void *arg, uint32_t task, struct xf_rng *shuffle, struct xf_rng *negative),
+    void *arg, struct xf_diag *diag);
+/* Bytes a trainer holds. @unit bytes */
+size_t xf_trainer_get_bytes(const struct xf_trainer *trainer);
+
+#endif
