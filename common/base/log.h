@@ -56,7 +56,8 @@ void xf_log_start(int fd, enum xf_log_format format, enum xf_log_level level, co
 void xf_log_set_run(const char *run);
 /* Sets the minimum level. @thread any */
 void xf_log_set_level(enum xf_log_level level);
-/* A second sink that gets every line at or above `level` as JSON (the run's log.jsonl); -1: none. */
+/* A second sink that gets every line at or above `level` as JSON (the run's log.jsonl); -1: none.
+   @thread any */
 void xf_log_set_file(int fd, enum xf_log_level level);
 /* Parses "debug|info|warn|error" / "auto|logfmt|json". @err E_INVAL */
 XF_WARN_UNUSED enum xf_rc xf_log_level_parse(enum xf_log_level *out, const char *s);
