@@ -27,7 +27,11 @@ void *xf_realloc_array(void *p, size_t n, size_t size) {
   return q;
 }
 
-void *xf_try_calloc(size_t n, size_t size) { return calloc(n ? n : 1, size ? size : 1); }
+void *xf_try_calloc(size_t n, size_t size) {
+  size_t len = 0; /* calloc checks too, but sanitizers take that for a mistake */
+  if (!xf_mul_size(&len, n, size)) return NULL;
+  return calloc(len ? len : 1, 1);
+}
 
 void *xf_try_realloc_array(void *p, size_t n, size_t size) {
   size_t len = 0;
@@ -45,8 +49,19 @@ void *xf_memdup(const void *p, size_t n) {
   return q;
 }
 
-bool xf_mul_size(size_t *out, size_t a, size_t b) { return !__builtin_mul_overflow(a, b, out); }
-bool xf_add_size(size_t *out, size_t a, size_t b) { return !__builtin_add_overflow(a, b, out); }
+bool xf_mul_size(size_t *out, size_t a, size_t b) {
+  size_t n = 0; /* the builtin stores the wrapped value too */
+  if (__builtin_mul_overflow(a, b, &n)) return false;
+  *out = n;
+  return true;
+}
+
+bool xf_add_size(size_t *out, size_t a, size_t b) {
+  size_t n = 0;
+  if (__builtin_add_overflow(a, b, &n)) return false;
+  *out = n;
+  return true;
+}
 
 /* Blocks from 2 MiB on come from mmap with huge-page advice: a 4 KiB fault per page is what
    dominates big buffers on small machines. */
