@@ -1,0 +1,3 @@
+DEPS    := base param
+PKGS    :=
+HEADERS :=
