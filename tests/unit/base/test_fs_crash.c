@@ -135,6 +135,32 @@ static void test_mistakes_are_found(void **state) {
   world_deinit(&w);
 }
 
+/* Within a sector a newer write never survives an older one: the sector has one version at a time. */
+static void test_sector_holds_a_prefix(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w, 0);
+  unsigned partial = 0;
+  uint8_t zero[300] = {0}, one[100];
+  fill(one, sizeof one, 1);
+  for (uint64_t seed = 0; seed < 500; seed++) {
+    xf_fs_crash_reset(w.disk, seed);
+    put(&w, "/f", zero, sizeof zero, true, true);
+    struct xf_file f;
+    assert_int_equal(w.fs->open(w.fs, &f, "/f", XF_FS_RDWR), XF_OK);
+    for (uint64_t i = 0; i < 3; i++)
+      assert_int_equal(w.fs->pwrite(&f, one, sizeof one, i * 100), XF_OK);
+    xf_fs_crash_crash(w.disk);
+    size_t n = 0;
+    const uint8_t *b = get(&w, "/f", &n);
+    assert_int_equal(n, 300);
+    for (size_t i = 1; i < n; i++) assert_true(b[i] <= b[i - 1]);
+    partial += b[0] && !b[299];
+  }
+  assert_true(partial > 30);
+  world_deinit(&w);
+}
+
 static void test_name_needs_syncdir(void **state) {
   (void)state;
   struct world w;
@@ -514,12 +540,19 @@ static void test_random_schedules(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_replace_is_atomic),     cmocka_unit_test(test_mistakes_are_found),
-      cmocka_unit_test(test_name_needs_syncdir),    cmocka_unit_test(test_prefix_per_directory),
-      cmocka_unit_test(test_rename_across),         cmocka_unit_test(test_failed_fsync_is_final),
-      cmocka_unit_test(test_fail_at_and_counting),  cmocka_unit_test(test_cut_at),
-      cmocka_unit_test(test_kill_keeps_everything), cmocka_unit_test(test_capacity),
-      cmocka_unit_test(test_names_and_errors),      cmocka_unit_test(test_seeded),
+      cmocka_unit_test(test_replace_is_atomic),
+      cmocka_unit_test(test_mistakes_are_found),
+      cmocka_unit_test(test_sector_holds_a_prefix),
+      cmocka_unit_test(test_name_needs_syncdir),
+      cmocka_unit_test(test_prefix_per_directory),
+      cmocka_unit_test(test_rename_across),
+      cmocka_unit_test(test_failed_fsync_is_final),
+      cmocka_unit_test(test_fail_at_and_counting),
+      cmocka_unit_test(test_cut_at),
+      cmocka_unit_test(test_kill_keeps_everything),
+      cmocka_unit_test(test_capacity),
+      cmocka_unit_test(test_names_and_errors),
+      cmocka_unit_test(test_seeded),
       cmocka_unit_test(test_random_schedules),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

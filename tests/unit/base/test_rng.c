@@ -70,13 +70,16 @@ static void test_below(void **state) {
   double chi = 0;
   for (int i = 0; i < 7; i++) chi += (count[i] - 1e4) * (count[i] - 1e4) / 1e4;
   assert_true(chi < 22.5);
-  /* Just above half of 2^32 half of the draws are rejected; a modulo would favour the low half 2 : 1. */
-  uint32_t low = 0, n = 0x80000001u;
-  for (int i = 0; i < 20000; i++) {
+  /* Below 3 * 2^30 a quarter of the draws are rejected; without that, every third value would come twice as
+     often (1/2 of all instead of 1/3), and with a modulo the low third. */
+  uint32_t third = 0, low = 0, n = 3u << 30;
+  for (int i = 0; i < 30000; i++) {
     uint32_t v = xf_rng_below(&rng, n);
     assert_true(v < n);
-    low += v < n / 2;
+    third += v % 3 == 0;
+    low += v < n / 3;
   }
+  assert_true(third > 9600 && third < 10400);
   assert_true(low > 9600 && low < 10400);
 }
 
