@@ -39,7 +39,7 @@ struct xf_interactions_count {
 
 /* Parallel arrays in file order. domain, value, time, client are NULL when the file has no such column. */
 struct xf_interactions {
-  size_t n;
+  size_t n, cap;
   uint32_t *user, *item, *domain, *client; /* dense ids */
   float *value;
   double *time; /* seconds, as in the file */
@@ -56,8 +56,8 @@ void xf_interactions_deinit(struct xf_interactions *inter);
 XF_WARN_UNUSED enum xf_rc xf_interactions_load(struct xf_interactions *out, const char *path,
                                                const struct xf_interactions_spec *spec,
                                                struct xf_diag *diag);
-/* Appends one event built by code (synth.h, tests). Keys are text; domain or client may be NULL if they are for all rows;
-   so may value and time (not numbers: absent). @err E_INVAL E_LIMIT E_NOMEM */
+/* Appends one event built by code (synth.h, tests). domain NULL, value NaN or time NaN: no such column, then in
+   no row. @err E_INVAL (some rows have a column, some not; bad key) E_LIMIT E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_interactions_add(struct xf_interactions *inter, const char *user,
                                               const char *item, const char *domain, double value,
                                               double time);

@@ -38,7 +38,7 @@ struct xf_table_spec {
 
 /* Floats, or bytes with x = (byte - shift) * scale (images). Exactly one of x and x8 is set. */
 struct xf_table {
-  size_t n;
+  size_t n, cap;
   uint32_t n_in;
   float *x; /* [n x n_in] */
   uint8_t *x8;
