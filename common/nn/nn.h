@@ -12,6 +12,7 @@
  *   plan           rc = xf_nnplan_new(&p, g, &(struct xf_nnplan_spec){.loss = loss, .train = true,
  *                       .max = {[XF_SYM_B] = 64}}, diag);        (one per worker thread)
  *   run            xf_nnplan_set_input(p, x, rows); xf_nnplan_set_input(p, t, labels);
+ *                  xf_optim_touch(o, params, p, extent);          (matters for tables with momentum or Adam)
  *                  rc = xf_nnplan_run(p, params, grad, (uint32_t[XF_N_SYM]){[XF_SYM_B] = n}, diag);
  *   step           xf_optim_step(o, params, xf_nnplan_get_pieces(p, &n_piece), n_piece);
  *
