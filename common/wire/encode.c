@@ -31,9 +31,10 @@ static enum xf_rc put_frame(struct xf_buf *out, enum xf_msg_type type, const Pro
   return XF_OK;
 }
 
-#define ENCODER(lower, Pb, INIT)                                                \
+#define ENCODER(lower, Pb)                                                      \
   static enum xf_rc put_##lower(struct xf_buf *out, const struct xf_msg *msg) { \
-    Xf__V1__##Pb m = INIT;                                                      \
+    Xf__V1__##Pb m;                                                             \
+    xf__v1__##lower##__init(&m);                                                \
     fill_##lower(&m, msg);                                                      \
     return put_frame(out, msg->type, &m.base);                                  \
   }
@@ -203,27 +204,27 @@ FILL(goodbye, Goodbye) {
 
 FILL(unsupported, Unsupported) { m->type = msg->unsupported.type; }
 
-ENCODER(hello, Hello, XF__V1__HELLO__INIT)
-ENCODER(welcome, Welcome, XF__V1__WELCOME__INIT)
-ENCODER(refused, Refused, XF__V1__REFUSED__INIT)
-ENCODER(plan, Plan, XF__V1__PLAN__INIT)
-ENCODER(manifest_request, ManifestRequest, XF__V1__MANIFEST_REQUEST__INIT)
-ENCODER(manifest, Manifest, XF__V1__MANIFEST__INIT)
-ENCODER(directory, Directory, XF__V1__DIRECTORY__INIT)
-ENCODER(task_offer, TaskOffer, XF__V1__TASK_OFFER__INIT)
-ENCODER(task_reply, TaskReply, XF__V1__TASK_REPLY__INIT)
-ENCODER(task_cancel, TaskCancel, XF__V1__TASK_CANCEL__INIT)
-ENCODER(model_get, ModelGet, XF__V1__MODEL_GET__INIT)
-ENCODER(model_chunk, ModelChunk, XF__V1__MODEL_CHUNK__INIT)
-ENCODER(progress, Progress, XF__V1__PROGRESS__INIT)
-ENCODER(update_begin, UpdateBegin, XF__V1__UPDATE_BEGIN__INIT)
-ENCODER(update_ready, UpdateReady, XF__V1__UPDATE_READY__INIT)
-ENCODER(update_chunk, UpdateChunk, XF__V1__UPDATE_CHUNK__INIT)
-ENCODER(update_ack, UpdateAck, XF__V1__UPDATE_ACK__INIT)
-ENCODER(ping, Ping, XF__V1__PING__INIT)
-ENCODER(pong, Pong, XF__V1__PONG__INIT)
-ENCODER(goodbye, Goodbye, XF__V1__GOODBYE__INIT)
-ENCODER(unsupported, Unsupported, XF__V1__UNSUPPORTED__INIT)
+ENCODER(hello, Hello)
+ENCODER(welcome, Welcome)
+ENCODER(refused, Refused)
+ENCODER(plan, Plan)
+ENCODER(manifest_request, ManifestRequest)
+ENCODER(manifest, Manifest)
+ENCODER(directory, Directory)
+ENCODER(task_offer, TaskOffer)
+ENCODER(task_reply, TaskReply)
+ENCODER(task_cancel, TaskCancel)
+ENCODER(model_get, ModelGet)
+ENCODER(model_chunk, ModelChunk)
+ENCODER(progress, Progress)
+ENCODER(update_begin, UpdateBegin)
+ENCODER(update_ready, UpdateReady)
+ENCODER(update_chunk, UpdateChunk)
+ENCODER(update_ack, UpdateAck)
+ENCODER(ping, Ping)
+ENCODER(pong, Pong)
+ENCODER(goodbye, Goodbye)
+ENCODER(unsupported, Unsupported)
 
 enum xf_rc xf_msg_encode(struct xf_buf *out, const struct xf_msg *msg) {
   switch (msg->type) {

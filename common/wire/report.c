@@ -17,7 +17,8 @@ enum xf_rc xf_eval_report_encode(struct xf_buf *out, const struct xf_eval_metric
     row[i].count = m[i].count;
     ptr[i] = &row[i];
   }
-  Xf__V1__EvalReport report = XF__V1__EVAL_REPORT__INIT;
+  Xf__V1__EvalReport report;
+  xf__v1__eval_report__init(&report);
   report.metric = ptr;
   report.n_metric = n;
   size_t len = xf__v1__eval_report__get_packed_size(&report);

@@ -1,0 +1,342 @@
+/* What silos send for a task: replies, downloads, progress, uploads - and the verdict on each update. */
+#include "base/crc32c.h"
+#include "base/fail.h"
+#include "base/log.h"
+#include "crypto/sha256.h"
+#include "server/core/state.h"
+#include "wire/codec.h"
+
+#include <string.h>
+
+enum { LEASE_S = 30 };
+
+static void ack(struct xf_coord *c, const struct member *m, const struct xf_digest *task_id,
+                enum xf_verdict verdict, enum xf_rc code, const char *text) {
+  if (!m->conn) return;
+  coord_send(c, m->conn, XF_MSG_UPDATE_ACK)->update_ack =
+      (struct xf_msg_update_ack){*task_id, verdict, code ? xf_rc_name(code) : "", text ? text : ""};
+}
+
+/* Settles an update without taking it: the ledger counts it, the silo may forget it. */
+static void settle(struct xf_coord *c, struct member *m, const struct xf_msg_update_begin *u,
+                   enum xf_verdict verdict, enum xf_rc code, const char *text) {
+  xf_log(XF_LOG_WARN, "update_settled", XF_U("round", u->round), XF_S("client", m->info->id),
+         XF_S("verdict", xf_verdict_name(verdict)), XF_S("reason", text));
+  struct xf_coord_record *r = coord_persist(c, XF_RECORD_VERDICT, member_index(c, m));
+  struct xf_msg_update_begin *copy = xf_arena_calloc(&c->arena, 1, sizeof *copy);
+  uint32_t *who = xf_arena_calloc(&c->arena, 1, sizeof *who);
+  if (copy && who) {
+    *copy = *u;
+    *who = member_index(c, m);
+    r->update = copy;
+    r->member = who;
+    r->n_member = 1;
+  }
+  r->round = u->round;
+  r->verdict = verdict;
+  r->code = xf_rc_name(code);
+  r->text = text;
+  ack(c, m, &u->task_id, verdict, code, text);
+}
+
+static void lease(struct xf_coord *c, struct member *m, uint64_t bytes) {
+  if (xf_time_diff_s(c->now, m->lease_from) > LEASE_S) {
+    m->lease_from = c->now;
+    m->lease_bytes = 0;
+  }
+  m->lease_bytes += bytes;
+  if (bytes == 0 || (double)m->lease_bytes >= c->cfg.min_rate * LEASE_S ||
+      xf_time_diff_s(c->now, m->lease_from) * c->cfg.min_rate <= (double)m->lease_bytes)
+    m->lease_until = xf_time_add_s(c->now, LEASE_S);
+}
+
+/* An update of a task that is not the member's current one: every case has its verdict. */
+static void begin_foreign(struct xf_coord *c, struct member *m,
+                          const struct xf_msg_update_begin *u) {
+  if (m->last.set && xf_digest_equal(&m->last.task_id, &u->task_id)) {
+    bool same = xf_digest_equal(&m->last.update_digest, &u->update_digest);
+    if (same) ack(c, m, &u->task_id, XF_VERDICT_DUPLICATE_OK, XF_OK, "already stored");
+    else
+      settle(c, m, u, XF_VERDICT_CONFLICT, XF_E_CONFLICT,
+             "another update is already stored for this task");
+    return;
+  }
+  struct xf_digest want;
+  xf_coord_task_id(&want, c->cfg.run_id, u->round, m->info->id, &u->base_digest,
+                   &c->cfg.plan_digest);
+  if (!xf_digest_equal(&want, &u->task_id)) {
+    settle(c, m, u, XF_VERDICT_REJECTED, XF_E_INVAL,
+           "the task id does not belong to this run, plan and member");
+  } else if (u->round == c->round && round_is_open(c) && m->selected) {
+    settle(c, m, u, XF_VERDICT_STALE, XF_E_STALE,
+           "the update is based on another model than this round's");
+  } else if (u->round > c->last_round) {
+    settle(c, m, u, XF_VERDICT_REJECTED, XF_E_INVAL, "that round was never opened");
+  } else {
+    settle(c, m, u, XF_VERDICT_LATE, XF_E_LATE,
+           coord_text(c, "round %llu has closed without it", (unsigned long long)u->round));
+  }
+}
+
+/* NULL when the announcement fits the task and limits, else the reason. */
+static const char *begin_check(struct xf_coord *c, const struct member *m,
+                               const struct xf_msg_update_begin *u, enum xf_rc *code) {
+  *code = XF_E_SHAPE;
+  if (!xf_digest_equal(&u->layout_digest, &c->cfg.layout_digest))
+    return "the layout digest is not this plan's";
+  if (c->kind == XF_TASK_EVALUATE) {
+    if (u->dtype != XF_DTYPE_REPORT || u->payload_len == 0 || u->payload_len > XF_REPORT_MAX)
+      return "an evaluation answers with a report of at most 64 KiB";
+  } else {
+    if (u->dtype != XF_DTYPE_FLOAT32) return "only float32 was negotiated";
+    if (u->payload_len != m->model_len)
+      return coord_text(c, "payload of %llu bytes, this member's model has %llu",
+                        (unsigned long long)u->payload_len, (unsigned long long)m->model_len);
+    *code = XF_E_RANGE;
+    if (u->weight == 0) return "the weight is 0";
+    if (c->stage->fed.weighting == XF_PLAN_WEIGHTING_UNIFORM && u->weight != 1)
+      return "the plan weighs uniformly, so the weight must be 1";
+    if (c->stage->fed.weighting == XF_PLAN_WEIGHTING_CAPPED && u->weight > c->stage->fed.weight_cap)
+      return "the weight is above the plan's weight_cap";
+    if (m->info->max_weight && u->weight > m->info->max_weight)
+      return "the weight is above this member's max_weight";
+  }
+  uint8_t input[XF_UPDATE_DIGEST_INPUT];
+  struct xf_digest digest;
+  xf_update_digest_input(input, u);
+  xf_sha256(&digest, input, sizeof input);
+  *code = XF_E_INVAL;
+  return xf_digest_equal(&digest, &u->update_digest) ? NULL
+                                                     : "update_digest does not match the fields";
+}
+
+static void upload_stop(struct xf_coord *c, struct member *m, bool keep) {
+  if (m->task == T_UPLOADING) c->n_uploading--;
+  if (!keep && (m->task == T_UPLOADING || m->received)) {
+    coord_act(c, XF_COORD_SPOOL_ABORT)->member = member_index(c, m);
+    m->received = 0;
+  }
+}
+
+static void upload_start(struct xf_coord *c, struct member *m) {
+  m->task = T_UPLOADING;
+  c->n_uploading++;
+  if (m->received == 0) {
+    struct xf_coord_action *a = coord_act(c, XF_COORD_SPOOL_BEGIN);
+    a->member = member_index(c, m);
+    a->begin = m->begin;
+    a->round = c->round;
+    a->kind = c->kind;
+  }
+  coord_send(c, m->conn, XF_MSG_UPDATE_READY)->update_ready =
+      (struct xf_msg_update_ready){m->task_id, m->received};
+}
+
+void answer_grant(struct xf_coord *c) {
+  for (uint32_t i = 0; i < c->n && c->n_uploading < c->cfg.max_transfers; i++)
+    if (c->m[i].task == T_QUEUED && c->m[i].conn) upload_start(c, &c->m[i]);
+}
+
+static void on_begin(struct xf_coord *c, struct member *m, const struct xf_msg_update_begin *u) {
+  if (!m->selected || !round_is_open(c) || !xf_digest_equal(&u->task_id, &m->task_id)) {
+    begin_foreign(c, m, u);
+    return;
+  }
+  if (m->task == T_ANSWERED) {
+    begin_foreign(c, m, u);
+    return;
+  }
+  if (m->task == T_SPOOLING || m->task == T_RECORDING || m->task == T_REFUSED) return;
+  enum xf_rc code = XF_OK;
+  const char *why = begin_check(c, m, u, &code);
+  if (why) {
+    settle(c, m, u, XF_VERDICT_REJECTED, code, why);
+    upload_stop(c, m, false);
+    m->task = T_REFUSED;
+    answer_grant(c);
+    return;
+  }
+  if (m->received && !xf_digest_equal(&m->begin.update_digest, &u->update_digest))
+    upload_stop(c, m, false);
+  else if (m->task == T_UPLOADING) c->n_uploading--; /* announced again on a new connection */
+  m->begin = *u;
+  m->task = T_QUEUED;
+  lease(c, m, 0);
+  answer_grant(c);
+}
+
+static void on_chunk(struct xf_coord *c, struct member *m, const struct xf_msg_chunk *k) {
+  if (m->task != T_UPLOADING || !xf_digest_equal(&k->task_id, &m->task_id)) return;
+  enum xf_rc code = XF_OK;
+  const char *why = NULL;
+  if (k->offset != m->received) {
+    code = XF_E_CORRUPT;
+    why = coord_text(c, "chunk at %llu, expected %llu", (unsigned long long)k->offset,
+                     (unsigned long long)m->received);
+  } else if (k->data_len > m->begin.payload_len - m->received) {
+    code = XF_E_CORRUPT;
+    why = "chunks run beyond the announced length";
+  } else if (xf_crc32c(0, k->data, k->data_len) != k->crc32c) {
+    code = XF_E_CORRUPT;
+    why = coord_text(c, "chunk at %llu: checksum does not match", (unsigned long long)k->offset);
+  }
+  if (why) {
+    upload_stop(c, m, false);
+    m->task = T_WORKING;
+    ack(c, m, &m->task_id, XF_VERDICT_CORRUPT, code, why);
+    answer_grant(c);
+    return;
+  }
+  lease(c, m, k->data_len);
+  m->bytes_up += k->data_len;
+  struct xf_coord_action *a = coord_act(c, XF_COORD_SPOOL_WRITE);
+  a->member = member_index(c, m);
+  a->offset = k->offset;
+  a->data = k->data;
+  a->data_len = k->data_len;
+  m->received += k->data_len;
+  if (m->received < m->begin.payload_len) return;
+  c->n_uploading--;
+  m->task = T_SPOOLING;
+  coord_act(c, XF_COORD_SPOOL_FINISH)->member = member_index(c, m);
+  answer_grant(c);
+}
+
+/* The spooled bytes were verified (digest, finite values) and made durable, or not. */
+void answer_spooled(struct xf_coord *c, uint32_t member, enum xf_rc rc, const char *text) {
+  struct member *m = &c->m[member];
+  if (m->task != T_SPOOLING) { /* the round closed meanwhile */
+    coord_act(c, XF_COORD_SPOOL_ABORT)->member = member;
+    return;
+  }
+  m->received = 0;
+  if (rc == XF_OK) {
+    m->task = T_RECORDING;
+    struct xf_coord_record *r = coord_persist(c, XF_RECORD_UPDATE, member);
+    uint32_t *who = xf_arena_calloc(&c->arena, 1, sizeof *who);
+    if (who) *who = member;
+    r->member = who;
+    r->n_member = 1;
+    r->task_id = &m->task_id;
+    r->update = &m->begin;
+    if (XF_PLANTED("ack_early")) ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
+  } else if (rc == XF_E_CORRUPT) {
+    m->task = T_WORKING;
+    ack(c, m, &m->task_id, XF_VERDICT_CORRUPT, rc, text);
+  } else {
+    m->task = T_REFUSED;
+    settle(c, m, &m->begin, XF_VERDICT_REJECTED, rc, text);
+  }
+}
+
+/* Its ledger row is durable: only now the acknowledgement. */
+void answer_recorded(struct xf_coord *c, uint32_t member) {
+  struct member *m = &c->m[member];
+  if (m->task != T_RECORDING) return;
+  m->task = T_ANSWERED;
+  m->updates++;
+  m->last = (struct last_answer){true,       m->begin.round,         c->kind,
+                                 m->task_id, m->begin.update_digest, XF_OUTCOME_NONE};
+  if (c->kind == XF_TASK_TRAIN) {
+    m->last_train = m->last;
+    m->epsilon = m->begin.epsilon;
+    m->epsilon_zero_out = m->begin.epsilon_zero_out;
+    m->noise_multiplier = m->begin.noise_multiplier;
+    m->clip = m->begin.clip;
+  }
+  XF_FAILPOINT("K6");
+  ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
+}
+
+static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_task_reply *r) {
+  if (!xf_digest_equal(&r->task_id, &m->task_id) || m->task != T_OFFERED) return;
+  if (c->done) {
+    m->final_stored = r->accepted;
+    m->task = T_NONE;
+    if (!r->accepted)
+      xf_log(XF_LOG_WARN, "final_refused", XF_S("client", m->info->id), XF_S("reason", r->text));
+    return;
+  }
+  if (r->accepted) {
+    m->task = T_WORKING;
+    lease(c, m, 0);
+    return;
+  }
+  m->task = T_REFUSED;
+  xf_log(XF_LOG_WARN, "task_refused", XF_U("round", c->round), XF_S("client", m->info->id),
+         XF_S("code", r->code), XF_S("key", r->key), XF_S("reason", r->text));
+  struct xf_coord_record *rec = coord_persist(c, XF_RECORD_REFUSED, member_index(c, m));
+  uint32_t *who = xf_arena_calloc(&c->arena, 1, sizeof *who);
+  if (who) {
+    *who = member_index(c, m);
+    rec->member = who;
+    rec->n_member = 1;
+  }
+  rec->code = r->code;
+  rec->text = coord_text(c, "%s: %s", r->key, r->text);
+}
+
+static void on_get(struct xf_coord *c, struct member *m, const struct xf_msg_model_get *g) {
+  if (!xf_digest_equal(&g->task_id, &m->task_id) || m->task == T_NONE) {
+    coord_send(c, m->conn, XF_MSG_TASK_CANCEL)->task_cancel = (struct xf_msg_task_cancel){
+        g->task_id, xf_rc_name(XF_E_STALE), "this task is over; wait for the next offer"};
+    return;
+  }
+  if (g->offset > m->model_len || g->length == 0 || g->length > m->model_len - g->offset) {
+    registry_refuse(c, m->conn, XF_E_RANGE, 1000, "ask for bytes inside model_len",
+                    "model range outside the model");
+    return;
+  }
+  if (m->task == T_OFFERED && !c->done) m->task = T_WORKING;
+  lease(c, m, g->length);
+  struct xf_coord_action *a = coord_act(c, XF_COORD_SERVE);
+  a->conn = m->conn;
+  a->member = member_index(c, m);
+  a->task_id = m->task_id;
+  a->offset = g->offset;
+  a->length = g->length;
+}
+
+void answer_message(struct xf_coord *c, struct member *m, const struct xf_msg *msg) {
+  switch (msg->type) {
+  case XF_MSG_TASK_REPLY: on_reply(c, m, &msg->task_reply); return;
+  case XF_MSG_MODEL_GET: on_get(c, m, &msg->model_get); return;
+  case XF_MSG_PROGRESS:
+    if (!xf_digest_equal(&msg->progress.task_id, &m->task_id)) return;
+    m->done = msg->progress.done;
+    m->total = msg->progress.total;
+    lease(c, m, 0);
+    return;
+  case XF_MSG_UPDATE_BEGIN: on_begin(c, m, &msg->update_begin); return;
+  case XF_MSG_UPDATE_CHUNK: on_chunk(c, m, &msg->chunk); return;
+  case XF_MSG_PING: coord_send(c, m->conn, XF_MSG_PONG)->ping = msg->ping; return;
+  case XF_MSG_PONG:
+  case XF_MSG_UNSUPPORTED: return;
+  default:
+    registry_refuse(c, m->conn, XF_E_STATE, 5000, "see docs/PROTOCOL.md",
+                    coord_text(c, "a silo does not send %s", xf_msg_name(msg->type)));
+  }
+}
+
+void answer_lost(struct xf_coord *c, struct member *m) {
+  if (m->task == T_UPLOADING) {
+    upload_stop(c, m, true); /* the bytes so far stay: the silo may resume */
+    m->task = T_WAITING;
+  } else if (m->task == T_OFFERED || m->task == T_WORKING || m->task == T_QUEUED) {
+    m->task = c->done ? T_NONE : T_WAITING;
+  }
+  if (c->done) m->final_sent = m->final_stored;
+  answer_grant(c);
+}
+
+void answer_drop_all(struct xf_coord *c) {
+  for (uint32_t i = 0; i < c->n; i++) {
+    struct member *m = &c->m[i];
+    if (!m->selected || m->task == T_ANSWERED || m->task == T_REFUSED) continue;
+    upload_stop(c, m, false);
+    if (m->conn && m->task != T_WAITING)
+      coord_send(c, m->conn, XF_MSG_TASK_CANCEL)->task_cancel =
+          (struct xf_msg_task_cancel){m->task_id, xf_rc_name(XF_E_LATE), "the round has closed"};
+    m->task = T_NONE;
+  }
+}

@@ -1,0 +1,3 @@
+DEPS    := base param tensor crypto fed priv wire plan
+PKGS    :=
+HEADERS :=

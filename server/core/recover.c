@@ -1,0 +1,93 @@
+/* Rebuilds the coordinator from what the ledger says; every K-point of operations.md 4.3 lands here. */
+#include "base/log.h"
+#include "server/core/state.h"
+
+#include <string.h>
+
+static enum xf_rc recover_round(struct xf_coord *c, const struct xf_coord_recovery *r,
+                                struct xf_diag *diag) {
+  c->round = r->open.round;
+  c->kind = r->open.kind;
+  if (r->open.n_cohort > c->n || r->open.n_participant > r->open.n_cohort)
+    return xf_diag_set(diag, XF_E_CORRUPT,
+                       "ledger: round %llu lists %zu members and %zu participants of %u",
+                       (unsigned long long)c->round, r->open.n_cohort, r->open.n_participant, c->n);
+  c->n_cohort = (uint32_t)r->open.n_cohort;
+  c->target = c->n_cohort;
+  for (uint32_t k = 0; k < c->n_cohort; k++) {
+    uint32_t i = r->open.cohort[k];
+    if (i >= c->n)
+      return xf_diag_set(diag, XF_E_CORRUPT, "ledger: round %llu names member %u of %u",
+                         (unsigned long long)c->round, i, c->n);
+    struct member *m = &c->m[i];
+    c->cohort[k] = i;
+    m->selected = true;
+    m->task = T_WAITING;
+    xf_coord_task_id(&m->task_id, c->cfg.run_id, c->round, m->info->id, &c->model_digest,
+                     &c->cfg.plan_digest);
+    c->cohort_task[k] = m->task_id;
+  }
+  return XF_OK;
+}
+
+static enum xf_rc recover_accepted(struct xf_coord *c, const struct xf_coord_recovery *r,
+                                   struct xf_diag *diag) {
+  for (size_t k = 0; k < r->n_accepted; k++) {
+    const struct xf_coord_accepted *a = &r->accepted[k];
+    if (a->member >= c->n)
+      return xf_diag_set(diag, XF_E_CORRUPT, "ledger: an update names member %u of %u", a->member,
+                         c->n);
+    struct member *m = &c->m[a->member];
+    struct last_answer last = {true, a->round, a->kind, a->task_id, a->update_digest, a->outcome};
+    if (!m->last.set || m->last.round <= a->round) m->last = last;
+    if (a->kind == XF_TASK_TRAIN && (!m->last_train.set || m->last_train.round <= a->round))
+      m->last_train = last;
+    if (r->open.round && a->round == r->open.round && m->selected) {
+      m->task = T_ANSWERED;
+      m->begin.weight = a->weight;
+      m->begin.round = a->round;
+    }
+  }
+  return XF_OK;
+}
+
+enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
+                         struct xf_diag *diag) {
+  c->epoch = r->epoch;
+  c->last_round = r->last_round;
+  c->committed = r->committed;
+  c->evaluated_at = r->evaluated_at;
+  c->abandoned_in_row = r->abandoned_in_row;
+  c->model_digest = r->model_digest;
+  c->frozen = r->frozen;
+  c->paused = r->paused;
+  c->done = r->done;
+  if (r->done) {
+    round_set(c, XF_ROUND_DONE);
+    return recover_accepted(c, r, diag);
+  }
+  if (!r->open.round) return recover_accepted(c, r, diag);
+  enum xf_rc rc = recover_round(c, r, diag);
+  if (!rc) rc = recover_accepted(c, r, diag);
+  if (rc) return rc;
+  if (r->open.state == XF_ROUND_CLOSING || r->open.state == XF_ROUND_COMMITTING) {
+    /* The list is frozen: recompute from the spool, bit for bit, and go on from there. */
+    c->n_participant = (uint32_t)r->open.n_participant;
+    for (uint32_t k = 0; k < c->n_participant; k++) {
+      c->participant[k] = r->open.participant[k];
+      if (c->participant[k] >= c->n || c->m[c->participant[k]].task != T_ANSWERED)
+        return xf_diag_set(diag, XF_E_CORRUPT,
+                           "ledger: round %llu closed with member %u, which has no accepted update",
+                           (unsigned long long)c->round, c->participant[k]);
+      c->weights[k] = c->m[c->participant[k]].begin.weight;
+    }
+    round_set(c, XF_ROUND_CLOSING);
+    c->pending_close = 1;
+  } else {
+    round_set(c, XF_ROUND_SELECTING); /* deadlines restart (decision 3) */
+    c->select_until = xf_time_add_s(c->now, c->stage->fed.select_timeout_s);
+  }
+  xf_log(XF_LOG_INFO, "round_resumed", XF_U("round", c->round),
+         XF_S("state", xf_round_state_name(c->state)), XF_U("updates", r->n_accepted));
+  return XF_OK;
+}

@@ -1,0 +1,490 @@
+/*
+ * The round machine: one dispatch function (round_step), one handler per state. Every arrow is one ledger
+ * record; a state is entered only when its record is durable. @source operations.md 4.3, decision 2
+ */
+#include "base/assert.h"
+#include "base/log.h"
+#include "crypto/stream.h"
+#include "fed/select.h"
+#include "server/core/state.h"
+
+#include <string.h>
+
+enum { ABANDON_LIMIT = 3, RETRY_SPACE_S = 5 };
+
+const char *xf_round_state_name(enum xf_round_state state) {
+  static const char *const names[] = {
+#define STATE_NAME(n, t) t,
+      XF_ROUND_STATE_LIST(STATE_NAME)
+#undef STATE_NAME
+  };
+  return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "?";
+}
+
+void round_set(struct xf_coord *c, enum xf_round_state state) {
+  xf_log(XF_LOG_DEBUG, "round_state", XF_U("round", c->round),
+         XF_S("from", xf_round_state_name(c->state)), XF_S("to", xf_round_state_name(state)));
+  c->state = state;
+}
+
+bool round_is_open(const struct xf_coord *c) {
+  return c->state == XF_ROUND_SELECTING || c->state == XF_ROUND_BROADCASTING ||
+         c->state == XF_ROUND_COLLECTING;
+}
+
+static struct xf_select_rule rule_of(const struct xf_coord *c) {
+  return (struct xf_select_rule){.cohort = c->stage->fed.cohort,
+                                 .quorum = c->stage->fed.quorum,
+                                 .cohort_count = c->stage->fed.cohort_count,
+                                 .quorum_count = c->stage->fed.quorum_count,
+                                 .min_domains = c->stage->fed.min_domains,
+                                 .over_select = c->stage->fed.over_select};
+}
+
+uint32_t round_quorum(const struct xf_coord *c) {
+  struct xf_select_rule rule = rule_of(c);
+  return xf_select_quorum(&rule, c->n);
+}
+
+/* Whether an evaluation is due at this number of commits (decision 5). */
+static bool evaluation_due(const struct xf_coord *c) {
+  if (c->evaluated_at == c->committed || c->cfg.plan->eval.n_metrics == 0) return false;
+  if (c->committed >= c->stage->fed.rounds) return true;
+  uint32_t every = c->cfg.plan->eval.every;
+  return every && c->committed && c->committed % every == 0;
+}
+
+static void offer_final(struct xf_coord *c, struct member *m) {
+  if (!m->ready || m->final_sent || m->final_stored) return;
+  if (!m->model_len && c->cfg.plan->n_stages && !m->aligned && !c->frozen) return;
+  m->final_sent = true;
+  xf_coord_task_id(&m->task_id, c->cfg.run_id, UINT64_MAX, m->info->id, &c->model_digest,
+                   &c->cfg.plan_digest);
+  m->task = T_OFFERED;
+  round_offer(c, m);
+}
+
+void round_offer(struct xf_coord *c, struct member *m) {
+  struct xf_msg *msg = coord_send(c, m->conn, XF_MSG_TASK_OFFER);
+  double left = c->done ? c->stage->fed.deadline_s : xf_time_diff_s(c->deadline, c->now);
+  msg->task_offer = (struct xf_msg_task_offer){
+      .task_id = m->task_id,
+      .round = c->done ? c->last_round : c->round,
+      .stage = 0,
+      .kind = c->done ? XF_TASK_FINAL : c->kind,
+      .plan_digest = c->cfg.plan_digest,
+      .base_digest = c->model_digest,
+      .layout_digest = c->cfg.layout_digest,
+      .seed = c->cfg.plan->seed,
+      .deadline_ms = left > 0 ? left < 4e6 ? (uint32_t)(left * 1000) : UINT32_MAX : 0,
+      .cohort = c->n_cohort,
+      .model_len = m->model_len,
+      .committed = c->committed};
+  if (m->last_train.set) {
+    msg->task_offer.prev_task_id = m->last_train.task_id;
+    msg->task_offer.prev_outcome = m->last_train.outcome;
+  }
+}
+
+void round_member_ready(struct xf_coord *c, struct member *m) {
+  if (c->done) {
+    m->final_sent = m->final_stored;
+    offer_final(c, m);
+  } else if (m->selected && m->task == T_WAITING && round_is_open(c) &&
+             c->state != XF_ROUND_SELECTING) {
+    m->task = T_OFFERED;
+    round_offer(c, m);
+  }
+}
+
+/* IDLE: decides what comes next and asks for disk space first. */
+static void step_idle(struct xf_coord *c) {
+  uint32_t connected = 0, aligned = 0;
+  for (uint32_t i = 0; i < c->n; i++) {
+    connected += c->m[i].ready;
+    aligned += c->m[i].aligned;
+  }
+  if (c->draining) {
+    if (!c->exiting) {
+      c->exiting = true;
+      coord_act(c, XF_COORD_EXIT)->text = "drained";
+    }
+    return;
+  }
+  if (c->paused) {
+    if (!c->wait[0]) coord_wait(c, "paused; continue with: crossfed resume");
+    return;
+  }
+  if (!c->frozen) {
+    if (c->freezing) return;
+    if (aligned == c->n ||
+        (aligned >= round_quorum(c) && !xf_time_before(c->now, c->align_until))) {
+      c->freezing = true;
+      coord_act(c, XF_COORD_FREEZE);
+      return;
+    }
+    if (aligned && c->align_until.ns == XF_TIME_NEVER.ns)
+      c->align_until = xf_time_add_s(c->now, c->stage->fed.select_timeout_s);
+    coord_wait(c, "alignment: %u of %u members have announced their keys (%u connected)", aligned,
+               c->n, connected);
+    return;
+  }
+  bool evaluate = evaluation_due(c);
+  if (!evaluate && c->committed >= c->stage->fed.rounds) {
+    round_set(c, XF_ROUND_DONE);
+    coord_persist(c, XF_RECORD_DONE, 0)->model_digest = c->model_digest;
+    return;
+  }
+  if (evaluate && connected == 0) {
+    coord_wait(c, "evaluation after commit %llu: no member is connected",
+               (unsigned long long)c->committed);
+    return;
+  }
+  if (c->reserving || xf_time_before(c->now, c->retry_at)) return;
+  c->kind = evaluate ? XF_TASK_EVALUATE : XF_TASK_TRAIN;
+  c->reserving = true;
+  c->retry_at = (struct xf_time){0};
+  struct xf_coord_action *a = coord_act(c, XF_COORD_RESERVE);
+  a->round = c->last_round + 1;
+  a->kind = c->kind;
+}
+
+static enum xf_rc draw_cohort(struct xf_coord *c, struct xf_diag *diag) {
+  if (c->kind == XF_TASK_EVALUATE) { /* whoever is here; never blocks on missing silos */
+    c->n_cohort = 0;
+    for (uint32_t i = 0; i < c->n; i++)
+      if (c->m[i].ready) c->cohort[c->n_cohort++] = i;
+    c->target = c->n_cohort;
+    return c->n_cohort ? XF_OK : xf_diag_set(diag, XF_E_STATE, "no member is connected");
+  }
+  struct xf_select_member *list = xf_arena_calloc(&c->arena, c->n, sizeof *list);
+  if (!list) return XF_E_NOMEM;
+  for (uint32_t i = 0; i < c->n; i++)
+    list[i] = (struct xf_select_member){c->m[i].info->id, c->m[i].info->domain};
+  struct xf_select_rule rule = rule_of(c);
+  struct xf_rng rng;
+  xf_stream_init(&rng, c->cfg.plan->seed, "cohort", c->round, NULL);
+  c->target = xf_select_target(&rule, c->n);
+  return xf_select_draw(c->cohort, &c->n_cohort, &rule, list, c->n, &rng, diag);
+}
+
+/* The answer to RESERVE: with space, draws the cohort and opens the round. */
+void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
+  if (!c->reserving || c->state != XF_ROUND_IDLE) return;
+  c->reserving = false;
+  if (rc) {
+    c->retry_at = xf_time_add_s(c->now, RETRY_SPACE_S);
+    coord_wait(c, "round %llu not opened: %s; retrying", (unsigned long long)(c->last_round + 1),
+               text ? text : xf_rc_text(rc));
+    return;
+  }
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  c->round = c->last_round + 1;
+  rc = draw_cohort(c, &diag);
+  if (rc) {
+    c->retry_at = xf_time_add_s(c->now, RETRY_SPACE_S);
+    coord_wait(c, "round %llu not opened: %s", (unsigned long long)c->round,
+               xf_diag_text(&diag, rc));
+    return;
+  }
+  c->last_round = c->round;
+  for (uint32_t i = 0; i < c->n; i++) {
+    c->m[i].selected = false;
+    c->m[i].task = T_NONE;
+  }
+  for (uint32_t k = 0; k < c->n_cohort; k++) {
+    struct member *m = &c->m[c->cohort[k]];
+    m->selected = true;
+    m->task = T_WAITING;
+    m->done = m->total = m->received = 0;
+    xf_coord_task_id(&m->task_id, c->cfg.run_id, c->round, m->info->id, &c->model_digest,
+                     &c->cfg.plan_digest);
+    c->cohort_task[k] = m->task_id;
+  }
+  c->wait[0] = '\0';
+  round_set(c, XF_ROUND_SELECTING);
+  c->select_until = XF_TIME_NEVER; /* starts when the record is durable */
+  struct xf_coord_record *r = coord_persist(c, XF_RECORD_OPEN, 0);
+  r->base_digest = c->model_digest;
+  r->member = c->cohort;
+  r->task_id = c->cohort_task;
+  r->n_member = c->n_cohort;
+}
+
+/* SELECTING: waits for enough of the selected members to be connected. */
+static void step_selecting(struct xf_coord *c) {
+  if (c->select_until.ns == XF_TIME_NEVER.ns) return; /* the OPEN record is in flight */
+  uint32_t here = 0;
+  for (uint32_t k = 0; k < c->n_cohort; k++) here += c->m[c->cohort[k]].ready;
+  bool timeout = !xf_time_before(c->now, c->select_until);
+  if (here < c->n_cohort && !timeout) {
+    coord_wait(c, "round %llu: %u of %u selected members are connected",
+               (unsigned long long)c->round, here, c->n_cohort);
+    return;
+  }
+  double s = c->kind == XF_TASK_EVALUATE ? c->stage->fed.eval_deadline_s : c->stage->fed.deadline_s;
+  c->deadline = xf_time_add_s(c->now, s);
+  c->hard_deadline = xf_time_add_s(c->now, 10 * s);
+  round_set(c, XF_ROUND_BROADCASTING);
+  for (uint32_t k = 0; k < c->n_cohort; k++) {
+    struct member *m = &c->m[c->cohort[k]];
+    if (!m->ready || m->task != T_WAITING) continue;
+    m->task = T_OFFERED;
+    round_offer(c, m);
+  }
+  xf_log(XF_LOG_INFO, "round_started", XF_U("round", c->round),
+         XF_S("kind", xf_task_kind_name(c->kind)), XF_U("selected", c->n_cohort),
+         XF_U("connected", here), XF_F("deadline_s", s));
+}
+
+struct tally {
+  uint32_t answered, accepted, domains, offered, moving;
+};
+
+static struct tally tally_of(const struct xf_coord *c) {
+  struct tally t = {0};
+  for (uint32_t k = 0; k < c->n_cohort; k++) {
+    const struct member *m = &c->m[c->cohort[k]];
+    t.offered += m->task == T_OFFERED || m->task == T_WAITING;
+    t.answered += m->task == T_ANSWERED || m->task == T_REFUSED;
+    if (m->task != T_ANSWERED) {
+      t.moving += m->task >= T_WORKING && m->task <= T_RECORDING && m->conn &&
+                  xf_time_before(c->now, m->lease_until);
+      continue;
+    }
+    t.accepted++;
+    bool first = true;
+    for (uint32_t j = 0; j < k && first; j++)
+      first = c->m[c->cohort[j]].task != T_ANSWERED ||
+              strcmp(c->m[c->cohort[j]].info->domain, m->info->domain) != 0;
+    t.domains += first;
+  }
+  return t;
+}
+
+static void round_close(struct xf_coord *c) {
+  c->n_participant = 0;
+  for (uint32_t k = 0; k < c->n_cohort; k++) {
+    uint32_t i = c->cohort[k];
+    if (c->m[i].task != T_ANSWERED) continue;
+    c->weights[c->n_participant] = c->m[i].begin.weight;
+    c->participant[c->n_participant++] = i;
+  }
+  answer_drop_all(c);
+  round_set(c, XF_ROUND_CLOSING);
+  struct xf_coord_record *r = coord_persist(c, XF_RECORD_CLOSING, 0);
+  r->member = c->participant;
+  r->weight = c->weights;
+  r->n_member = c->n_participant;
+}
+
+static void round_abandon(struct xf_coord *c, const char *reason) {
+  answer_drop_all(c);
+  round_set(c, XF_ROUND_ABANDONED);
+  xf_log(XF_LOG_WARN, "round_abandoned", XF_U("round", c->round), XF_S("reason", reason));
+  struct xf_coord_record *r = coord_persist(c, XF_RECORD_ABANDON, 0);
+  r->text = reason;
+}
+
+/* BROADCASTING and COLLECTING: closes, waits or abandons (decision 2). */
+static void step_collecting(struct xf_coord *c) {
+  struct tally t = tally_of(c);
+  if (c->state == XF_ROUND_BROADCASTING && t.offered == 0) round_set(c, XF_ROUND_COLLECTING);
+  for (uint32_t k = 0; k < c->n_cohort; k++)
+    if (c->m[c->cohort[k]].task == T_RECORDING) return; /* its row decides; wait for it */
+  bool deadline = !xf_time_before(c->now, c->deadline);
+  if (deadline && t.moving && xf_time_before(c->now, c->hard_deadline)) {
+    c->deadline = xf_time_min(xf_time_add_s(c->now, 1), c->hard_deadline);
+    coord_wait(c, "round %llu: deadline extended, %u members are still moving",
+               (unsigned long long)c->round, t.moving);
+    return;
+  }
+  struct xf_select_rule rule = rule_of(c);
+  if (c->kind == XF_TASK_EVALUATE) {
+    if (t.answered == c->n_cohort || deadline) round_close(c);
+    return;
+  }
+  struct xf_select_state s = {c->n, c->n_cohort, t.answered, t.accepted, t.domains, deadline};
+  switch (xf_select_judge(&rule, &s)) {
+  case XF_SELECT_CLOSE: round_close(c); return;
+  case XF_SELECT_ABANDON:
+    round_abandon(c, coord_text(c, "%u of %u answers from %u domains; needs %u from %u", t.accepted,
+                                c->n_cohort, t.domains, round_quorum(c), rule.min_domains));
+    return;
+  case XF_SELECT_WAIT: break;
+  }
+}
+
+static void step_done(struct xf_coord *c) {
+  if (!c->done) return; /* its record is in flight */
+  uint32_t stored = 0;
+  for (uint32_t i = 0; i < c->n; i++) {
+    if (c->m[i].ready && !c->m[i].final_sent) offer_final(c, &c->m[i]);
+    stored += c->m[i].final_stored;
+  }
+  bool leave = c->draining || (c->cfg.exit_when_done && stored == c->n);
+  if (leave && !c->exiting) {
+    c->exiting = true;
+    for (uint32_t i = 0; i < c->n; i++) {
+      if (!c->m[i].ready) continue;
+      coord_send(c, c->m[i].conn, XF_MSG_GOODBYE)->goodbye =
+          (struct xf_msg_goodbye){"OK", "the run is done", 0};
+      coord_act(c, XF_COORD_CLOSE)->conn = c->m[i].conn;
+    }
+    coord_act(c, XF_COORD_EXIT)->text = "done";
+  } else if (!leave) {
+    coord_wait(c, "done: %u of %u members have stored the final model", stored, c->n);
+  }
+}
+
+/* The state at rest and the outcome of each participant, after COMMIT or ABANDON is durable. */
+static void round_finish(struct xf_coord *c, enum xf_outcome outcome) {
+  for (uint32_t i = 0; i < c->n; i++) {
+    struct member *m = &c->m[i];
+    if (m->last_train.set && m->last_train.round == c->round) m->last_train.outcome = outcome;
+    m->selected = false;
+    m->task = T_NONE;
+  }
+  coord_act(c, XF_COORD_COLLECT)->round = c->round;
+  c->wait[0] = '\0';
+  c->deadline = c->hard_deadline = c->select_until = XF_TIME_NEVER;
+  c->n_cohort = 0;
+  round_set(c, XF_ROUND_IDLE);
+}
+
+static void aggregate(struct xf_coord *c) {
+  round_set(c, XF_ROUND_AGGREGATING);
+  struct xf_coord_action *a = coord_act(c, XF_COORD_AGGREGATE);
+  a->round = c->round;
+  a->kind = c->kind;
+  a->participant = c->participant;
+  a->weight = c->weights;
+  a->n_participant = c->n_participant;
+}
+
+void round_aggregated(struct xf_coord *c, const struct xf_coord_event *e) {
+  if (c->state != XF_ROUND_AGGREGATING) return;
+  if (e->rc) {
+    round_abandon(c,
+                  coord_text(c, "aggregation failed: %s", e->text ? e->text : xf_rc_text(e->rc)));
+    return;
+  }
+  c->new_digest = c->kind == XF_TASK_TRAIN ? e->digest : c->model_digest;
+  round_set(c, XF_ROUND_COMMITTING);
+  coord_persist(c, XF_RECORD_COMMITTING, 0)->model_digest = c->new_digest;
+}
+
+static void commit_record(struct xf_coord *c) {
+  struct xf_coord_record *r = coord_persist(c, XF_RECORD_COMMIT, 0);
+  r->model_digest = c->new_digest;
+  r->committed = c->committed + (c->kind == XF_TASK_TRAIN);
+}
+
+void round_published(struct xf_coord *c, enum xf_rc rc, const char *text) {
+  if (c->state != XF_ROUND_COMMITTING) return;
+  if (rc) { /* fsync and rename errors are fatal: recover from what is durable */
+    struct xf_coord_action *a = coord_act(c, XF_COORD_EXIT);
+    a->rc = rc;
+    a->text = text;
+    return;
+  }
+  commit_record(c);
+}
+
+static void committed(struct xf_coord *c) {
+  round_set(c, XF_ROUND_COMMITTED);
+  c->model_digest = c->new_digest;
+  if (c->kind == XF_TASK_TRAIN) {
+    c->committed++;
+    c->abandoned_in_row = 0;
+  } else {
+    c->evaluated_at = c->committed;
+  }
+  xf_log(XF_LOG_INFO, "round_committed", XF_U("round", c->round),
+         XF_S("kind", xf_task_kind_name(c->kind)), XF_U("committed", c->committed),
+         XF_U("clients", c->n_participant));
+  round_finish(c, XF_OUTCOME_COMMITTED);
+}
+
+static void abandoned(struct xf_coord *c) {
+  if (c->kind == XF_TASK_TRAIN) c->abandoned_in_row++;
+  else c->evaluated_at = c->committed; /* one try; it never blocks the run */
+  round_finish(c, XF_OUTCOME_DISCARDED);
+  if (c->abandoned_in_row < ABANDON_LIMIT) return;
+  c->paused = true;
+  coord_persist(c, XF_RECORD_PAUSE, 0)->text = "three rounds in a row were abandoned";
+  coord_wait(c, "paused: three rounds in a row were abandoned; see crossfed rounds, then resume");
+}
+
+void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_t member,
+                     enum xf_rc rc) {
+  if (rc) { /* a ledger that cannot write must not let the run go on */
+    struct xf_coord_action *a = coord_act(c, XF_COORD_EXIT);
+    a->rc = rc;
+    a->text = coord_text(c, "ledger: %s was not stored", xf_coord_record_name(type));
+    return;
+  }
+  switch (type) {
+  case XF_RECORD_OPEN:
+    if (c->state == XF_ROUND_SELECTING)
+      c->select_until = xf_time_add_s(c->now, c->stage->fed.select_timeout_s);
+    return;
+  case XF_RECORD_UPDATE: answer_recorded(c, member); return;
+  case XF_RECORD_CLOSING:
+    if (c->state == XF_ROUND_CLOSING) aggregate(c);
+    return;
+  case XF_RECORD_COMMITTING:
+    if (c->state != XF_ROUND_COMMITTING) return;
+    if (c->kind == XF_TASK_TRAIN) coord_act(c, XF_COORD_PUBLISH)->round = c->round;
+    else commit_record(c);
+    return;
+  case XF_RECORD_COMMIT: committed(c); return;
+  case XF_RECORD_ABANDON: abandoned(c); return;
+  case XF_RECORD_DONE: c->done = true; return;
+  case XF_RECORD_VERDICT:
+  case XF_RECORD_REFUSED:
+  case XF_RECORD_PAUSE:
+  case XF_RECORD_RESUME:
+  case XF_RECORD_ALARM: return;
+  }
+}
+
+void round_step(struct xf_coord *c) {
+  if (c->exiting) return;
+  if (c->draining && round_is_open(c) && !xf_time_before(c->now, c->drain_until)) {
+    c->exiting = true; /* the round stays in the ledger and is resumed at the next start */
+    coord_act(c, XF_COORD_EXIT)->text = "drained; the open round will be resumed";
+    return;
+  }
+  switch (c->state) {
+  case XF_ROUND_IDLE: step_idle(c); return;
+  case XF_ROUND_SELECTING: step_selecting(c); return;
+  case XF_ROUND_BROADCASTING:
+  case XF_ROUND_COLLECTING: step_collecting(c); return;
+  case XF_ROUND_DONE: step_done(c); return;
+  case XF_ROUND_CLOSING:
+    if (c->pending_close) { /* recovered here: the list is already durable */
+      c->pending_close = 0;
+      aggregate(c);
+    }
+    return;
+  case XF_ROUND_AGGREGATING:
+  case XF_ROUND_COMMITTING:
+  case XF_ROUND_COMMITTED:
+  case XF_ROUND_ABANDONED: return; /* an event moves these on */
+  }
+}
+
+struct xf_time round_deadline(const struct xf_coord *c) {
+  struct xf_time t = XF_TIME_NEVER;
+  if (c->state == XF_ROUND_IDLE) {
+    if (c->retry_at.ns > 0) t = xf_time_min(t, c->retry_at);
+    if (!c->frozen) t = xf_time_min(t, c->align_until);
+  }
+  if (c->state == XF_ROUND_SELECTING) t = xf_time_min(t, c->select_until);
+  if (c->state == XF_ROUND_BROADCASTING || c->state == XF_ROUND_COLLECTING)
+    t = xf_time_min(t, c->deadline);
+  if (c->draining && !c->exiting) t = xf_time_min(t, c->drain_until);
+  return t;
+}

@@ -1,0 +1,149 @@
+/*
+ * state.h - private to server/core: the coordinator's memory and the functions its files share.
+ * One file per concern: coord.c dispatches, registry.c keeps sessions, round.c is the round machine,
+ * answer.c handles what silos send for a task, recover.c rebuilds after a start, view.c explains.
+ */
+#ifndef XF_SERVER_CORE_STATE_H
+#define XF_SERVER_CORE_STATE_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "server/core/coord.h"
+
+/* Where a member stands with its current task. X(NAME, text) */
+#define TASK_STATE_LIST(X)      \
+  X(NONE, "idle")               \
+  X(WAITING, "not connected")   \
+  X(OFFERED, "offered")         \
+  X(WORKING, "training")        \
+  X(QUEUED, "queued to upload") \
+  X(UPLOADING, "uploading")     \
+  X(SPOOLING, "storing")        \
+  X(RECORDING, "recording")     \
+  X(ANSWERED, "answered")       \
+  X(REFUSED, "refused")
+
+enum task_state {
+#define TASK_STATE_ENUM(n, t) T_##n,
+  TASK_STATE_LIST(TASK_STATE_ENUM)
+#undef TASK_STATE_ENUM
+};
+
+struct last_answer {
+  bool set;
+  uint64_t round;
+  enum xf_task_kind kind;
+  struct xf_digest task_id, update_digest;
+  enum xf_outcome outcome;
+};
+
+struct member {
+  const struct xf_coord_member *info;
+  uint64_t conn;       /* 0: not connected */
+  uint64_t challenger; /* second session waiting for the first to answer or fall silent */
+  struct xf_time challenge_until;
+  bool ready;   /* Hello accepted on conn */
+  bool aligned; /* its manifests are stored */
+  struct xf_time last_seen, ping_at;
+  bool ever_seen;
+  uint64_t model_len;
+  bool selected;
+  enum task_state task;
+  struct xf_digest task_id;
+  uint64_t done, total;             /* progress of local work */
+  struct xf_time lease_from;        /* start of the running window */
+  uint64_t lease_bytes;             /* moved within it */
+  struct xf_time lease_until;       /* counts as moving until then */
+  struct xf_msg_update_begin begin; /* of the upload in progress */
+  uint64_t received;
+  struct last_answer last;       /* last accepted answer of any kind */
+  struct last_answer last_train; /* last accepted training answer */
+  bool final_sent, final_stored;
+  double epsilon, epsilon_zero_out, noise_multiplier, clip;
+  uint64_t updates, bytes_up;
+};
+
+struct xf_coord {
+  struct xf_coord_config cfg;
+  const struct xf_plan_stage_part *stage;
+  struct member *m;
+  uint32_t n;
+  struct xf_map by_conn; /* conn id -> member index */
+  struct xf_map by_id;
+  struct xf_time now;
+  uint64_t epoch;
+
+  enum xf_round_state state;
+  enum xf_task_kind kind;
+  uint64_t round, last_round;
+  uint64_t committed, evaluated_at;
+  uint32_t abandoned_in_row;
+  struct xf_digest model_digest, new_digest;
+  bool frozen, freezing, reserving, paused, draining, exiting, done;
+  struct xf_time align_until, retry_at, select_until, deadline, hard_deadline, drain_until;
+  uint32_t *cohort;
+  struct xf_digest *cohort_task;
+  uint64_t *weights;
+  uint32_t n_cohort, target;
+  uint32_t *participant;
+  uint32_t n_participant;
+  uint32_t n_uploading;
+  uint64_t pending_close; /* rounds of records in flight */
+  char wait[XF_REASON_LEN];
+
+  struct xf_arena arena; /* texts and records of the current feed */
+  struct xf_coord_action *action;
+  size_t n_action, cap_action, at_action;
+};
+
+/* coord.c */
+struct xf_coord_action *coord_act(struct xf_coord *c, enum xf_coord_action_type type);
+struct xf_msg *coord_send(struct xf_coord *c, uint64_t conn, enum xf_msg_type type);
+const char *coord_text(struct xf_coord *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+struct xf_coord_record *coord_persist(struct xf_coord *c, enum xf_coord_record_type type,
+                                      uint32_t member);
+void coord_wait(struct xf_coord *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define TOKEN(type, member) ((uint64_t)(type) << 32 | (uint32_t)(member))
+
+/* registry.c */
+void registry_opened(struct xf_coord *c, uint64_t conn, const char *member_id);
+void registry_closed(struct xf_coord *c, uint64_t conn);
+void registry_hello(struct xf_coord *c, struct member *m, const struct xf_msg_hello *h);
+void registry_seen(struct xf_coord *c, struct member *m, uint64_t conn);
+void registry_tick(struct xf_coord *c);
+struct xf_time registry_deadline(const struct xf_coord *c);
+void registry_refuse(struct xf_coord *c, uint64_t conn, enum xf_rc code, uint32_t retry_ms,
+                     const char *fix, const char *text);
+
+/* round.c */
+void round_step(struct xf_coord *c); /* moves as far as it can without an event */
+void round_member_ready(struct xf_coord *c, struct member *m);
+void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_t member,
+                     enum xf_rc rc);
+void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text);
+void round_aggregated(struct xf_coord *c, const struct xf_coord_event *e);
+void round_published(struct xf_coord *c, enum xf_rc rc, const char *text);
+void round_set(struct xf_coord *c, enum xf_round_state state);
+void round_offer(struct xf_coord *c, struct member *m);
+struct xf_time round_deadline(const struct xf_coord *c);
+uint32_t round_quorum(const struct xf_coord *c);
+bool round_is_open(const struct xf_coord *c);
+
+/* answer.c */
+void answer_message(struct xf_coord *c, struct member *m, const struct xf_msg *msg);
+void answer_spooled(struct xf_coord *c, uint32_t member, enum xf_rc rc, const char *text);
+void answer_recorded(struct xf_coord *c, uint32_t member);
+void answer_lost(struct xf_coord *c, struct member *m); /* its connection is gone */
+void answer_grant(struct xf_coord *c);                  /* lets queued uploads start */
+void answer_drop_all(struct xf_coord *c);               /* the round closed: stop transfers */
+
+/* recover.c */
+enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
+                         struct xf_diag *diag);
+
+static inline uint32_t member_index(const struct xf_coord *c, const struct member *m) {
+  return (uint32_t)(m - c->m);
+}
+
+#endif
