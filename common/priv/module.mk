@@ -1,0 +1,3 @@
+DEPS    := base param crypto
+PKGS    :=
+HEADERS :=

@@ -1,0 +1,103 @@
+#include "priv/statement.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#define TRY(call)                  \
+  do {                             \
+    const enum xf_rc rc_ = (call); \
+    if (rc_) return rc_;           \
+  } while (0)
+
+static const char *figure(char out[static 32], double x) {
+  if (isinf(x)) return "infinite";
+  (void)snprintf(out, 32, "%.4g", x); /* the longest is "-1.234e-308" */
+  return out;
+}
+
+static enum xf_rc print_subject(struct xf_buf *out, const struct xf_statement *s) {
+  if (s->seeded) TRY(xf_buf_put_str(out, "NOT PRIVATE: seeded noise\n"));
+  if (s->silo)
+    return xf_buf_printf(out, "privacy of silo %s against the coordinator, not per person\n",
+                         s->silo);
+  return xf_buf_printf(out,
+                       "privacy per silo, against the coordinator, not per person: the largest of "
+                       "%" PRIu64 " silos\n",
+                       s->n_silos);
+}
+
+enum xf_rc xf_statement_print_short(struct xf_buf *out, const struct xf_statement *s) {
+  struct xf_odometer_report r;
+  TRY(xf_odometer_get(&r, &s->odometer, s->delta));
+  char zero[32], replace[32];
+  return xf_buf_printf(out,
+                       "%sepsilon %s (zero-out), %s (replace-one) at delta %g, %s, %" PRIu64
+                       " releases, against the coordinator, not per person",
+                       s->seeded ? "NOT PRIVATE: seeded noise; " : "",
+                       figure(zero, r.zero_out.value), figure(replace, r.replace_one.value),
+                       s->delta, s->silo ? "this silo" : "largest over silos", s->odometer.charges);
+}
+
+static enum xf_rc print_mechanism(struct xf_buf *out, const struct xf_statement *s) {
+  const struct xf_odometer *o = &s->odometer;
+  if (s->clip > 0) TRY(xf_buf_printf(out, "  clipping     each update to L2 norm %g\n", s->clip));
+  else TRY(xf_buf_put_str(out, "  clipping     none\n"));
+  if (o->bare)
+    return xf_buf_printf(
+        out, "  noise        none in %" PRIu64 " of %" PRIu64 " releases: no guarantee\n", o->bare,
+        o->charges);
+  if (!o->charges) return xf_buf_put_str(out, "  noise        nothing released yet\n");
+  return xf_buf_printf(
+      out,
+      "  noise        integer noise (discrete Gaussian), at least %.6g x the clipping "
+      "norm, added by the silo\n",
+      o->least_z);
+}
+
+static enum xf_rc print_epsilon(struct xf_buf *out, const struct xf_statement *s) {
+  struct xf_odometer_report r;
+  TRY(xf_odometer_get(&r, &s->odometer, s->delta));
+  TRY(xf_buf_printf(out,
+                    "  releases     %" PRIu64
+                    ", each counted whole: no credit for sampling or for the noise of others\n",
+                    s->odometer.charges));
+  const struct {
+    const char *name, *what;
+    struct xf_rdp_point point;
+  } rows[] = {
+      {"zero-out", "its updates replaced by zeros (sensitivity C)", r.zero_out},
+      {"replace-one", "its updates replaced by any others (sensitivity 2C)", r.replace_one}};
+  for (size_t i = 0; i < 2; i++) {
+    char text[32];
+    TRY(xf_buf_printf(out, "  epsilon      %s at delta %g, %s: %s",
+                      figure(text, rows[i].point.value), s->delta, rows[i].name, rows[i].what));
+    if (isfinite(rows[i].point.value) && s->odometer.charges)
+      TRY(xf_buf_printf(out, "; order %g%s", rows[i].point.order,
+                        rows[i].point.at_end ? ", at the end of the list: not tight" : ""));
+    TRY(xf_buf_put_str(out, "\n"));
+  }
+  return xf_buf_printf(out, "  accountant   Renyi (rdp), orders list %d\n", XF_RDP_ORDERS_VERSION);
+}
+
+static enum xf_rc print_limits(struct xf_buf *out, const struct xf_statement *s) {
+  TRY(xf_buf_put_str(
+      out, "  unit         the silo; a person in several silos, or a person alone, has no "
+           "figure of their own\n"
+           "  outside      when and how often a silo takes part, sizes of messages"));
+  if (s->rows) TRY(xf_buf_put_str(out, ", which aligned rows a silo holds"));
+  for (size_t i = 0; i < s->n_exports; i++) TRY(xf_buf_printf(out, ", %s", s->exports[i]));
+  TRY(xf_buf_put_str(out, "\n"));
+  if (s->rows)
+    TRY(xf_buf_printf(out, "  alignment    %sthe coordinator learns which silos share rows\n",
+                      s->trusted_alignment ? "trusted alignment: all silos hold the pseudonym key; "
+                                           : ""));
+  return XF_OK;
+}
+
+enum xf_rc xf_statement_print(struct xf_buf *out, const struct xf_statement *statement) {
+  TRY(print_subject(out, statement));
+  TRY(print_mechanism(out, statement));
+  TRY(print_epsilon(out, statement));
+  return print_limits(out, statement);
+}
