@@ -1,0 +1,3 @@
+DEPS    := base priv
+PKGS    :=
+HEADERS :=

@@ -1,0 +1,13 @@
+/*
+ * tools.h - the verbs of the `crossfed` command, one file each. argv[0] is the verb; the result is the exit
+ * status (enum xf_exit in base/rc.h). A verb prints facts to stdout, complaints to stderr.
+ * Not for: anything that another program needs; that belongs in a library.
+ * Owner: argv is borrowed. Thread: main, before any other thread.
+ */
+#ifndef XF_TOOLS_TOOLS_H
+#define XF_TOOLS_TOOLS_H
+
+/* crossfed account: epsilon of a number of Gaussian releases. @err exit status @thread main */
+int xf_tool_account(int argc, char **argv);
+
+#endif
