@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+int64_t issue_now = NOW;
 static char dir[256];
 
 void scratch_begin(void) {
@@ -49,7 +50,7 @@ void assert_says(enum xf_rc rc, enum xf_rc want, const struct xf_diag *diag, con
 
 void ca_make(const char *name, enum xf_pki_key key) {
   struct xf_diag diag = {0};
-  struct xf_ca_options o = {.now_s = NOW, .key = key};
+  struct xf_ca_options o = {.now_s = issue_now, .key = key};
   assert_ok(xf_pki_ca_create(scratch(name), "alpha", &o, &diag), &diag);
 }
 
@@ -59,7 +60,7 @@ struct xf_pki_issued leaf_make(const char *ca, enum xf_role role, const char *me
   struct xf_diag diag = {0};
   struct xf_pki_issued issued;
   struct xf_leaf_options o = options ? *options : (struct xf_leaf_options){0};
-  if (!o.now_s) o.now_s = NOW;
+  if (!o.now_s) o.now_s = issue_now;
   (void)snprintf(cert, sizeof cert, "%.80s.pem", member);
   (void)snprintf(key, sizeof key, "%.80s.key", member);
   assert_ok(
