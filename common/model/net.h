@@ -1,9 +1,11 @@
 /*
  * net.h - a model's graphs and what has to be fed into them: the training loss and the scores.
  *
- * A step sees n samples; sample b gives `group` consecutive rows b*group .. b*group+group-1 of every feed:
+ * A step sees n samples; sample b gives `group` consecutive rows b*group .. b*group+group-1 of every feed but CLASS,
+ * which has one row per sample:
  *   bpr           group = negatives: USER u, ITEM positive, NEG one negative each
- *   bce, softmax of mf  group = 1 + negatives: USER u, ITEM positive first, then negatives; Y 1, 0, 0 ...
+ *   bce, softmax of mf  group = 1 + negatives: USER u, ITEM positive first, then negatives; Y 1, 0, 0 ... (bce),
+ *                 CLASS 0 (softmax)
  *   mse of mf     group = 1: USER, ITEM, Y the value
  *   tables        group = 1: X the inputs, Y or CLASS the label
  * PRIOR and HELD (pull): USER's prior row, and 1 where there is one, else 0.

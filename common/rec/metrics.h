@@ -5,7 +5,7 @@
  *   hr@k recall@k precision@k ndcg@k mrr   sum over users of the user's value, count users
  *   auc      ranking: as above with the share of negatives below the positive; tables: sum = pairs won, count = pairs
  *   acc      sum = right answers, count = rows (scores > 0, or the largest of several)
- *   rmse     sum = squared errors, count = rows; the value is the root
+ *   rmse     sum = squared errors, count = rows or held-out events; the value is the root
  *   logloss  sum = negative log-likelihoods, count = rows
  * Ties count against the positive in rankings and half in AUC: a constant scorer must not look good.
  * Owner: caller. Thread: any. @source algorithms: Jarvelin & Kekalainen 2002 (NDCG); definitions docs/ALGORITHMS.md
@@ -19,20 +19,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(NAME, text, takes k, ranks items, of tables) */
-#define XF_MEASURE_LIST(X)                     \
-  X(HR, "hr", true, true, false)               \
-  X(NDCG, "ndcg", true, true, false)           \
-  X(RECALL, "recall", true, true, false)       \
-  X(PRECISION, "precision", true, true, false) \
-  X(MRR, "mrr", false, true, false)            \
-  X(AUC, "auc", false, true, true)             \
-  X(ACC, "acc", false, false, true)            \
-  X(RMSE, "rmse", false, false, true)          \
-  X(LOGLOSS, "logloss", false, false, true)
+/* X(NAME, text, takes k, of interactions, of tables, carries the protocol in its key) */
+#define XF_MEASURE_LIST(X)                           \
+  X(HR, "hr", true, true, false, true)               \
+  X(NDCG, "ndcg", true, true, false, true)           \
+  X(RECALL, "recall", true, true, false, true)       \
+  X(PRECISION, "precision", true, true, false, true) \
+  X(MRR, "mrr", false, true, false, true)            \
+  X(AUC, "auc", false, true, true, true)             \
+  X(ACC, "acc", false, false, true, false)           \
+  X(RMSE, "rmse", false, true, true, false)          \
+  X(LOGLOSS, "logloss", false, false, true, false)
 
 enum xf_measure_kind {
-#define XF_MEASURE_ENUM(n, t, k, r, d) XF_MEASURE_##n,
+#define XF_MEASURE_ENUM(n, t, k, i, d, p) XF_MEASURE_##n,
   XF_MEASURE_LIST(XF_MEASURE_ENUM)
 #undef XF_MEASURE_ENUM
       XF_N_MEASURE
@@ -60,11 +60,10 @@ bool xf_measure_fits(enum xf_measure_kind kind, bool ranking);
 /* The figure; NaN without a count. @unit as the measure */
 double xf_measure_value(enum xf_measure_kind kind, struct xf_measure_sum sum);
 
-/* A user's value from the ranks of the relevant items (from 0, ascending) among n_neg negatives and themselves.
-   @shape rank[n], n >= 1 */
-double xf_measure_ranks(struct xf_measure measure, const uint32_t *rank, uint32_t n,
-                        uint32_t n_candidates);
-/* Ascending ranks of positives: rank of the i-th best = i + negatives that score at least as much. NaN scores are worst.
+/* A user's hr, ndcg, recall, precision or mrr from the ranks of the relevant items (from 0, ascending).
+   @shape rank[n], n >= 1 @source docs/ALGORITHMS.md "metrics" */
+double xf_measure_ranks(struct xf_measure measure, const uint32_t *rank, uint32_t n);
+/* Ascending ranks of positives: rank of the i-th best = i + negatives that score at least as much; numbers only.
    @shape rank[n_pos], pos[n_pos] (is sorted), neg[n_neg] */
 void xf_measure_rank(uint32_t *rank, float *pos, uint32_t n_pos, const float *neg, uint32_t n_neg);
 /* Pairs (positive, negative) won, ties half, and all pairs. scratch holds n ids. @shape score[n], label[n] (> .5: positive)

@@ -1,0 +1,40 @@
+/*
+ * impl.h - between the files of model only: what a model is made of, and the table of functions that makes one.
+ * Not for other modules (model.h). Owner: see model.h. Thread: constant tables.
+ */
+#ifndef XF_MODEL_IMPL_H
+#define XF_MODEL_IMPL_H
+
+#include "model/net.h"
+
+struct xf_model_ops;
+
+struct xf_model {
+  struct xf_model_config config;
+  struct xf_model_size size;
+  struct xf_layout layout;
+  const struct xf_model_ops *ops;
+};
+
+/* How a segment starts. */
+struct xf_init_rule {
+  enum { XF_INIT_ZERO, XF_INIT_NORMAL, XF_INIT_UNIFORM } kind;
+  double scale; /* deviation, or half the width */
+};
+
+struct xf_model_ops {
+  bool ranking; /* eats interactions */
+  /* Checks the configuration and adds the segments. */
+  enum xf_rc (*layout)(struct xf_model *model, struct xf_diag *diag);
+  /* Adds loss, data and feeds; graph is new. Errors of builders are met later. */
+  enum xf_rc (*loss)(struct xf_model_net *net, const struct xf_model *model,
+                     const struct xf_model_loss *spec, struct xf_diag *diag);
+  /* Adds score and feeds. */
+  void (*score)(struct xf_model_net *net, const struct xf_model *model);
+  struct xf_init_rule (*init)(const struct xf_model *model, const struct xf_segment *seg);
+  enum xf_model_axis (*axis)(const struct xf_segment *seg);
+};
+
+extern const struct xf_model_ops xf_model_mf, xf_model_mlp;
+
+#endif

@@ -1,0 +1,193 @@
+/* The registry, and what all models share: building, initial values. To add a model, add its line to `ops_of`. */
+#include "model/impl.h"
+
+#include "base/alloc.h"
+
+#include <string.h>
+
+static const struct xf_model_ops *const ops_of[XF_N_MODEL] = {
+    [XF_MODEL_MF] = &xf_model_mf,
+    [XF_MODEL_MLP] = &xf_model_mlp,
+    [XF_MODEL_LOGREG] = &xf_model_mlp, /* no hidden layer */
+};
+
+static const char *const kind_names[XF_N_MODEL] = {
+#define ROW(n, t) t,
+    XF_MODEL_LIST(ROW)
+#undef ROW
+};
+static const char *const loss_names[XF_N_LOSS] = {
+#define ROW(n, t) t,
+    XF_LOSS_LIST(ROW)
+#undef ROW
+};
+
+static int find_name(const char *const *names, int n, const char *s, size_t len) {
+  for (int i = 0; i < n; i++)
+    if (strlen(names[i]) == len && !memcmp(names[i], s, len)) return i;
+  return -1;
+}
+
+const char *xf_model_kind_name(enum xf_model_kind kind) {
+  return (unsigned)kind < XF_N_MODEL ? kind_names[kind] : "?";
+}
+
+enum xf_rc xf_model_kind_parse(enum xf_model_kind *out, const char *s, size_t len) {
+  const int i = find_name(kind_names, XF_N_MODEL, s, len);
+  if (i < 0) return XF_E_INVAL;
+  *out = (enum xf_model_kind)i;
+  return XF_OK;
+}
+
+const char *xf_loss_name(enum xf_loss loss) {
+  return (unsigned)loss < XF_N_LOSS ? loss_names[loss] : "?";
+}
+
+enum xf_rc xf_loss_parse(enum xf_loss *out, const char *s, size_t len) {
+  const int i = find_name(loss_names, XF_N_LOSS, s, len);
+  if (i < 0) return XF_E_INVAL;
+  *out = (enum xf_loss)i;
+  return XF_OK;
+}
+
+enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *config,
+                        struct xf_model_size size, struct xf_diag *diag) {
+  *out = NULL;
+  if ((unsigned)config->kind >= XF_N_MODEL || (unsigned)config->loss >= XF_N_LOSS)
+    return xf_diag_set(diag, XF_E_CONFIG, "model: kind %d or loss %d is unknown", config->kind,
+                       config->loss);
+  if (!(config->init_std >= 0 && config->init_std <= 100))
+    return xf_diag_set(diag, XF_E_CONFIG, "model.init_std is %g; it must be 0 to 100",
+                       config->init_std);
+  struct xf_model *model = xf_calloc(1, sizeof *model);
+  model->config = *config;
+  model->size = size;
+  model->ops = ops_of[config->kind];
+  xf_layout_init(&model->layout);
+  const enum xf_rc rc = model->ops->layout(model, diag);
+  if (rc) {
+    xf_model_free(model);
+    return rc;
+  }
+  *out = model;
+  return XF_OK;
+}
+
+void xf_model_free(struct xf_model *model) {
+  if (!model) return;
+  xf_layout_deinit(&model->layout);
+  xf_free(model);
+}
+
+const struct xf_layout *xf_model_get_layout(const struct xf_model *model) { return &model->layout; }
+const struct xf_model_config *xf_model_get_config(const struct xf_model *model) {
+  return &model->config;
+}
+struct xf_model_size xf_model_get_size(const struct xf_model *model) {
+  return model->size;
+}
+bool xf_model_is_ranking(const struct xf_model *model) { return model->ops->ranking; }
+enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg) {
+  return model->ops->axis(seg);
+}
+
+static void fill(float *to, size_t n, struct xf_init_rule rule, struct xf_rng *rng) {
+  for (size_t i = 0; i < n; i++) switch (rule.kind) {
+    case XF_INIT_ZERO: to[i] = 0; break;
+    case XF_INIT_NORMAL: to[i] = (float)(rule.scale * xf_rng_normal(rng)); break;
+    case XF_INIT_UNIFORM: to[i] = (float)(rule.scale * (2 * xf_rng_double(rng) - 1)); break;
+    }
+}
+
+/* Every segment has its own stream, whatever the others draw: the i-th number of a copy of the base stream. */
+static uint64_t segment_key(const struct xf_layout *layout, const struct xf_segment *seg,
+                            const struct xf_rng *base) {
+  struct xf_rng copy = *base;
+  uint64_t key = xf_rng_u64(&copy);
+  for (size_t i = 0; i < layout->n_seg && strcmp(layout->seg[i].name, seg->name) != 0; i++)
+    key = xf_rng_u64(&copy);
+  return key;
+}
+
+static uint64_t le64(const uint8_t *p) {
+  uint64_t v = 0;
+  for (int i = 7; i >= 0; i--) v = v << 8 | p[i];
+  return v;
+}
+
+void xf_model_init_row(const struct xf_model *model, const struct xf_segment *seg,
+                       const struct xf_rng *shared, const struct xf_key *key, float *row) {
+  struct xf_rng rng;
+  xf_rng_init(&rng, segment_key(&model->layout, seg, shared) ^ le64(key->b), le64(key->b + 8));
+  fill(row, seg->cols, model->ops->init(model, seg), &rng);
+}
+
+static enum xf_rc init_segment(const struct xf_model *model, float *to,
+                               const struct xf_segment *seg, const struct xf_model_seed *seed,
+                               struct xf_diag *diag) {
+  const struct xf_init_rule rule = model->ops->init(model, seg);
+  if (seg->role == XF_ROLE_ALIGNED) {
+    const struct xf_key *key =
+        model->ops->axis(seg) == XF_AXIS_ITEM ? seed->item_key : seed->user_key;
+    if (!seed->shared || (!key && seg->rows))
+      return xf_diag_set(diag, XF_E_INVAL, "segment \"%s\" is aligned: keys are needed", seg->name);
+    for (uint32_t r = 0; r < seg->rows; r++)
+      xf_model_init_row(model, seg, seed->shared, &key[r], to + (size_t)r * seg->cols);
+    return XF_OK;
+  }
+  const struct xf_rng *base = seg->role == XF_ROLE_SHARED ? seed->shared : seed->silo;
+  const size_t n = (size_t)seg->rows * seg->cols;
+  if (n == 0) return XF_OK;
+  if (!base)
+    return xf_diag_set(diag, XF_E_INVAL, "segment \"%s\" needs a random stream", seg->name);
+  struct xf_rng rng;
+  xf_rng_init(&rng, segment_key(&model->layout, seg, base), 0);
+  fill(to, n, rule, &rng);
+  return XF_OK;
+}
+
+enum xf_rc xf_model_init(const struct xf_model *model, float *full,
+                         const struct xf_model_seed *seed, struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  for (size_t i = 0; !rc && i < model->layout.n_seg; i++)
+    rc = init_segment(model, full + model->layout.seg[i].offset, &model->layout.seg[i], seed, diag);
+  return rc;
+}
+
+static void net_init(struct xf_model_net *net, const struct xf_model *model) {
+  *net = (struct xf_model_net){.graph = xf_graph_new(&model->layout),
+                               .loss = XF_NO_NODE,
+                               .data = XF_NO_NODE,
+                               .score = XF_NO_NODE,
+                               .group = 1};
+  for (int f = 0; f < XF_N_FEED; f++) net->feed[f] = XF_NO_NODE;
+}
+
+enum xf_rc xf_model_net_loss(struct xf_model_net *out, const struct xf_model *model,
+                             const struct xf_model_loss *spec, struct xf_diag *diag) {
+  if (!(spec->l2 >= 0 && spec->l2 <= 1e6) || !(spec->pull >= 0 && spec->pull <= 1e6)) {
+    *out = (struct xf_model_net){0};
+    return xf_diag_set(diag, XF_E_CONFIG, "l2 %g and pull %g must be 0 to 1e6", spec->l2,
+                       spec->pull);
+  }
+  net_init(out, model);
+  enum xf_rc rc = model->ops->loss(out, model, spec, diag);
+  if (!rc) rc = xf_graph_check(out->graph, diag);
+  if (!rc) rc = xf_graph_backward(out->graph, out->loss, diag);
+  if (rc) xf_model_net_deinit(out);
+  return rc;
+}
+
+enum xf_rc xf_model_net_score(struct xf_model_net *out, const struct xf_model *model,
+                              struct xf_diag *diag) {
+  net_init(out, model);
+  model->ops->score(out, model);
+  const enum xf_rc rc = xf_graph_check(out->graph, diag);
+  if (rc) xf_model_net_deinit(out);
+  return rc;
+}
+
+void xf_model_net_deinit(struct xf_model_net *net) {
+  xf_graph_free(net->graph);
+  *net = (struct xf_model_net){0};
+}

@@ -1,0 +1,73 @@
+#include "model/score.h"
+
+#include "base/alloc.h"
+#include "model/net.h"
+
+#include <string.h>
+
+struct xf_scorer {
+  const struct xf_model *model;
+  struct xf_model_net net;
+  struct xf_nnplan *plan;
+  int32_t ids[XF_SCORE_BLOCK];
+};
+
+enum xf_rc xf_scorer_new(struct xf_scorer **out, const struct xf_model *model,
+                         struct xf_diag *diag) {
+  *out = NULL;
+  struct xf_scorer *s = xf_calloc(1, sizeof *s);
+  s->model = model;
+  enum xf_rc rc = xf_model_net_score(&s->net, model, diag);
+  if (!rc) {
+    const struct xf_nnplan_spec spec = {
+        .outputs = {s->net.score}, .n_output = 1, .max = {[XF_SYM_B] = XF_SCORE_BLOCK}};
+    rc = xf_nnplan_new(&s->plan, s->net.graph, &spec, diag);
+  }
+  if (rc) {
+    xf_scorer_free(s);
+    return rc;
+  }
+  *out = s;
+  return XF_OK;
+}
+
+void xf_scorer_free(struct xf_scorer *scorer) {
+  if (!scorer) return;
+  xf_nnplan_free(scorer->plan);
+  xf_model_net_deinit(&scorer->net);
+  xf_free(scorer);
+}
+
+static enum xf_rc run(struct xf_scorer *s, const float *params, uint32_t n, const float **out,
+                      struct xf_diag *diag) {
+  const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = n};
+  const enum xf_rc rc = xf_nnplan_run(s->plan, params, NULL, extent, diag);
+  if (!rc) *out = xf_nnplan_get(s->plan, s->net.score, NULL, NULL);
+  return rc;
+}
+
+enum xf_rc xf_scorer_users(struct xf_scorer *scorer, const float *params, const uint32_t *users,
+                           uint32_t n, const float **out, struct xf_diag *diag) {
+  if (!xf_model_is_ranking(scorer->model))
+    return xf_diag_set(diag, XF_E_STATE, "this model scores rows of a table, not users");
+  if (n > XF_SCORE_BLOCK)
+    return xf_diag_set(diag, XF_E_RANGE, "%u users in one block, at most %d", n, XF_SCORE_BLOCK);
+  for (uint32_t i = 0; i < n; i++) {
+    if (users[i] >= xf_model_get_size(scorer->model).n_users)
+      return xf_diag_set(diag, XF_E_RANGE, "user %u of %u", users[i],
+                         xf_model_get_size(scorer->model).n_users);
+    scorer->ids[i] = (int32_t)users[i];
+  }
+  xf_nnplan_set_input(scorer->plan, scorer->net.feed[XF_FEED_USER], scorer->ids);
+  return run(scorer, params, n, out, diag);
+}
+
+enum xf_rc xf_scorer_rows(struct xf_scorer *scorer, const float *params, const float *x, uint32_t n,
+                          const float **out, struct xf_diag *diag) {
+  if (xf_model_is_ranking(scorer->model))
+    return xf_diag_set(diag, XF_E_STATE, "this model scores users, not rows of a table");
+  if (n > XF_SCORE_BLOCK)
+    return xf_diag_set(diag, XF_E_RANGE, "%u rows in one block, at most %d", n, XF_SCORE_BLOCK);
+  xf_nnplan_set_input(scorer->plan, scorer->net.feed[XF_FEED_X], x);
+  return run(scorer, params, n, out, diag);
+}

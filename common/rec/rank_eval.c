@@ -1,0 +1,172 @@
+/* Ranking evaluation: blocks of users, candidates by protocol, ranks, sums in user order. */
+#include "rec/rank_eval.h"
+
+#include "base/alloc.h"
+#include "data/sampler.h"
+#include "model/score.h"
+#include "param/vec.h"
+
+#include <math.h>
+#include <string.h>
+
+struct eval {
+  const struct xf_split *split;
+  const struct xf_rank_spec *spec;
+  struct xf_measure_sum *sum;
+  bool auc;
+  float *neg;       /* [n_items] scores of the candidates that are not relevant */
+  float *pos;       /* [n_items] */
+  uint32_t *rank;   /* [n_items] */
+  uint32_t *mark;   /* [n_items] for sampling */
+  uint32_t *sample; /* [n_neg] */
+};
+
+static enum xf_rc check(const struct xf_rank_spec *spec, struct eval *e, struct xf_diag *diag) {
+  for (size_t m = 0; m < spec->n_measure; m++) {
+    const enum xf_measure_kind kind = spec->measure[m].kind;
+    if (!xf_measure_fits(kind, true))
+      return xf_diag_set(diag, XF_E_INVAL, "measure \"%s\" is of tables; the data are interactions",
+                         xf_measure_name(kind));
+    if (kind == XF_MEASURE_RMSE && !e->split->part[spec->part].value)
+      return xf_diag_set(diag, XF_E_INVAL,
+                         "measure \"rmse\" needs values; the interactions have none");
+    e->auc = e->auc || kind == XF_MEASURE_AUC;
+  }
+  return XF_OK;
+}
+
+static uint32_t row_count(const struct xf_csr *csr, uint32_t u) {
+  return csr->start[u + 1] - csr->start[u];
+}
+
+/* All items but the user's positives, as scores; what is left out scores -inf. */
+static uint32_t full_candidates(struct eval *e, uint32_t u, const float *score) {
+  const uint32_t n = e->split->n_items;
+  uint32_t left = n;
+  memcpy(e->neg, score, n * sizeof *e->neg);
+  for (int p = 0; p < XF_N_PART; p++) {
+    const struct xf_csr *csr = &e->split->part[p];
+    for (uint32_t k = csr->start[u]; k < csr->start[u + 1]; k++) e->neg[csr->item[k]] = -INFINITY;
+    left -= row_count(csr, u);
+  }
+  return left;
+}
+
+static uint32_t sampled_candidates(struct eval *e, uint32_t u, const float *score) {
+  const uint32_t stamp = u + 1;
+  uint32_t n_pos = 0;
+  for (int p = 0; p < XF_N_PART; p++) {
+    const struct xf_csr *csr = &e->split->part[p];
+    for (uint32_t k = csr->start[u]; k < csr->start[u + 1]; k++) e->mark[csr->item[k]] = stamp;
+    n_pos += row_count(csr, u);
+  }
+  struct xf_rng rng;
+  xf_rng_init(&rng, e->spec->seed, u);
+  const uint32_t n = xf_sampler_distinct(&rng, e->sample, e->spec->n_neg, e->split->n_items, n_pos,
+                                         e->mark, stamp);
+  for (uint32_t i = 0; i < n; i++) e->neg[i] = score[e->sample[i]];
+  return n;
+}
+
+/* Share of (positive, negative) pairs won, ties half; left-out candidates score -inf and are not counted. */
+static double user_auc(const struct eval *e, uint32_t n_pos, uint32_t n_slot, uint32_t n_neg) {
+  double won = 0;
+  for (uint32_t p = 0; p < n_pos; p++) {
+    uint32_t above = 0, equal = 0;
+    for (uint32_t i = 0; i < n_slot; i++) {
+      above += e->neg[i] > e->pos[p];
+      equal += e->neg[i] == e->pos[p];
+    }
+    won += (double)(n_neg - above) - 0.5 * equal;
+  }
+  return won / ((double)n_pos * n_neg);
+}
+
+static void add(struct eval *e, uint32_t u, size_t m, double value, double sum, double count) {
+  if (isnan(value)) return;
+  e->sum[m].sum += sum;
+  e->sum[m].count += count;
+  if (e->spec->per_user) e->spec->per_user[(size_t)u * e->spec->n_measure + m] = (float)value;
+}
+
+static void one_user(struct eval *e, uint32_t u, const float *score) {
+  const struct xf_csr *held = &e->split->part[e->spec->part];
+  const uint32_t n_pos = row_count(held, u);
+  const bool sampled = e->spec->n_neg > 0;
+  const uint32_t n_neg = sampled ? sampled_candidates(e, u, score) : full_candidates(e, u, score);
+  const uint32_t n_slot = sampled ? n_neg : e->split->n_items;
+  double error = 0;
+  for (uint32_t k = 0; k < n_pos; k++) {
+    const uint32_t at = held->start[u] + k;
+    e->pos[k] = score[held->item[at]];
+    const double d = held->value ? (double)e->pos[k] - (double)held->value[at] : 0;
+    error += d * d;
+  }
+  xf_measure_rank(e->rank, e->pos, n_pos, e->neg, n_slot);
+  const double auc = e->auc && n_neg ? user_auc(e, n_pos, n_slot, n_neg) : (double)NAN;
+  for (size_t m = 0; m < e->spec->n_measure; m++) {
+    const struct xf_measure measure = e->spec->measure[m];
+    if (measure.kind == XF_MEASURE_RMSE) {
+      add(e, u, m, sqrt(error / n_pos), error, n_pos);
+      continue;
+    }
+    const double v =
+        measure.kind == XF_MEASURE_AUC ? auc : xf_measure_ranks(measure, e->rank, n_pos);
+    add(e, u, m, v, v, 1);
+  }
+}
+
+static enum xf_rc block(struct eval *e, const uint32_t *users, uint32_t n, xf_rank_score score,
+                        void *arg, struct xf_diag *diag) {
+  const float *s = NULL;
+  const size_t n_items = e->split->n_items;
+  const enum xf_rc rc = n ? score(arg, users, n, &s, diag) : XF_OK;
+  if (rc || !n) return rc;
+  const size_t bad = xf_vec_find_nonfinite(s, n * n_items);
+  if (bad != SIZE_MAX)
+    return xf_diag_set(diag, XF_E_NAN,
+                       "the score of item %zu for user %u is not a number; the "
+                       "model has diverged",
+                       bad % n_items, users[bad / n_items]);
+  for (uint32_t i = 0; i < n; i++) one_user(e, users[i], s + i * n_items);
+  return XF_OK;
+}
+
+static bool eval_init(struct eval *e) {
+  const size_t n = (size_t)e->split->n_items + 1;
+  e->neg = xf_try_calloc(n, sizeof *e->neg);
+  e->pos = xf_try_calloc(n, sizeof *e->pos);
+  e->rank = xf_try_calloc(n, sizeof *e->rank);
+  if (!e->neg || !e->pos || !e->rank) return false;
+  if (!e->spec->n_neg) return true;
+  e->mark = xf_try_calloc(n, sizeof *e->mark);
+  e->sample = xf_try_calloc(n, sizeof *e->sample);
+  return e->mark && e->sample;
+}
+
+enum xf_rc xf_rank_eval(struct xf_measure_sum *sum, const struct xf_split *split,
+                        const struct xf_rank_spec *spec, xf_rank_score score, void *arg,
+                        struct xf_diag *diag) {
+  struct eval e = {.split = split, .spec = spec, .sum = sum};
+  uint32_t users[XF_SCORE_BLOCK], n = 0;
+  for (size_t m = 0; m < spec->n_measure; m++) sum[m] = (struct xf_measure_sum){0};
+  if (spec->per_user)
+    for (size_t i = 0; i < (size_t)split->n_users * spec->n_measure; i++) spec->per_user[i] = NAN;
+  enum xf_rc rc = check(spec, &e, diag);
+  if (!rc && !eval_init(&e))
+    rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory to rank %u items", split->n_items);
+  for (uint32_t u = 0; !rc && u < split->n_users; u++) {
+    if (row_count(&split->part[spec->part], u) == 0) continue;
+    users[n++] = u;
+    if (n < XF_SCORE_BLOCK) continue;
+    rc = block(&e, users, n, score, arg, diag);
+    n = 0;
+  }
+  if (!rc) rc = block(&e, users, n, score, arg, diag);
+  xf_free(e.neg);
+  xf_free(e.pos);
+  xf_free(e.rank);
+  xf_free(e.mark);
+  xf_free(e.sample);
+  return rc;
+}

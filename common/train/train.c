@@ -1,0 +1,236 @@
+/* The local procedure: batches through the plan into the optimiser, until the task's steps are done. */
+#include "train/train.h"
+
+#include "base/alloc.h"
+#include "data/sampler.h"
+#include "param/vec.h"
+#include "train/feed.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PROGRESS_PARTS = 100, MAX_BATCH = 1 << 24 };
+
+struct xf_trainer {
+  const struct xf_model *model;
+  struct xf_local_config config;
+  uint32_t max_samples;
+  struct xf_model_net net;
+  struct xf_nnplan *plan;
+  struct xf_optim *optim;
+  struct xf_feeder feeder;
+  struct xf_batches batches; /* of the last data set's size */
+  float *grad;               /* [layout.n] */
+};
+
+static enum xf_rc check(const struct xf_local_config *c, struct xf_diag *diag) {
+  if ((c->epochs > 0) == (c->steps > 0))
+    return xf_diag_set(diag, XF_E_CONFIG,
+                       "local.epochs is %u and local.steps %u; exactly one must be above 0",
+                       c->epochs, c->steps);
+  if (c->batch > MAX_BATCH)
+    return xf_diag_set(diag, XF_E_CONFIG, "local.batch is %u; at most %d", c->batch, MAX_BATCH);
+  if (!(c->optimizer.lr > 0) || !isfinite(c->optimizer.lr))
+    return xf_diag_set(diag, XF_E_CONFIG, "local.optimizer.lr is %g; it must be above 0",
+                       (double)c->optimizer.lr);
+  if (c->optimizer.l2 != 0.0f)
+    return xf_diag_set(diag, XF_E_CONFIG, "l2 belongs in local.l2, not in the optimizer");
+  if (!(c->kappa >= 0 && c->kappa <= 1))
+    return xf_diag_set(diag, XF_E_CONFIG, "rows.kappa is %g; it must be 0 to 1", c->kappa);
+  return XF_OK;
+}
+
+/* Graph, plan, optimiser and buffers; the trainer is freed by the caller after an error. */
+static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
+  const struct xf_layout *layout = xf_model_get_layout(t->model);
+  const struct xf_model_loss spec = {
+      .negatives = t->config.negatives, .l2 = t->config.l2, .pull = t->config.pull};
+  enum xf_rc rc = xf_model_net_loss(&t->net, t->model, &spec, diag);
+  if (rc) return rc;
+  const uint32_t samples = t->max_samples ? t->max_samples : 1;
+  const uint32_t batch = t->config.batch && t->config.batch < samples ? t->config.batch : samples;
+  const struct xf_nnplan_spec plan = {.outputs = {t->net.data},
+                                      .n_output = 1,
+                                      .loss = t->net.loss,
+                                      .has_loss = true,
+                                      .train = true,
+                                      .max = {[XF_SYM_B] = batch}};
+  rc = xf_nnplan_new(&t->plan, t->net.graph, &plan, diag);
+  if (!rc) rc = xf_optim_new(&t->optim, &t->config.optimizer, layout, diag);
+  if (rc) return rc;
+  t->grad = xf_try_calloc(layout->n + 1, sizeof *t->grad);
+  if (!t->grad || xf_feeder_init(&t->feeder, t->model, &t->net, batch, t->max_samples))
+    return xf_diag_set(diag, XF_E_NOMEM,
+                       "not enough memory to train %llu parameters with batches "
+                       "of %u",
+                       (unsigned long long)layout->n, batch);
+  xf_feeder_attach(&t->feeder, t->plan);
+  return XF_OK;
+}
+
+enum xf_rc xf_trainer_new(struct xf_trainer **out, const struct xf_model *model,
+                          const struct xf_local_config *config, uint32_t max_samples,
+                          struct xf_diag *diag) {
+  *out = NULL;
+  enum xf_rc rc = check(config, diag);
+  if (rc) return rc;
+  struct xf_trainer *t = xf_calloc(1, sizeof *t);
+  t->model = model;
+  t->config = *config;
+  t->max_samples = max_samples;
+  rc = build(t, diag);
+  if (rc) {
+    xf_trainer_free(t);
+    return rc;
+  }
+  *out = t;
+  return XF_OK;
+}
+
+void xf_trainer_free(struct xf_trainer *trainer) {
+  if (!trainer) return;
+  xf_batches_deinit(&trainer->batches);
+  xf_feeder_deinit(&trainer->feeder);
+  xf_optim_free(trainer->optim);
+  xf_nnplan_free(trainer->plan);
+  xf_model_net_deinit(&trainer->net);
+  xf_free(trainer->grad);
+  xf_free(trainer);
+}
+
+size_t xf_trainer_get_bytes(const struct xf_trainer *trainer) {
+  size_t n_state = 0;
+  (void)xf_optim_get_state(trainer->optim, &n_state);
+  const size_t n = xf_model_get_layout(trainer->model)->n;
+  return xf_nnplan_get_bytes(trainer->plan, NULL) + (n + n_state) * sizeof(float) +
+         (size_t)trainer->max_samples * sizeof(uint32_t);
+}
+
+/* Batches over n samples in the task's order; memory is kept while the number stays. */
+static enum xf_rc start_batches(struct xf_trainer *t, uint32_t n, const struct xf_rng *rng) {
+  if (t->batches.n == n) {
+    xf_batches_reset(&t->batches, rng);
+    return XF_OK;
+  }
+  xf_batches_deinit(&t->batches);
+  return xf_batches_init(&t->batches, n, t->config.batch, rng);
+}
+
+/* Names the first parameter that is no number. */
+static enum xf_rc check_params(const struct xf_trainer *t, const float *params, uint64_t step,
+                               struct xf_diag *diag) {
+  const struct xf_layout *layout = xf_model_get_layout(t->model);
+  const size_t bad = xf_vec_find_nonfinite(params, layout->n);
+  if (bad == SIZE_MAX) return XF_OK;
+  size_t s = 0;
+  while (s + 1 < layout->n_seg && layout->seg[s + 1].offset <= bad) s++;
+  const struct xf_segment *seg = &layout->seg[s];
+  const size_t at = bad - seg->offset;
+  return xf_diag_set(diag, XF_E_NAN,
+                     "after step %llu parameter %s[%zu][%zu] is %g; training diverged, lower "
+                     "local.optimizer.lr (now %g)",
+                     (unsigned long long)step, seg->name, at / seg->cols, at % seg->cols,
+                     (double)params[bad], (double)t->config.optimizer.lr);
+}
+
+/* One step. *loss = the batch's mean data loss. */
+static enum xf_rc one_step(struct xf_trainer *t, struct xf_train_job *job,
+                           const struct xf_feed_task *task, uint32_t *n, double *loss,
+                           struct xf_diag *diag) {
+  const uint32_t *ids = NULL;
+  xf_batches_next(&t->batches, &ids, n);
+  xf_feeder_fill(&t->feeder, task, ids, *n);
+  const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = *n};
+  xf_optim_touch(t->optim, job->out, t->plan, extent);
+  const enum xf_rc rc = xf_nnplan_run(t->plan, job->out, t->grad, extent, diag);
+  if (rc == XF_E_NAN)
+    return xf_diag_set(diag, rc,
+                       "the loss is not a number in step %llu; training diverged, lower "
+                       "local.optimizer.lr (now %g)",
+                       (unsigned long long)job->n_steps + 1, (double)t->config.optimizer.lr);
+  if (rc) return rc;
+  const float *data = xf_nnplan_get(t->plan, t->net.data, NULL, NULL);
+  *loss = (double)*data;
+  size_t n_piece = 0;
+  const struct xf_grad_piece *piece = xf_nnplan_get_pieces(t->plan, &n_piece);
+  xf_optim_step(t->optim, job->out, piece, n_piece);
+  return XF_OK;
+}
+
+static void report(struct xf_train_job *job, uint64_t n_steps, uint64_t every) {
+  if (!job->progress || (job->n_steps % every != 0 && job->n_steps != n_steps)) return;
+  job->progress(job->arg, &(struct xf_train_progress){job->n_steps, n_steps, job->loss});
+}
+
+static enum xf_rc run_steps(struct xf_trainer *t, struct xf_train_job *job, uint64_t n_steps,
+                            struct xf_diag *diag) {
+  struct xf_rng negative = job->negative;
+  const struct xf_feed_task task = {.data = job->data,
+                                    .negative = &negative,
+                                    .prior = t->net.pulled ? job->prior : NULL,
+                                    .held = job->held,
+                                    .kappa = (float)t->config.kappa};
+  const uint64_t every = n_steps / PROGRESS_PARTS + 1;
+  double sum = 0, seen = 0;
+  while (job->n_steps < n_steps) {
+    if (job->cancel && atomic_load_explicit(job->cancel, memory_order_relaxed))
+      return xf_diag_set(diag, XF_E_CANCELLED, "cancelled after %llu of %llu steps",
+                         (unsigned long long)job->n_steps, (unsigned long long)n_steps);
+    uint32_t n = 0;
+    double loss = 0;
+    const enum xf_rc rc = one_step(t, job, &task, &n, &loss, diag);
+    if (rc) return rc;
+    sum += loss * n;
+    seen += n;
+    job->n_steps++;
+    job->loss = sum / seen;
+    report(job, n_steps, every);
+  }
+  return XF_OK;
+}
+
+enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
+                          struct xf_diag *diag) {
+  const size_t n_param = xf_model_get_layout(trainer->model)->n;
+  uint32_t n = 0;
+  job->n_steps = 0;
+  job->n_samples = 0;
+  job->loss = (double)NAN;
+  enum xf_rc rc = xf_feeder_start(&trainer->feeder, job->data, trainer->max_samples, &n, diag);
+  if (rc) return rc;
+  if (job->out != job->start) memcpy(job->out, job->start, n_param * sizeof *job->out);
+  if (n == 0) return XF_OK;
+  rc = check_params(trainer, job->out, 0, diag);
+  if (rc) return rc;
+  rc = start_batches(trainer, n, &job->shuffle);
+  if (rc) return xf_diag_set(diag, rc, "not enough memory to order %u samples", n);
+  xf_optim_reset(trainer->optim);
+  const uint64_t n_steps = trainer->config.steps ? trainer->config.steps
+                                                 : (uint64_t)trainer->config.epochs *
+                                                       xf_batches_count(&trainer->batches);
+  rc = run_steps(trainer, job, n_steps, diag);
+  if (rc) return rc;
+  xf_optim_catchup(trainer->optim, job->out);
+  job->n_samples = n;
+  return check_params(trainer, job->out, job->n_steps, diag);
+}
+
+enum xf_rc xf_train_alone(struct xf_trainer *trainer, struct xf_train_job *job, uint32_t n_tasks,
+                          void (*streams)(void *arg, uint32_t task, struct xf_rng *shuffle,
+                                          struct xf_rng *negative),
+                          void *arg, struct xf_diag *diag) {
+  struct xf_train_job one = *job;
+  uint64_t n_steps = 0;
+  enum xf_rc rc = XF_OK;
+  one.prior = NULL;
+  for (uint32_t t = 1; !rc && t <= n_tasks; t++) {
+    streams(arg, t, &one.shuffle, &one.negative);
+    rc = xf_trainer_run(trainer, &one, diag);
+    n_steps += one.n_steps;
+    one.start = one.out;
+  }
+  job->n_samples = one.n_samples;
+  job->n_steps = n_steps;
+  job->loss = one.loss;
+  return rc;
+}
