@@ -73,16 +73,13 @@ double xf_measure_ranks(struct xf_measure measure, const uint32_t *rank, uint32_
   case XF_MEASURE_RECALL: return (double)hits / n;
   case XF_MEASURE_PRECISION: return (double)hits / measure.k;
   case XF_MEASURE_MRR: return 1.0 / ((double)rank[0] + 1.0);
-  case XF_MEASURE_NDCG: {
-    double dcg = 0, ideal = 0;
-    for (uint32_t i = 0; i < hits; i++) dcg += dcg_gain(rank[i]);
-    for (uint32_t i = 0; i < n && i < measure.k; i++) ideal += dcg_gain(i);
-    return dcg / ideal;
-  }
   default: break;
   }
-  XF_ASSERT(!"a measure that has no value per list");
-  return 0;
+  XF_ASSERT(measure.kind == XF_MEASURE_NDCG);
+  double dcg = 0, ideal = 0;
+  for (uint32_t i = 0; i < hits; i++) dcg += dcg_gain(rank[i]);
+  for (uint32_t i = 0; i < n && i < measure.k; i++) ideal += dcg_gain(i);
+  return dcg / ideal;
 }
 
 static int descending(const void *a, const void *b) {
