@@ -1,0 +1,3 @@
+DEPS    := base param crypto priv wire plan
+PKGS    :=
+HEADERS :=

@@ -1,0 +1,83 @@
+#include "client/core/policy.h"
+
+#include <string.h>
+
+static const char *model_text(enum xf_plan_model kind) {
+  static const char *const names[] = {
+#define MODEL_NAME(n, t) t,
+      XF_PLAN_MODEL_LIST(MODEL_NAME)
+#undef MODEL_NAME
+  };
+  return (size_t)kind < sizeof names / sizeof names[0] ? names[kind] : "?";
+}
+
+static enum xf_rc refuse(const char **key, const char *name) {
+  *key = name;
+  return XF_E_POLICY;
+}
+
+enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_plan *plan,
+                                const char **key, struct xf_diag *diag) {
+  struct xf_plan_view v;
+  xf_plan_policy_view(&v, plan);
+  if (policy->max_rounds && v.rounds > policy->max_rounds)
+    return xf_diag_set(diag, refuse(key, "policy.max_rounds"),
+                       "the plan asks for %llu rounds, policy.max_rounds allows %llu",
+                       (unsigned long long)v.rounds, (unsigned long long)policy->max_rounds);
+  if (policy->max_epochs && v.max_epochs > policy->max_epochs)
+    return xf_diag_set(diag, refuse(key, "policy.max_epochs"),
+                       "the plan asks for %u local epochs a round, policy.max_epochs allows %u",
+                       v.max_epochs, policy->max_epochs);
+  if (policy->max_steps && v.max_steps > policy->max_steps)
+    return xf_diag_set(diag, refuse(key, "policy.max_steps"),
+                       "the plan asks for %u local steps a round, policy.max_steps allows %u",
+                       v.max_steps, policy->max_steps);
+  if (v.aligned && !policy->allow_aligned)
+    return xf_diag_set(
+        diag, refuse(key, "policy.allow_aligned"),
+        "the plan exchanges rows keyed by pseudonyms, policy.allow_aligned is false");
+  if ((policy->noise_multiplier > 0 || v.noise_multiplier > 0) && !v.uniform)
+    return xf_diag_set(
+        diag, refuse(key, "policy.noise_multiplier"),
+        "with noise on, silos must be weighted uniformly; the plan weighs by samples");
+  struct xf_policy_effect e;
+  xf_policy_effect_get(&e, policy, plan);
+  if (e.noise_multiplier > 0 && !(e.clip > 0))
+    return xf_diag_set(diag, refuse(key, "policy.clip"),
+                       "noise needs a clip: set policy.clip, or privacy.clip in the plan");
+  bool allowed = policy->n_models == 0;
+  for (uint32_t i = 0; i < policy->n_models && !allowed; i++)
+    allowed = strcmp(policy->models[i], model_text(plan->model.kind)) == 0;
+  if (!allowed)
+    return xf_diag_set(diag, refuse(key, "policy.models"),
+                       "the plan trains model \"%s\", which policy.models does not list",
+                       model_text(plan->model.kind));
+  return XF_OK;
+}
+
+enum xf_rc xf_policy_check_offer(const struct xf_policy *policy, uint64_t released, uint32_t cohort,
+                                 double epsilon, const char **key, struct xf_diag *diag) {
+  if (policy->max_rounds && released >= policy->max_rounds)
+    return xf_diag_set(diag, refuse(key, "policy.max_rounds"),
+                       "%llu updates were released, policy.max_rounds allows no more",
+                       (unsigned long long)released);
+  if (cohort < policy->min_cohort)
+    return xf_diag_set(diag, refuse(key, "policy.min_cohort"),
+                       "the coordinator claims a cohort of %u, policy.min_cohort asks for %u",
+                       cohort, policy->min_cohort);
+  if (policy->max_epsilon > 0 && epsilon > policy->max_epsilon)
+    return xf_diag_set(diag, refuse(key, "policy.max_epsilon"),
+                       "epsilon would reach %.4g, policy.max_epsilon is %.4g", epsilon,
+                       policy->max_epsilon);
+  return XF_OK;
+}
+
+void xf_policy_effect_get(struct xf_policy_effect *out, const struct xf_policy *policy,
+                          const struct xf_plan *plan) {
+  double clip = plan->privacy.clip;
+  if (policy->clip > 0 && (!(clip > 0) || policy->clip < clip)) clip = policy->clip;
+  double noise = plan->privacy.noise_multiplier;
+  if (policy->noise_multiplier > noise) noise = policy->noise_multiplier;
+  *out = (struct xf_policy_effect){clip, noise, policy->max_weight,
+                                   noise <= 0 || policy->export_metrics};
+}
