@@ -85,6 +85,7 @@ static enum xf_rc unknown_key(struct xf_conf *conf, const struct where *w, const
     const struct xf_conf_schema *sub = schema->key[i].sections;
     if (!sub) continue;
     if (find_key(sub, path) || find_in_section(sub, path)) other = path;
+    if (!other && closest(hint, sub, path)) other = hint;
     if (!other) other = find_last_word(sub, path);
     if (other) list = schema->key[i].path;
   }

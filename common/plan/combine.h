@@ -1,7 +1,7 @@
 /*
  * combine.h - the one table of what combines: strategy x encoding x privacy mode, a sentence for each
  * refusal. xf_plan_check reads it; `crossfed plan` prints it.
- * Thread: constant data.
+ * Owner: nobody, constant data. Thread: any.
  */
 #ifndef XF_PLAN_COMBINE_H
 #define XF_PLAN_COMBINE_H

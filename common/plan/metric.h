@@ -1,7 +1,7 @@
 /*
  * metric.h - names of metrics ("ndcg@10") and ranking protocols ("full", "s999") of a plan, and the JSON
  * keys of reports ("ndcg_10_full"). Computing them is `rec`'s and `train`'s business.
- * Thread: any.
+ * Owner: the caller. Thread: any.
  */
 #ifndef XF_PLAN_METRIC_H
 #define XF_PLAN_METRIC_H

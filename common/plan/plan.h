@@ -36,6 +36,7 @@ enum {
 /* data.split: `min` events a user needs; fractions of random. data.table: columns count from 1. */
 struct xf_plan_data_part {
   enum xf_plan_data kind;
+  double min_value; /* interactions: rows below it are dropped; 0: none */
   struct {
     enum xf_plan_split kind;
     enum xf_plan_by by;
@@ -114,7 +115,9 @@ struct xf_plan_sim_part {
   } columns;
   struct {
     enum xf_plan_clients by;
-    uint32_t n;                                       /* uniform */
+    uint32_t n;                                       /* uniform, shards, dirichlet */
+    uint32_t shards;                                  /* label shards a client gets */
+    double alpha;                                     /* dirichlet */
     char only[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* domains or column values; none: all */
     uint32_t n_only;
     char files[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* by file: names below sim.data */

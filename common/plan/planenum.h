@@ -5,7 +5,7 @@
  * list, so they cannot drift. A value's number is part of the canonical encoding (plan.h): append at
  * the end, never reorder. Names that are reserved for a later version are in plan_schema.c; a plan
  * that uses one is refused with "not in this version".
- * Thread: constant data.
+ * Owner: nobody, constant data. Thread: any.
  */
 #ifndef XF_PLAN_PLANENUM_H
 #define XF_PLAN_PLANENUM_H
@@ -110,12 +110,15 @@
   X(XF_PLAN_ARM_FEDERATED, "federated")   \
   X(XF_PLAN_ARM_GUARDED, "guarded")
 
-/* How the simulator deals one data set to clients. */
+/* How the simulator deals one data set to clients: by its domain or client column; shuffled into n parts;
+   a file each; n parts of a few label shards; n parts with Dirichlet label shares. */
 #define XF_PLAN_CLIENTS_LIST(X)         \
   X(XF_PLAN_CLIENTS_DOMAIN, "domain")   \
   X(XF_PLAN_CLIENTS_COLUMN, "column")   \
   X(XF_PLAN_CLIENTS_UNIFORM, "uniform") \
-  X(XF_PLAN_CLIENTS_FILE, "file")
+  X(XF_PLAN_CLIENTS_FILE, "file")       \
+  X(XF_PLAN_CLIENTS_SHARDS, "shards")   \
+  X(XF_PLAN_CLIENTS_DIRICHLET, "dirichlet")
 
 #define XF_PLAN_ENUMERATOR_(name, text) name,
 enum xf_plan_data { XF_PLAN_DATA_LIST(XF_PLAN_ENUMERATOR_) };

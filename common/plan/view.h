@@ -1,7 +1,7 @@
 /*
  * view.h - what a plan asks of one silo and small readers of its texts: the figures a silo's own policy
  * judges (decision 12), member ids of the simulator, one-hot columns, metrics of a plan.
- * Thread: any.
+ * Owner: the caller. Thread: any.
  */
 #ifndef XF_PLAN_VIEW_H
 #define XF_PLAN_VIEW_H

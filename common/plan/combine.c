@@ -1,0 +1,96 @@
+/* The table of what combines. */
+#include "plan/combine.h"
+
+#include "plan/view.h"
+
+#define NO_FLOAT16 "float16 updates are not in this version: an update travels as float32"
+#define NO_BFLOAT16 "bfloat16 updates are not in this version: an update travels as float32"
+#define NO_INT8 "int8 updates are not in this version: an update travels as float32"
+#define NO_SECURE                                                                                \
+  "secure aggregation is not in this version: the coordinator sees each silo's update, so rely " \
+  "on "                                                                                          \
+  "privacy.noise_multiplier or on trust in the coordinator"
+#define NO_SECURE_PULL                                                                            \
+  "the row rule pull needs each silo's own rows (every silo gets the mean of the others), which " \
+  "secure aggregation hides; use rows.rule average once secure aggregation is there"
+
+/* [strategy][encoding][privacy]: NULL combines. */
+static const char *const table[XF_COMBINE_N_STRATEGY][XF_COMBINE_N_ENCODING][XF_COMBINE_N_PRIVACY] =
+    {
+#define ENCODINGS(secure)                                       \
+  {                                                             \
+    {NULL, NULL, secure}, {NO_FLOAT16, NO_FLOAT16, NO_FLOAT16}, \
+        {NO_BFLOAT16, NO_BFLOAT16, NO_BFLOAT16}, {              \
+      NO_INT8, NO_INT8, NO_INT8                                 \
+    }                                                           \
+  }
+        [XF_COMBINE_FEDAVG] = ENCODINGS(NO_SECURE),
+        [XF_COMBINE_FEDAVG_MOMENTUM] = ENCODINGS(NO_SECURE),
+        [XF_COMBINE_REPTILE] = ENCODINGS(NO_SECURE),
+        [XF_COMBINE_ROWS_PULL] = ENCODINGS(NO_SECURE_PULL),
+        [XF_COMBINE_ROWS_AVERAGE] = ENCODINGS(NO_SECURE),
+#undef ENCODINGS
+};
+
+static const char *const strategies[] = {"fedavg", "fedavg + server momentum", "reptile",
+                                         "aligned rows: pull", "aligned rows: average"};
+static const char *const encodings[] = {"float32", "float16", "bfloat16", "int8"};
+static const char *const privacies[] = {"plain", "silo noise", "secure aggregation"};
+_Static_assert(sizeof strategies / sizeof strategies[0] == XF_COMBINE_N_STRATEGY, "texts");
+_Static_assert(sizeof encodings / sizeof encodings[0] == XF_COMBINE_N_ENCODING, "texts");
+_Static_assert(sizeof privacies / sizeof privacies[0] == XF_COMBINE_N_PRIVACY, "texts");
+
+const char *xf_combine_strategy_text(enum xf_combine_strategy strategy) {
+  return strategies[strategy];
+}
+const char *xf_combine_encoding_text(enum xf_combine_encoding encoding) {
+  return encodings[encoding];
+}
+const char *xf_combine_privacy_text(enum xf_combine_privacy privacy) { return privacies[privacy]; }
+
+const char *xf_combine_find(enum xf_combine_strategy strategy, enum xf_combine_encoding encoding,
+                            enum xf_combine_privacy privacy) {
+  return table[strategy][encoding][privacy];
+}
+
+void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_part *stage,
+                        enum xf_combine_strategy *strategy, enum xf_combine_strategy *rows,
+                        enum xf_combine_encoding *encoding, enum xf_combine_privacy *privacy) {
+  bool momentum = stage->fed.server.kind == XF_PLAN_SERVER_MOMENTUM;
+  *strategy = stage->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE ? XF_COMBINE_REPTILE
+              : momentum                                        ? XF_COMBINE_FEDAVG_MOMENTUM
+                                                                : XF_COMBINE_FEDAVG;
+  *rows = *strategy;
+  if (xf_plan_is_aligned(plan))
+    *rows =
+        stage->rows.rule == XF_PLAN_ROW_RULE_PULL ? XF_COMBINE_ROWS_PULL : XF_COMBINE_ROWS_AVERAGE;
+  *encoding = XF_COMBINE_FLOAT32; /* the only one a plan can name in this version */
+  *privacy = plan->privacy.secure_aggregation     ? XF_COMBINE_SECURE_AGGREGATION
+             : plan->privacy.noise_multiplier > 0 ? XF_COMBINE_SILO_NOISE
+                                                  : XF_COMBINE_PLAIN;
+}
+
+enum xf_rc xf_combine_print(struct xf_buf *out) {
+  enum { N = XF_COMBINE_N_STRATEGY * XF_COMBINE_N_ENCODING * XF_COMBINE_N_PRIVACY };
+  const char *notes[N];
+  unsigned n = 0;
+  enum xf_rc rc = xf_buf_printf(out, "%-26s %-9s", "strategy", "encoding");
+  for (int p = 0; p < XF_COMBINE_N_PRIVACY && !rc; p++)
+    rc = xf_buf_printf(out, " %-18s", privacies[p]);
+  for (int s = 0; s < XF_COMBINE_N_STRATEGY; s++) {
+    for (int e = 0; e < XF_COMBINE_N_ENCODING; e++) {
+      if (!rc) rc = xf_buf_printf(out, "\n%-26s %-9s", strategies[s], encodings[e]);
+      for (int p = 0; p < XF_COMBINE_N_PRIVACY && !rc; p++) {
+        const char *no = table[s][e][p];
+        unsigned i = 0;
+        while (no && i < n && notes[i] != no) i++;
+        if (no && i == n) notes[n++] = no;
+        rc = no ? xf_buf_printf(out, " no (%u)%-12s", i + 1, "")
+                : xf_buf_printf(out, " %-18s", "yes");
+      }
+    }
+  }
+  if (!rc) rc = xf_buf_put_str(out, "\n");
+  for (unsigned i = 0; i < n && !rc; i++) rc = xf_buf_printf(out, "(%u) %s\n", i + 1, notes[i]);
+  return rc;
+}

@@ -1,0 +1,262 @@
+/* The grammar of a plan: one row per key. A tag or a default never changes once released: both are part
+   of the canonical encoding. Keys of `sim` have no tag. */
+#include "plan/plan.h"
+#include "plan/schema.h"
+
+#define NAME(value, text) {text, value, false},
+#define LATER(text) \
+  { text, 0, true }
+#define END \
+  { NULL, 0, false }
+
+static const struct xf_conf_name data_names[] = {XF_PLAN_DATA_LIST(NAME) END};
+static const struct xf_conf_name split_names[] = {XF_PLAN_SPLIT_LIST(NAME) END};
+static const struct xf_conf_name by_names[] = {XF_PLAN_BY_LIST(NAME) END};
+static const struct xf_conf_name missing_names[] = {XF_PLAN_MISSING_LIST(NAME) END};
+static const struct xf_conf_name scale_names[] = {XF_PLAN_SCALE_LIST(NAME) END};
+static const struct xf_conf_name model_names[] = {XF_PLAN_MODEL_LIST(NAME) LATER("two-tower"),
+                                                  LATER("lightgcn"), LATER("cnn"), LATER("gru4rec"),
+                                                  END};
+static const struct xf_conf_name activation_names[] = {XF_PLAN_ACTIVATION_LIST(NAME) END};
+static const struct xf_conf_name loss_names[] = {XF_PLAN_LOSS_LIST(NAME) END};
+static const struct xf_conf_name users_names[] = {XF_PLAN_USERS_LIST(NAME) END};
+static const struct xf_conf_name items_names[] = {XF_PLAN_ITEMS_LIST(NAME) END};
+static const struct xf_conf_name stage_names[] = {XF_PLAN_STAGE_LIST(NAME) LATER("statistic"),
+                                                  LATER("rows"), LATER("evaluate"), LATER("align"),
+                                                  END};
+static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) LATER("fedprox"),
+                                                      LATER("scaffold"),
+                                                      LATER("fednova"),
+                                                      LATER("maml"),
+                                                      LATER("fomaml"),
+                                                      LATER("anil"),
+                                                      END};
+static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAME) END};
+static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME) LATER("adam"),
+                                                   LATER("yogi"), LATER("adagrad"), END};
+static const struct xf_conf_name anneal_names[] = {XF_PLAN_ANNEAL_LIST(NAME) END};
+static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME) LATER("float16"),
+                                                     LATER("bfloat16"), LATER("int8"), END};
+static const struct xf_conf_name optimizer_names[] = {XF_PLAN_OPTIMIZER_LIST(NAME) END};
+static const struct xf_conf_name sparse_names[] = {XF_PLAN_SPARSE_LIST(NAME) END};
+static const struct xf_conf_name row_rule_names[] = {XF_PLAN_ROW_RULE_LIST(NAME) END};
+static const struct xf_conf_name unit_names[] = {XF_PLAN_UNIT_LIST(NAME) LATER("user"),
+                                                 LATER("record"), END};
+static const struct xf_conf_name accountant_names[] = {XF_PLAN_ACCOUNTANT_LIST(NAME) LATER("pld"),
+                                                       END};
+static const struct xf_conf_name arm_names[] = {XF_PLAN_ARM_LIST(NAME) END};
+static const struct xf_conf_name clients_names[] = {XF_PLAN_CLIENTS_LIST(NAME) END};
+
+const char *xf_plan_data_text(enum xf_plan_data value) {
+  return xf_conf_name_text(data_names, (int)value);
+}
+const char *xf_plan_model_text(enum xf_plan_model value) {
+  return xf_conf_name_text(model_names, (int)value);
+}
+const char *xf_plan_loss_text(enum xf_plan_loss value) {
+  return xf_conf_name_text(loss_names, (int)value);
+}
+const char *xf_plan_algorithm_text(enum xf_plan_algorithm value) {
+  return xf_conf_name_text(algorithm_names, (int)value);
+}
+const char *xf_plan_optimizer_text(enum xf_plan_optimizer value) {
+  return xf_conf_name_text(optimizer_names, (int)value);
+}
+const char *xf_plan_arm_text(enum xf_plan_arm value) {
+  return xf_conf_name_text(arm_names, (int)value);
+}
+
+/* Rows: AT is the field, the rest as in conf/schema.h. A plan is fixed for a run: every key is RESTART. */
+#define STAGE(field) XF_CONF_AT(struct xf_plan_stage_part, field), .reload = XF_CONF_RESTART
+#define PLAN(field) XF_CONF_AT(struct xf_plan, field), .reload = XF_CONF_RESTART
+#define PLAN_LIST(field, n) XF_CONF_LIST_AT(struct xf_plan, field, n), .reload = XF_CONF_RESTART
+#define UINT .type = XF_CONF_UINT
+#define REAL .type = XF_CONF_DOUBLE
+#define TEXT .type = XF_CONF_STRING
+#define WORD(table) .type = XF_CONF_ENUM, .names = table
+#define RANGE(low, high) .min = low, .max = high
+#define ABOVE(low, high) .min = low, .max = high, .open_min = true
+
+static const struct xf_conf_key stage_keys[] = {
+    {STAGE(kind), WORD(stage_names), .def = "train", .tag = 1, .help = "what the stage does"},
+    {STAGE(fed.algorithm), WORD(algorithm_names), .def = "fedavg", .tag = 10,
+     .help = "what the coordinator makes of the deltas"},
+    {STAGE(fed.rounds), UINT, .required = true, RANGE(1, 10000000), .unit = "commits", .tag = 11,
+     .help = "rounds that must commit; a round number is an attempt"},
+    {STAGE(fed.cohort), REAL, ABOVE(0, 1), .tag = 12,
+     .help = "fraction of the members selected per round; 1 when nothing is given"},
+    {STAGE(fed.cohort_count), UINT, RANGE(1, 1000000), .unit = "members", .tag = 13,
+     .help = "members selected per round, instead of cohort"},
+    {STAGE(fed.quorum), REAL, ABOVE(0, 1), .tag = 14,
+     .help = "fraction of the cohort that must answer by the deadline; 0.75 when nothing is given"},
+    {STAGE(fed.quorum_count), UINT, RANGE(1, 1000000), .unit = "members", .tag = 15,
+     .help = "members that must answer by the deadline, instead of quorum"},
+    {STAGE(fed.min_domains), UINT, .def = "1", RANGE(1, 1000000), .unit = "domains", .tag = 16,
+     .help = "domains that must be among the answers"},
+    {STAGE(fed.deadline_s), .type = XF_CONF_DURATION, .def = "60", ABOVE(0, 604800), .unit = "s",
+     .tag = 17, .help = "from the offers to closing with a quorum"},
+    {STAGE(fed.select_timeout_s), .type = XF_CONF_DURATION, .def = "60", ABOVE(0, 604800),
+     .unit = "s", .tag = 18, .help = "how long selected members may take to connect"},
+    {STAGE(fed.eval_deadline_s), .type = XF_CONF_DURATION, ABOVE(0, 604800), .unit = "s", .tag = 19,
+     .help = "deadline of evaluation rounds; as deadline_s when not given"},
+    {STAGE(fed.over_select), REAL, .def = "1", RANGE(1, 10), .unit = "x cohort", .tag = 20,
+     .help = "members asked for each answer wanted"},
+    {STAGE(fed.weighting), WORD(weighting_names), .def = "samples", .tag = 21,
+     .help = "weight of a silo: its train samples, 1, or min(samples, weight_cap)"},
+    {STAGE(fed.weight_cap), UINT, RANGE(1, 536870911), .unit = "samples", .tag = 22,
+     .help = "largest weight with weighting capped"},
+    {STAGE(fed.encoding), WORD(encoding_names), .def = "float32", .tag = 23,
+     .help = "numbers of an update on the wire"},
+    {STAGE(fed.server.kind), WORD(server_names), .def = "sgd", .tag = 24,
+     .help = "server optimiser on the mean delta"},
+    {STAGE(fed.server.lr), REAL, .def = "1", ABOVE(0, 1000), .tag = 25,
+     .help = "server learning rate; Reptile's epsilon"},
+    {STAGE(fed.server.momentum), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 26,
+     .help = "of kind momentum"},
+    {STAGE(fed.server.anneal), WORD(anneal_names), .def = "none", .tag = 27,
+     .help = "linear: the rate falls to 0 over the stage"},
+    {STAGE(local.epochs), UINT, RANGE(1, 100000), .tag = 40,
+     .help = "passes over the silo's train part per round; 1 when neither is given"},
+    {STAGE(local.steps), UINT, RANGE(1, 10000000), .tag = 41,
+     .help = "batches per round, instead of epochs"},
+    {STAGE(local.batch), UINT, .def = "256", RANGE(0, 1048576), .unit = "samples", .tag = 42,
+     .help = "samples of a step; 0: all at once"},
+    {STAGE(local.optimizer.kind), WORD(optimizer_names), .def = "sgd", .tag = 43,
+     .help = "local optimiser, reset per task"},
+    {STAGE(local.optimizer.lr), REAL, .required = true, ABOVE(0, 1000), .tag = 44,
+     .help = "local learning rate"},
+    {STAGE(local.optimizer.momentum), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 45,
+     .help = "of kind momentum"},
+    {STAGE(local.optimizer.b1), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 46, .help = "Adam"},
+    {STAGE(local.optimizer.b2), REAL, .def = "0.999", RANGE(0, 0.999999), .tag = 47,
+     .help = "Adam"},
+    {STAGE(local.optimizer.eps), REAL, .def = "1e-8", ABOVE(0, 1), .tag = 48, .help = "Adam"},
+    {STAGE(local.optimizer.sparse), WORD(sparse_names), .def = "dense", .tag = 49,
+     .help = "Adam on embeddings: dense is exact, lazy updates touched rows only"},
+    {STAGE(local.l2), REAL, .def = "0", RANGE(0, 1000), .tag = 50,
+     .help = "weight decay, on the rows a batch touches"},
+    {STAGE(local.negatives), UINT, .def = "1", RANGE(1, 1000), .tag = 51,
+     .help = "sampled per positive (bpr and bce of interactions)"},
+    {STAGE(rows.rule), WORD(row_rule_names), .def = "pull", .tag = 60,
+     .help = "what aligned rows get from other silos"},
+    {STAGE(rows.kappa), REAL, .def = "0.25", RANGE(0, 1), .tag = 61,
+     .help = "pull: weight of the others' mean as prior"},
+    {STAGE(rows.min_holders), UINT, .def = "3", RANGE(2, 1000000), .unit = "silos", .tag = 62,
+     .help = "silos that must hold a row before it is exchanged"},
+    {STAGE(rows.clip_row), REAL, .def = "0", RANGE(0, 1000000), .unit = "L2", .tag = 63,
+     .help = "bound of one row's delta; 0: none"},
+};
+static const struct xf_conf_schema stage_schema = {
+    stage_keys, sizeof stage_keys / sizeof stage_keys[0], sizeof(struct xf_plan_stage_part)};
+
+static const struct xf_conf_key plan_keys[] = {
+    {PLAN(name), TEXT, .required = true, .id = true, .tag = 1, .help = "name of the experiment"},
+    {PLAN(seed), UINT, .def = "1", .tag = 2, .help = "of all seeded streams"},
+    {PLAN(init), .type = XF_CONF_PATH, .def = "", .tag = 3,
+     .help = "checkpoint of the coordinator to start from"},
+    {PLAN(data.kind), WORD(data_names), .required = true, .tag = 10, .help = "what silos hold"},
+    {PLAN(data.min_value), REAL, .def = "0", RANGE(-1e9, 1e9), .tag = 11,
+     .help = "interactions with a value below it are dropped; 0: none"},
+    {PLAN(data.split.kind), WORD(split_names), .def = "leave-one-out", .tag = 12,
+     .help = "how train, validation and test are told apart"},
+    {PLAN(data.split.by), WORD(by_names), .def = "time", .tag = 13,
+     .help = "which event is the last; what names a predefined part"},
+    {PLAN(data.split.min), UINT, .def = "5", RANGE(1, 1000000), .unit = "events", .tag = 14,
+     .help = "a user needs to give any away"},
+    {PLAN(data.split.test_fraction), REAL, .def = "0.2", RANGE(0, 0.95), .tag = 15,
+     .help = "of a random split"},
+    {PLAN(data.split.valid_fraction), REAL, .def = "0.1", RANGE(0, 0.95), .tag = 16,
+     .help = "of a random split; of the train part of a predefined one"},
+    {PLAN(data.table.label), UINT, .def = "0", RANGE(0, 4096), .unit = "column", .tag = 17,
+     .help = "counted from 1; 0: the last"},
+    {PLAN(data.table.binary), .type = XF_CONF_BOOL, .def = "false", .tag = 18,
+     .help = "the label becomes 1 if above 0, else 0"},
+    {PLAN(data.table.missing), WORD(missing_names), .def = "refuse", .tag = 19,
+     .help = "rows with a missing value"},
+    {PLAN(data.table.scale), WORD(scale_names), .def = "none", .tag = 20,
+     .help = "silo: mean 0, deviation 1 by the silo's own train rows"},
+    {PLAN_LIST(data.table.drop, data.table.n_drop), UINT, RANGE(1, 4096), .unit = "column",
+     .tag = 21, .help = "columns left out"},
+    {PLAN_LIST(data.table.one_hot, data.table.n_one_hot), TEXT, .tag = 22,
+     .help = "\"3:1,2,4\": column 3 takes these values; each but the first becomes a 0/1 input"},
+    {PLAN(model.kind), WORD(model_names), .required = true, .tag = 30, .help = "the model"},
+    {PLAN(model.loss), WORD(loss_names), .required = true, .tag = 31, .help = "the loss"},
+    {PLAN(model.init_std), REAL, .def = "0", RANGE(0, 10), .tag = 32,
+     .help = "deviation of initial weights; 0: the model's own rule"},
+    {PLAN(model.bias), .type = XF_CONF_BOOL, .def = "true", .tag = 33, .help = "bias terms"},
+    {PLAN(model.dim), UINT, .def = "32", RANGE(1, 4096), .tag = 34, .help = "mf: factors"},
+    {PLAN(model.users), WORD(users_names), .def = "user", .tag = 35,
+     .help = "mf: user rows stay, or are exchanged by pseudonym"},
+    {PLAN(model.items), WORD(items_names), .def = "domain", .tag = 36,
+     .help = "mf: item rows stay, are one shared table, or are exchanged by key"},
+    {PLAN(model.user_ns), TEXT, .id = true, .def = "user", .tag = 37,
+     .help = "namespace of aligned users"},
+    {PLAN(model.item_ns), TEXT, .id = true, .def = "item", .tag = 38,
+     .help = "namespace of aligned items"},
+    {PLAN(model.n_in), UINT, .def = "0", RANGE(0, 1048576), .tag = 39,
+     .help = "mlp, logreg: inputs"},
+    {PLAN(model.n_out), UINT, .def = "0", RANGE(0, 65536), .tag = 40,
+     .help = "mlp, logreg: outputs"},
+    {PLAN_LIST(model.hidden, model.n_hidden), UINT, RANGE(1, 65536), .tag = 41,
+     .help = "mlp: sizes of the hidden layers"},
+    {PLAN(model.activation), WORD(activation_names), .def = "relu", .tag = 42,
+     .help = "mlp: of the hidden layers"},
+    {PLAN_LIST(stages, n_stages), .type = XF_CONF_SECTIONS, .sections = &stage_schema,
+     .required = true, .tag = 50, .help = "what happens, in order"},
+    {PLAN(privacy.unit), WORD(unit_names), .def = "silo", .tag = 60,
+     .help = "whose participation the noise hides"},
+    {PLAN(privacy.clip), REAL, .def = "0", RANGE(0, 1000000), .unit = "L2", .tag = 61,
+     .help = "bound of one update; 0: none"},
+    {PLAN(privacy.noise_multiplier), REAL, .def = "0", RANGE(0, 1000), .unit = "x clip", .tag = 62,
+     .help = "deviation of the noise each silo adds; 0: none"},
+    {PLAN(privacy.delta), REAL, .def = "1e-5", ABOVE(0, 0.1), .tag = 63,
+     .help = "of the (epsilon, delta) account"},
+    {PLAN(privacy.accountant), WORD(accountant_names), .def = "rdp", .tag = 64,
+     .help = "how releases compose"},
+    {PLAN(privacy.secure_aggregation), .type = XF_CONF_BOOL, .def = "false", .tag = 65,
+     .help = "reserved"},
+    {PLAN(eval.every), UINT, .def = "5", RANGE(0, 10000000), .unit = "commits", .tag = 70,
+     .help = "evaluation rounds; 0: only after the last commit"},
+    {PLAN_LIST(eval.metrics, eval.n_metrics), TEXT, .tag = 71,
+     .help = "hr@k ndcg@k recall@k precision@k mrr auc acc rmse logloss; by data and loss when not "
+             "given"},
+    {PLAN_LIST(eval.protocol, eval.n_protocol), TEXT, .tag = 72,
+     .help = "ranking among all items (full) or N sampled ones (s999)"},
+    {PLAN_LIST(arms, n_arms), WORD(arm_names), .def = "federated", .tag = 80,
+     .help = "what is computed and compared"},
+    {PLAN(early_stop.patience), UINT, .def = "0", RANGE(0, 100000), .unit = "evaluations",
+     .tag = 85, .help = "without improvement before the stage ends; 0: off"},
+    {PLAN(early_stop.metric), TEXT, .def = "", .tag = 86,
+     .help = "one of eval.metrics, on the validation part; the first when not given"},
+    {PLAN(early_stop.min_delta), REAL, .def = "0", RANGE(0, 1000000), .tag = 87,
+     .help = "smallest change that counts as improvement"},
+    {PLAN(sim.data), .type = XF_CONF_PATH, .def = "", .expand = true,
+     .help = "file, or directory of the files"},
+    {PLAN(sim.split), .type = XF_CONF_PATH, .def = "", .expand = true,
+     .help = "file that names the parts of a predefined split"},
+    {PLAN(sim.columns.user), UINT, .def = "0", RANGE(0, 4096), .help = "column, from 1"},
+    {PLAN(sim.columns.item), UINT, .def = "0", RANGE(0, 4096), .help = "column, from 1"},
+    {PLAN(sim.columns.domain), UINT, .def = "0", RANGE(0, 4096), .help = "column; 0: none"},
+    {PLAN(sim.columns.value), UINT, .def = "0", RANGE(0, 4096), .help = "column; 0: none"},
+    {PLAN(sim.columns.time), UINT, .def = "0", RANGE(0, 4096), .help = "column; 0: none"},
+    {PLAN(sim.columns.client), UINT, .def = "0", RANGE(0, 4096), .help = "column; 0: none"},
+    {PLAN(sim.clients.by), WORD(clients_names), .def = "domain",
+     .help = "how the data are dealt to clients"},
+    {PLAN(sim.clients.n), UINT, .def = "0", RANGE(0, 1000000),
+     .help = "clients (uniform, shards, dirichlet)"},
+    {PLAN(sim.clients.shards), UINT, .def = "2", RANGE(1, 1000), .help = "label shards per client"},
+    {PLAN(sim.clients.alpha), REAL, .def = "0.5", ABOVE(0, 1000000), .help = "of dirichlet"},
+    {PLAN_LIST(sim.clients.only, sim.clients.n_only), TEXT, .expand = true,
+     .help = "domains or column values that take part; all when not given"},
+    {PLAN_LIST(sim.clients.files, sim.clients.n_files), TEXT, .expand = true,
+     .help = "by file: names below sim.data, a client each"},
+    {PLAN(sim.clients.name), TEXT, .def = "silo-{}",
+     .help = "member id; {} is the domain, column value, file or number"},
+    {PLAN(sim.dropout), REAL, .def = "0", RANGE(0, 0.999),
+     .help = "probability that a selected client does not answer"},
+    {PLAN(sim.delay_s), .type = XF_CONF_DURATION, .def = "0", RANGE(0, 604800), .unit = "s",
+     .help = "mean extra time of a client, virtual"},
+    {PLAN(sim.threads), UINT, .def = "0", RANGE(0, 4096), .help = "workers; 0: all cores"},
+};
+const struct xf_conf_schema xf_plan_schema = {plan_keys, sizeof plan_keys / sizeof plan_keys[0],
+                                              sizeof(struct xf_plan)};

@@ -1,0 +1,99 @@
+/* What a plan asks of a silo; small readers of its texts. */
+#include "plan/view.h"
+
+#include "base/str.h"
+
+#include <string.h>
+
+static uint64_t add_product(uint64_t sum, uint64_t a, uint64_t b) {
+  uint64_t p = 0, s = 0;
+  if (__builtin_mul_overflow(a, b, &p) || __builtin_add_overflow(sum, p, &s)) return UINT64_MAX;
+  return s;
+}
+
+bool xf_plan_is_aligned(const struct xf_plan *plan) {
+  return plan->model.kind == XF_PLAN_MODEL_MF &&
+         (plan->model.users == XF_PLAN_USERS_ALIGNED || plan->model.items == XF_PLAN_ITEMS_ALIGNED);
+}
+
+static uint32_t least(uint32_t a, uint32_t b) { return a && a < b ? a : b; }
+static uint32_t most(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan) {
+  bool aligned = xf_plan_is_aligned(plan), free_rows = false, all_at_once = false;
+  *out = (struct xf_plan_view){.clip = plan->privacy.clip,
+                               .noise_multiplier = plan->privacy.noise_multiplier,
+                               .aligned = aligned,
+                               .uniform = true};
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const struct xf_plan_stage_part *s = &plan->stages[i];
+    out->rounds = add_product(out->rounds, s->fed.rounds, 1);
+    out->epochs = add_product(out->epochs, s->fed.rounds, s->local.epochs);
+    out->steps = add_product(out->steps, s->fed.rounds, s->local.steps);
+    out->max_epochs = most(out->max_epochs, s->local.epochs);
+    out->max_steps = most(out->max_steps, s->local.steps);
+    out->max_batch = most(out->max_batch, s->local.batch);
+    out->min_domains = least(out->min_domains, s->fed.min_domains);
+    if (s->local.batch == 0) all_at_once = true;
+    if (s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM) out->uniform = false;
+    uint32_t every = plan->eval.every;
+    out->evaluations += every ? (s->fed.rounds + every - 1) / every : 1;
+    if (!aligned) continue;
+    out->min_holders = least(out->min_holders, s->rows.min_holders);
+    if (s->rows.clip_row == 0) free_rows = true;
+    if (s->rows.clip_row > out->clip_row) out->clip_row = s->rows.clip_row;
+  }
+  if (free_rows) out->clip_row = 0;
+  if (all_at_once) out->max_batch = 0;
+}
+
+enum xf_rc xf_plan_metric(struct xf_metric *out, const struct xf_plan *plan, uint32_t i) {
+  if (i >= plan->eval.n_metrics) return XF_E_RANGE;
+  return xf_metric_parse(out, plan->eval.metrics[i], NULL);
+}
+
+enum xf_rc xf_plan_client_id(char out[XF_PLAN_CLIENT_ID], const char *pattern, const char *key) {
+  const char *hole = strstr(pattern, "{}");
+  if (!hole || strstr(hole + 2, "{}")) return XF_E_INVAL;
+  size_t head = (size_t)(hole - pattern), n = strlen(key), tail = strlen(hole + 2);
+  if (n >= XF_PLAN_CLIENT_ID || head + n + tail >= XF_PLAN_CLIENT_ID) return XF_E_LIMIT;
+  memcpy(out, pattern, head);
+  for (size_t i = 0; i < n; i++) {
+    char c = key[i];
+    if (c >= 'A' && c <= 'Z') c = (char)(c - 'A' + 'a');
+    bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    out[head + i] = ok ? c : '-';
+  }
+  memcpy(out + head + n, hole + 2, tail + 1);
+  return xf_str_is_id(out) ? XF_OK : XF_E_INVAL;
+}
+
+enum xf_rc xf_plan_one_hot_parse(struct xf_plan_one_hot *out, const char *text,
+                                 struct xf_diag *diag) {
+  uint64_t column = 0;
+  size_t len = strcspn(text, ":");
+  *out = (struct xf_plan_one_hot){0};
+  if (text[len] != ':' || xf_str_u64(&column, text, len) || column < 1 || column > 4096)
+    return xf_diag_set(diag, XF_E_FORMAT, "\"%.60s\": write column:value,value,... (\"3:1,2,4\")",
+                       text);
+  out->column = (uint32_t)column;
+  for (const char *s = text + len + 1;;) {
+    double v = 0;
+    len = strcspn(s, ",");
+    if (xf_str_double(&v, s, len))
+      return xf_diag_set(diag, XF_E_FORMAT, "\"%.60s\": \"%.*s\" is not a number", text,
+                         (int)(len > 40 ? 40 : len), s);
+    if (out->n == XF_PLAN_ONE_HOT_MAX)
+      return xf_diag_set(diag, XF_E_LIMIT, "\"%.60s\": more than %d values", text,
+                         XF_PLAN_ONE_HOT_MAX);
+    for (uint32_t i = 0; i < out->n; i++)
+      if (out->value[i] == v)
+        return xf_diag_set(diag, XF_E_FORMAT, "\"%.60s\": %g is given twice", text, v);
+    out->value[out->n++] = v;
+    if (!s[len]) break;
+    s += len + 1;
+  }
+  if (out->n < 2)
+    return xf_diag_set(diag, XF_E_FORMAT, "\"%.60s\": needs at least two values", text);
+  return XF_OK;
+}
