@@ -1,3 +1,3 @@
-DEPS    := base priv
+DEPS    := base priv crypto pki
 PKGS    :=
 HEADERS :=

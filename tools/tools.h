@@ -9,5 +9,7 @@
 
 /* crossfed account: epsilon of a number of Gaussian releases. @err exit status @thread main */
 int xf_tool_account(int argc, char **argv);
+/* crossfed pki: the private CA, and the silo's side of enrolment. @err exit status @thread main */
+int xf_tool_pki(int argc, char **argv);
 
 #endif

@@ -140,7 +140,10 @@ enum xf_rc xf_pki_ca_create(const char *dir, const char *federation,
     if (!rc) rc = xf_str_copy(ca.index.federation, sizeof ca.index.federation, federation);
     if (!rc) rc = ca_write_crl(&ca, now, options->crl_days, diag);
     if (!rc) rc = xf_pem_save_cert(ca.cert_path, ca.cert, false, diag); /* last: now it is a CA */
-    if (rc) (void)xf_fs_posix()->unlink(xf_fs_posix(), ca.key_path);    /* signed nothing */
+    if (rc) { /* half a CA is none; the lock and the check above say that both files are ours */
+      (void)xf_fs_posix()->unlink(xf_fs_posix(), ca.cert_path);
+      (void)xf_fs_posix()->unlink(xf_fs_posix(), ca.key_path);
+    }
   }
   ca_close(&ca);
   return rc;
@@ -172,18 +175,25 @@ static enum xf_rc leaf_times(struct xf_pki_issued *out, const struct ca *ca,
   return XF_OK;
 }
 
-/* Certifies `key` as out->identity: index first, then the file. */
-static enum xf_rc ca_certify(struct xf_pki_issued *out, struct ca *ca, EVP_PKEY *key,
-                             const char *cert_path, const struct xf_leaf_options *o,
-                             struct xf_diag *diag) {
-  X509 *cert = NULL;
+/* Nothing is overwritten by accident, and nothing is recorded for files that cannot be written. */
+static enum xf_rc paths_check(const char *cert_path, const char *key_path, bool replace,
+                              struct xf_diag *diag) {
+  const char *paths[] = {key_path, cert_path};
+  for (size_t i = 0; !replace && i < 2; i++)
+    if (paths[i] && xf_fs_exists(xf_fs_posix(), paths[i]))
+      return xf_diag_set(diag, XF_E_EXISTS,
+                         "\"%s\" exists already and is not overwritten; choose another path, or "
+                         "--replace to renew",
+                         paths[i]);
+  return XF_OK;
+}
+
+/* Makes the certificate of `key` for out->identity and records it. @own caller: X509_free(*cert) */
+static enum xf_rc ca_certify(struct xf_pki_issued *out, X509 **cert, struct ca *ca, EVP_PKEY *key,
+                             const struct xf_leaf_options *o, struct xf_diag *diag) {
   struct xf_pki_entry e = {.role = out->identity.role};
   enum xf_rc rc = leaf_times(out, ca, o, diag);
   if (rc) return rc;
-  if (!o->replace && xf_fs_exists(xf_fs_posix(), cert_path))
-    return xf_diag_set(diag, XF_E_EXISTS,
-                       "\"%s\" exists already and is not overwritten; choose another path",
-                       cert_path);
   struct xf_cert_spec spec = {.ca = ca->cert,
                               .ca_key = ca->key,
                               .key = key,
@@ -191,19 +201,16 @@ static enum xf_rc ca_certify(struct xf_pki_issued *out, struct ca *ca, EVP_PKEY 
                               .host = o->host,
                               .not_before_s = out->not_before_s,
                               .not_after_s = out->not_after_s};
-  rc = xf_build_cert(&cert, &spec, diag);
+  rc = xf_build_cert(cert, &spec, diag);
   if (rc) return rc;
-  xf_ossl_serial_print(out->serial, X509_get0_serialNumber(cert));
+  xf_ossl_serial_print(out->serial, X509_get0_serialNumber(*cert));
   memcpy(e.serial, out->serial, sizeof e.serial);
   memcpy(e.member, out->identity.member, sizeof e.member);
   e.not_before_s = out->not_before_s;
   e.not_after_s = out->not_after_s;
   rc = xf_index_add(&ca->index, &e);
-  if (rc) xf_diag_set(diag, rc, "no memory for the index of \"%s\"", ca->dir);
-  if (!rc) rc = xf_index_save(&ca->index, ca->dir, diag);
-  if (!rc) rc = xf_pem_save_cert(cert_path, cert, o->replace, diag);
-  X509_free(cert);
-  return rc;
+  if (rc) return xf_diag_set(diag, rc, "no memory for the index of \"%s\"", ca->dir);
+  return xf_index_save(&ca->index, ca->dir, diag);
 }
 
 enum xf_rc xf_pki_issue(struct xf_pki_issued *out, const char *dir, enum xf_role role,
@@ -211,15 +218,20 @@ enum xf_rc xf_pki_issue(struct xf_pki_issued *out, const char *dir, enum xf_role
                         const struct xf_leaf_options *options, struct xf_diag *diag) {
   struct ca ca;
   EVP_PKEY *key = NULL;
-  bool made_key = false;
+  X509 *cert = NULL;
   *out = (struct xf_pki_issued){0};
   enum xf_rc rc = ca_open(&ca, dir, diag);
   if (!rc) rc = xf_identity_init(&out->identity, ca.index.federation, role, member, diag);
+  if (!rc) rc = paths_check(cert_path, key_path, options->replace, diag);
   if (!rc) rc = xf_key_new(&key, options->key, diag);
+  if (!rc) rc = ca_certify(out, &cert, &ca, key, options, diag);
   if (!rc) rc = xf_key_save(key_path, key, options->replace, diag);
-  made_key = !rc && !options->replace;
-  if (!rc) rc = ca_certify(out, &ca, key, cert_path, options, diag);
-  if (rc && made_key) (void)xf_fs_posix()->unlink(xf_fs_posix(), key_path); /* of no use alone */
+  if (!rc) {
+    rc = xf_pem_save_cert(cert_path, cert, options->replace, diag);
+    if (rc && !options->replace) /* of no use alone */
+      (void)xf_fs_posix()->unlink(xf_fs_posix(), key_path);
+  }
+  X509_free(cert);
   xf_key_free(key);
   ca_close(&ca);
   return rc;
@@ -262,12 +274,16 @@ enum xf_rc xf_pki_sign_csr(struct xf_pki_issued *out, const char *dir, const cha
                            const struct xf_leaf_options *options, struct xf_diag *diag) {
   struct ca ca;
   X509_REQ *req = NULL;
+  X509 *cert = NULL;
   *out = (struct xf_pki_issued){0};
   enum xf_rc rc = ca_open(&ca, dir, diag);
   if (!rc) rc = xf_identity_init(&out->identity, ca.index.federation, role, member, diag);
   if (!rc) rc = csr_load(&req, csr_path, diag);
   if (!rc) rc = csr_check(req, csr_path, &out->identity, diag);
-  if (!rc) rc = ca_certify(out, &ca, X509_REQ_get0_pubkey(req), cert_path, options, diag);
+  if (!rc) rc = paths_check(cert_path, NULL, options->replace, diag);
+  if (!rc) rc = ca_certify(out, &cert, &ca, X509_REQ_get0_pubkey(req), options, diag);
+  if (!rc) rc = xf_pem_save_cert(cert_path, cert, options->replace, diag);
+  X509_free(cert);
   X509_REQ_free(req);
   ca_close(&ca);
   return rc;

@@ -92,7 +92,9 @@ static enum xf_rc write_new(const char *path, const void *p, size_t len, struct 
   enum xf_rc rc = fs->open(fs, &file, path, XF_FS_EXCL);
   if (rc == XF_E_EXISTS)
     return xf_diag_set(diag, rc,
-                       "\"%s\" exists already and is not overwritten; choose another path", path);
+                       "\"%s\" exists already and is not overwritten; choose another path, or "
+                       "--replace to renew",
+                       path);
   if (rc) return xf_diag_set(diag, rc, "cannot create \"%s\": %s", path, strerror(errno));
   rc = fs->pwrite(&file, p, len, 0);
   if (!rc) rc = fs->fsync(&file);

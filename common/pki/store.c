@@ -212,7 +212,13 @@ enum xf_rc xf_pki_store_reload(struct xf_pki_store *store, struct xf_diag *diag)
 
 enum xf_rc xf_pki_store_new(struct xf_pki_store **out, const char *ca_path, const char *crl_path,
                             struct xf_diag *diag) {
+  return xf_pki_store_new_at(out, ca_path, crl_path, 0, diag);
+}
+
+enum xf_rc xf_pki_store_new_at(struct xf_pki_store **out, const char *ca_path, const char *crl_path,
+                               int64_t now_s, struct xf_diag *diag) {
   struct xf_pki_store *store = xf_calloc(1, sizeof *store);
+  store->now_s = now_s;
   store->ca_path = xf_strdup(ca_path);
   store->crl_path = crl_path ? xf_strdup(crl_path) : NULL;
   enum xf_rc rc = xf_pki_store_reload(store, diag);

@@ -23,6 +23,11 @@ struct xf_pki_store;
    @own caller: xf_pki_store_free @err E_NOTFOUND E_FORMAT E_AUTH (expired, wrong signer) E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_pki_store_new(struct xf_pki_store **out, const char *ca_path,
                                            const char *crl_path, struct xf_diag *diag);
+/* The same, judging at this instant as by xf_pki_store_set_time from the start. @err as new
+   @unit now_s: s since 1970, 0: the system's clock */
+XF_WARN_UNUSED enum xf_rc xf_pki_store_new_at(struct xf_pki_store **out, const char *ca_path,
+                                              const char *crl_path, int64_t now_s,
+                                              struct xf_diag *diag);
 /* Releases; NULL is legal. Handshakes under way keep their reference. @own takes store */
 void xf_pki_store_free(struct xf_pki_store *store);
 /* Reads both files again. After an error the old contents stay in force. @err as new */

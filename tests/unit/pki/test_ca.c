@@ -120,6 +120,13 @@ static void test_issue_refused(void **state) {
   o.replace = true;
   assert_ok(issue("m", &o, &diag), &diag);
   assert_int_equal(mode_of(scratch("x.key")), 0600);
+  /* a renewal that is refused leaves the old key alone */
+  struct stat before, after;
+  assert_int_equal(stat(scratch("x.key"), &before), 0);
+  o.now_s = NOW + 6 * 366 * DAY;
+  assert_says(issue("m", &o, &diag), XF_E_AUTH, &diag, "expired");
+  assert_int_equal(stat(scratch("x.key"), &after), 0);
+  assert_int_equal(before.st_ino, after.st_ino);
   /* a leaf never outlives the CA by default */
   o.now_s = NOW + (XF_PKI_CA_DAYS - 3) * DAY;
   struct xf_pki_issued got = leaf_make("ca", XF_ROLE_CLIENT, "late", &o);

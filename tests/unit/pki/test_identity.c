@@ -55,8 +55,7 @@ static void test_malformed(void **state) {
       "crossfed://alpha/client/m?x",
       "crossfed://alpha/client/m%20",
       "crossfed://alpha/client/m\n",
-      "crossfed://alpha/client/b\xc3\xbc"
-      "cher",
+      "crossfed://alpha/client/b\303\274cher",
       "CROSSFED://alpha/client/m",
       " crossfed://alpha/client/m",
       "https://alpha/client/m",

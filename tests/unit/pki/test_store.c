@@ -347,6 +347,8 @@ static void test_store_refused(void **state) {
   o.now_s = issue_now + 5 * DAY;
   assert_ok(xf_pki_crl_refresh(scratch("ca"), &o, &diag), &diag);
   assert_says(xf_pki_store_new(&s, ca, crl, &diag), XF_E_AUTH, &diag, "check the clock");
+  assert_ok(xf_pki_store_new_at(&s, ca, crl, o.now_s, &diag), &diag);
+  xf_pki_store_free(s);
 }
 
 static enum xf_rc own(struct xf_pki_own *out, const char *cert, const char *key, enum xf_role role,
