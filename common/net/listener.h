@@ -21,7 +21,7 @@ struct xf_listener_options {
   void *arg;
 };
 
-/* Binds and listens. @own released by close; borrows net, ctx, handler, arg
+/* Binds and listens; resolving a name waits. @own released by close (after an error: by the loop's next turn); borrows net, ctx, handler, arg
    @err E_NOTFOUND (host) E_EXISTS (address in use) E_AUTH (port not allowed) E_IO */
 XF_WARN_UNUSED enum xf_rc xf_listener_open(struct xf_listener **out, struct xf_net *net,
                                            const struct xf_listener_options *options,

@@ -27,6 +27,8 @@ struct xf_tls_ctx;
 struct xf_tls;
 
 #define XF_TLS_ALPN "crossfed/1"
+/* Plaintext of one record, and what a record adds to it at most. */
+enum { XF_TLS_RECORD = 16384, XF_TLS_OVERHEAD = 32 };
 
 struct xf_tls_options {
   const char *cert_path, *key_path; /* PEM, own */
