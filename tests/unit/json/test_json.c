@@ -120,7 +120,7 @@ static void test_errors(void **state) {
       {"[9223372036854775808]", "x.json:1:", "too big integer"},
       {"[\"\\u0000\"]", "x.json:1:", "\\u0000"},
       {"[\"\xff\"]", "x.json:1:", "unable to decode byte 0xff"},
-      {"[\"a\nb\"]", "x.json:", "control character"},
+      {"[\"a\nb\"]", "x.json:1:", "unexpected newline"},
       {"[", "x.json:1:1: ", "end of file"},
       {"[\"", "x.json:1:", "premature end of input"},
   };
