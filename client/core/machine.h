@@ -27,6 +27,8 @@ struct xf_session {
   uint64_t model_len;
 
   struct xf_msg_task_offer offer; /* of the task at hand */
+  struct xf_msg_task_offer held;  /* came too early: taken up as soon as the silo is free */
+  bool has_held;
   uint64_t fetched, asked;
   bool working, cancelled, final_stored;
   uint64_t released;
@@ -59,5 +61,6 @@ void task_stored(struct xf_session *s, enum xf_rc rc, const char *text);
 void task_settled(struct xf_session *s);
 void task_lost(struct xf_session *s);
 void task_tick(struct xf_session *s);
+void task_free(struct xf_session *s); /* nothing at hand: takes up a held offer */
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/fail.h"
 #include "base/log.h"
 #include "client/core/machine.h"
 #include "crypto/sha256.h"
@@ -67,7 +68,7 @@ struct xf_session *xf_session_new(const struct xf_session_config *config,
   s->has_plan = r->has_plan;
   s->plan_digest = r->plan_digest;
   s->final_stored = r->final_stored;
-  if (r->pending) {
+  if (r->pending && !XF_PLANTED("forget_pending")) {
     s->begin = r->begin;
     s->offer.task_id = r->begin.task_id;
     s->task = XF_TASK_STATE_PENDING;
@@ -219,12 +220,7 @@ static void on_task_message(struct xf_session *s, const struct xf_msg *msg) {
   case XF_MSG_DIRECTORY:
     session_act(s, XF_SESSION_DIRECTORY_ACTION)->directory = msg->directory;
     return;
-  case XF_MSG_TASK_OFFER:
-    if (s->state == XF_SESSION_READY) task_offer(s, &msg->task_offer);
-    else
-      session_send(s, XF_MSG_TASK_REPLY)->task_reply = (struct xf_msg_task_reply){
-          msg->task_offer.task_id, false, xf_rc_name(XF_E_AGAIN), "plan", "still reading the plan"};
-    return;
+  case XF_MSG_TASK_OFFER: task_offer(s, &msg->task_offer); return;
   case XF_MSG_MODEL_CHUNK: task_chunk(s, &msg->chunk); return;
   case XF_MSG_TASK_CANCEL: task_cancel(s, &msg->task_cancel); return;
   case XF_MSG_UPDATE_READY: task_upload(s, &msg->update_ready); return;

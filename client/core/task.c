@@ -80,16 +80,15 @@ void task_offer(struct xf_session *s, const struct xf_msg_task_offer *o) {
   if (same && (s->task == XF_TASK_STATE_PENDING || s->task == XF_TASK_STATE_SENDING ||
                s->task == XF_TASK_STATE_SETTLING))
     return; /* the stored answer is on its way */
-  if (s->task >= XF_TASK_STATE_PENDING) {
-    reply(s, &o->task_id, XF_E_AGAIN, "outbox", "an earlier answer is not settled yet");
-    return;
-  }
-  if (same && s->task == XF_TASK_STATE_WORKING && s->working && !s->cancelled) {
+  if (same && s->state == XF_SESSION_READY && s->task == XF_TASK_STATE_WORKING && s->working &&
+      !s->cancelled) {
     reply(s, &o->task_id, XF_OK, NULL, NULL); /* reconnected in the middle of the work */
     return;
   }
-  if (s->working) { /* the cancelled work still has to come back */
-    reply(s, &o->task_id, XF_E_AGAIN, "worker", "the previous task is still being stopped");
+  /* The plan is being read, an answer is unsettled or cancelled work still has to come back. */
+  if (s->state != XF_SESSION_READY || s->task >= XF_TASK_STATE_PENDING || s->working) {
+    s->held = *o;
+    s->has_held = true;
     return;
   }
   struct xf_diag diag;
@@ -136,6 +135,7 @@ void task_chunk(struct xf_session *s, const struct xf_msg_chunk *k) {
 }
 
 void task_cancel(struct xf_session *s, const struct xf_msg_task_cancel *c) {
+  if (s->has_held && xf_digest_equal(&c->task_id, &s->held.task_id)) s->has_held = false;
   if (!xf_digest_equal(&c->task_id, &s->offer.task_id)) return;
   xf_log(XF_LOG_INFO, "task_cancelled", XF_U("round", s->offer.round), XF_S("reason", c->text));
   if (s->working && !s->cancelled) {
@@ -158,6 +158,7 @@ void task_worked(struct xf_session *s, const struct xf_session_event *e) {
     if (!s->cancelled && s->state == XF_SESSION_READY)
       reply(s, &s->offer.task_id, e->rc, "local", e->text ? e->text : xf_rc_text(e->rc));
     s->cancelled = false;
+    task_free(s);
     return;
   }
   /* Stored and charged: it goes out even when the round was cancelled; the verdict settles it. */
@@ -171,6 +172,16 @@ void task_worked(struct xf_session *s, const struct xf_session_event *e) {
 
 void task_ready(struct xf_session *s) {
   if (s->task == XF_TASK_STATE_PENDING || s->task == XF_TASK_STATE_SENDING) announce(s);
+  task_free(s);
+}
+
+void task_free(struct xf_session *s) {
+  if (!s->has_held || s->state != XF_SESSION_READY || s->working ||
+      s->task >= XF_TASK_STATE_PENDING)
+    return;
+  s->has_held = false;
+  struct xf_msg_task_offer o = s->held;
+  task_offer(s, &o);
 }
 
 void task_upload(struct xf_session *s, const struct xf_msg_update_ready *r) {
@@ -204,6 +215,7 @@ void task_ack(struct xf_session *s, const struct xf_msg_update_ack *a) {
 
 void task_settled(struct xf_session *s) {
   if (s->task == XF_TASK_STATE_SETTLING) s->task = XF_TASK_STATE_NONE;
+  task_free(s);
 }
 
 void task_stored(struct xf_session *s, enum xf_rc rc, const char *text) {
@@ -214,6 +226,7 @@ void task_stored(struct xf_session *s, enum xf_rc rc, const char *text) {
 }
 
 void task_lost(struct xf_session *s) {
+  s->has_held = false; /* offered again on the next connection */
   if (s->task == XF_TASK_STATE_SENDING) s->task = XF_TASK_STATE_PENDING;
 }
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { LEASE_S = 30 };
+enum { LEASE_S = 30, WEIGHT_END = 1 << 29 };
 
 static void ack(struct xf_coord *c, const struct member *m, const struct xf_digest *task_id,
                 enum xf_verdict verdict, enum xf_rc code, const char *text) {
@@ -29,6 +29,7 @@ static void settle(struct xf_coord *c, struct member *m, const struct xf_msg_upd
     *copy = *u;
     *who = member_index(c, m);
     r->update = copy;
+    r->task_id = &copy->task_id;
     r->member = who;
     r->n_member = 1;
   }
@@ -39,22 +40,30 @@ static void settle(struct xf_coord *c, struct member *m, const struct xf_msg_upd
   ack(c, m, &u->task_id, verdict, code, text);
 }
 
-static void lease(struct xf_coord *c, struct member *m, uint64_t bytes) {
+/* The member counts as moving for LEASE_S more: it reported progress. */
+static void lease(struct xf_coord *c, struct member *m) {
+  m->lease_from = c->now;
+  m->lease_bytes = 0;
+  m->lease_until = xf_time_add_s(c->now, LEASE_S);
+}
+
+/* Bytes renew the lease once a window of LEASE_S has moved its share (decision 2). */
+static void lease_move(struct xf_coord *c, struct member *m, uint64_t bytes) {
   if (xf_time_diff_s(c->now, m->lease_from) > LEASE_S) {
     m->lease_from = c->now;
     m->lease_bytes = 0;
   }
   m->lease_bytes += bytes;
-  if (bytes == 0 || (double)m->lease_bytes >= c->cfg.min_rate * LEASE_S ||
-      xf_time_diff_s(c->now, m->lease_from) * c->cfg.min_rate <= (double)m->lease_bytes)
-    m->lease_until = xf_time_add_s(c->now, LEASE_S);
+  if ((double)m->lease_bytes >= c->cfg.min_rate * LEASE_S) lease(c, m);
 }
 
 /* An update of a task that is not the member's current one: every case has its verdict. */
 static void begin_foreign(struct xf_coord *c, struct member *m,
                           const struct xf_msg_update_begin *u) {
-  if (m->last.set && xf_digest_equal(&m->last.task_id, &u->task_id)) {
-    bool same = xf_digest_equal(&m->last.update_digest, &u->update_digest);
+  const struct last_answer *last = &m->last;
+  if (!last->set || !xf_digest_equal(&last->task_id, &u->task_id)) last = &m->last_train;
+  if (last->set && xf_digest_equal(&last->task_id, &u->task_id)) {
+    bool same = xf_digest_equal(&last->update_digest, &u->update_digest);
     if (same) ack(c, m, &u->task_id, XF_VERDICT_DUPLICATE_OK, XF_OK, "already stored");
     else
       settle(c, m, u, XF_VERDICT_CONFLICT, XF_E_CONFLICT,
@@ -81,6 +90,9 @@ static void begin_foreign(struct xf_coord *c, struct member *m,
 /* NULL when the announcement fits the task and limits, else the reason. */
 static const char *begin_check(struct xf_coord *c, const struct member *m,
                                const struct xf_msg_update_begin *u, enum xf_rc *code) {
+  *code = XF_E_INVAL;
+  if (u->round != c->round || !xf_digest_equal(&u->base_digest, &c->model_digest))
+    return "round or base digest are not those of the task";
   *code = XF_E_SHAPE;
   if (!xf_digest_equal(&u->layout_digest, &c->cfg.layout_digest))
     return "the layout digest is not this plan's";
@@ -94,6 +106,7 @@ static const char *begin_check(struct xf_coord *c, const struct member *m,
                         (unsigned long long)u->payload_len, (unsigned long long)m->model_len);
     *code = XF_E_RANGE;
     if (u->weight == 0) return "the weight is 0";
+    if (u->weight >= WEIGHT_END) return "the weight is 2^29 or more";
     if (c->stage->fed.weighting == XF_PLAN_WEIGHTING_UNIFORM && u->weight != 1)
       return "the plan weighs uniformly, so the weight must be 1";
     if (c->stage->fed.weighting == XF_PLAN_WEIGHTING_CAPPED && u->weight > c->stage->fed.weight_cap)
@@ -112,16 +125,19 @@ static const char *begin_check(struct xf_coord *c, const struct member *m,
 
 static void upload_stop(struct xf_coord *c, struct member *m, bool keep) {
   if (m->task == T_UPLOADING) c->n_uploading--;
-  if (!keep && (m->task == T_UPLOADING || m->received)) {
+  if (keep) return;
+  if (m->task == T_SPOOLING) m->stale_finish++;
+  if (m->spool_open || m->task == T_SPOOLING)
     coord_act(c, XF_COORD_SPOOL_ABORT)->member = member_index(c, m);
-    m->received = 0;
-  }
+  m->spool_open = false;
+  m->received = 0;
 }
 
 static void upload_start(struct xf_coord *c, struct member *m) {
   m->task = T_UPLOADING;
   c->n_uploading++;
-  if (m->received == 0) {
+  if (!m->spool_open) {
+    m->spool_open = true;
     struct xf_coord_action *a = coord_act(c, XF_COORD_SPOOL_BEGIN);
     a->member = member_index(c, m);
     a->begin = m->begin;
@@ -146,7 +162,11 @@ static void on_begin(struct xf_coord *c, struct member *m, const struct xf_msg_u
     begin_foreign(c, m, u);
     return;
   }
-  if (m->task == T_SPOOLING || m->task == T_RECORDING || m->task == T_REFUSED) return;
+  if (m->task == T_SPOOLING || m->task == T_RECORDING) return;
+  if (m->task == T_REFUSED) { /* its answer was lost on the way, or it never listens */
+    ack(c, m, &u->task_id, XF_VERDICT_REJECTED, XF_E_STATE, "this task was already settled");
+    return;
+  }
   enum xf_rc code = XF_OK;
   const char *why = begin_check(c, m, u, &code);
   if (why) {
@@ -156,12 +176,12 @@ static void on_begin(struct xf_coord *c, struct member *m, const struct xf_msg_u
     answer_grant(c);
     return;
   }
-  if (m->received && !xf_digest_equal(&m->begin.update_digest, &u->update_digest))
+  if (m->spool_open && !xf_digest_equal(&m->begin.update_digest, &u->update_digest))
     upload_stop(c, m, false);
   else if (m->task == T_UPLOADING) c->n_uploading--; /* announced again on a new connection */
   m->begin = *u;
   m->task = T_QUEUED;
-  lease(c, m, 0);
+  lease(c, m);
   answer_grant(c);
 }
 
@@ -173,10 +193,13 @@ static void on_chunk(struct xf_coord *c, struct member *m, const struct xf_msg_c
     code = XF_E_CORRUPT;
     why = coord_text(c, "chunk at %llu, expected %llu", (unsigned long long)k->offset,
                      (unsigned long long)m->received);
+  } else if (k->data_len == 0) {
+    code = XF_E_CORRUPT;
+    why = "empty chunk";
   } else if (k->data_len > m->begin.payload_len - m->received) {
     code = XF_E_CORRUPT;
     why = "chunks run beyond the announced length";
-  } else if (xf_crc32c(0, k->data, k->data_len) != k->crc32c) {
+  } else if (xf_crc32c(0, k->data, k->data_len) != k->crc32c && !XF_PLANTED("skip_crc")) {
     code = XF_E_CORRUPT;
     why = coord_text(c, "chunk at %llu: checksum does not match", (unsigned long long)k->offset);
   }
@@ -187,7 +210,7 @@ static void on_chunk(struct xf_coord *c, struct member *m, const struct xf_msg_c
     answer_grant(c);
     return;
   }
-  lease(c, m, k->data_len);
+  lease_move(c, m, k->data_len);
   m->bytes_up += k->data_len;
   struct xf_coord_action *a = coord_act(c, XF_COORD_SPOOL_WRITE);
   a->member = member_index(c, m);
@@ -198,6 +221,7 @@ static void on_chunk(struct xf_coord *c, struct member *m, const struct xf_msg_c
   if (m->received < m->begin.payload_len) return;
   c->n_uploading--;
   m->task = T_SPOOLING;
+  m->spool_open = false;
   coord_act(c, XF_COORD_SPOOL_FINISH)->member = member_index(c, m);
   answer_grant(c);
 }
@@ -205,10 +229,13 @@ static void on_chunk(struct xf_coord *c, struct member *m, const struct xf_msg_c
 /* The spooled bytes were verified (digest, finite values) and made durable, or not. */
 void answer_spooled(struct xf_coord *c, uint32_t member, enum xf_rc rc, const char *text) {
   struct member *m = &c->m[member];
-  if (m->task != T_SPOOLING) { /* the round closed meanwhile */
-    coord_act(c, XF_COORD_SPOOL_ABORT)->member = member;
+  if (m->stale_finish) { /* of an upload given up meanwhile; abort again unless another has begun */
+    m->stale_finish--;
+    if (!m->spool_open && m->task != T_SPOOLING)
+      coord_act(c, XF_COORD_SPOOL_ABORT)->member = member;
     return;
   }
+  if (m->task != T_SPOOLING) return;
   m->received = 0;
   if (rc == XF_OK) {
     m->task = T_RECORDING;
@@ -249,7 +276,9 @@ void answer_recorded(struct xf_coord *c, uint32_t member) {
 }
 
 static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_task_reply *r) {
-  if (!xf_digest_equal(&r->task_id, &m->task_id) || m->task != T_OFFERED) return;
+  if (!xf_digest_equal(&r->task_id, &m->task_id)) return;
+  if (m->task != T_OFFERED && m->task != T_WORKING)
+    return; /* it may refuse having seen the model */
   if (c->done) {
     m->final_stored = r->accepted;
     m->task = T_NONE;
@@ -259,7 +288,7 @@ static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_t
   }
   if (r->accepted) {
     m->task = T_WORKING;
-    lease(c, m, 0);
+    lease(c, m);
     return;
   }
   m->task = T_REFUSED;
@@ -272,6 +301,7 @@ static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_t
     rec->member = who;
     rec->n_member = 1;
   }
+  rec->task_id = &m->task_id;
   rec->code = r->code;
   rec->text = coord_text(c, "%s: %s", r->key, r->text);
 }
@@ -288,7 +318,7 @@ static void on_get(struct xf_coord *c, struct member *m, const struct xf_msg_mod
     return;
   }
   if (m->task == T_OFFERED && !c->done) m->task = T_WORKING;
-  lease(c, m, g->length);
+  lease_move(c, m, g->length);
   struct xf_coord_action *a = coord_act(c, XF_COORD_SERVE);
   a->conn = m->conn;
   a->member = member_index(c, m);
@@ -305,7 +335,7 @@ void answer_message(struct xf_coord *c, struct member *m, const struct xf_msg *m
     if (!xf_digest_equal(&msg->progress.task_id, &m->task_id)) return;
     m->done = msg->progress.done;
     m->total = msg->progress.total;
-    lease(c, m, 0);
+    lease(c, m);
     return;
   case XF_MSG_UPDATE_BEGIN: on_begin(c, m, &msg->update_begin); return;
   case XF_MSG_UPDATE_CHUNK: on_chunk(c, m, &msg->chunk); return;

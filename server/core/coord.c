@@ -53,6 +53,14 @@ const char *coord_text(struct xf_coord *c, const char *fmt, ...) {
   return kept ? kept : "";
 }
 
+void coord_fail(struct xf_coord *c, enum xf_rc rc, const char *text) {
+  xf_log(XF_LOG_ERROR, "coordinator_failed", XF_U("round", c->round), XF_S("reason", text));
+  c->failed = c->exiting = true;
+  struct xf_coord_action *a = coord_act(c, XF_COORD_EXIT);
+  a->rc = rc;
+  a->text = text;
+}
+
 void coord_wait(struct xf_coord *c, const char *fmt, ...) {
   char text[XF_REASON_LEN];
   va_list ap;
@@ -98,7 +106,7 @@ enum xf_rc xf_coord_new(struct xf_coord **out, const struct xf_coord_config *con
   c->participant = xf_calloc(c->n, sizeof *c->participant);
   c->weights = xf_calloc(c->n, sizeof *c->weights);
   c->now = now;
-  c->retry_at = c->select_until = c->deadline = c->hard_deadline = XF_TIME_NEVER;
+  c->select_until = c->deadline = c->hard_deadline = XF_TIME_NEVER;
   c->drain_until = c->align_until = XF_TIME_NEVER;
   xf_arena_init(&c->arena, ARENA_MAX);
   xf_map_init(&c->by_conn);
@@ -150,7 +158,10 @@ static void coord_message(struct xf_coord *c, uint64_t conn, const struct xf_msg
   if (!xf_map_get(&c->by_conn, &conn, sizeof conn, &i)) return; /* already closing */
   struct member *m = &c->m[i];
   registry_seen(c, m, conn);
-  if (conn != m->conn) return; /* a challenger: only its Hello was legal, and it waits */
+  if (conn != m->conn) { /* a challenger: only its Hello is legal, and it waits */
+    if (msg->type == XF_MSG_HELLO) registry_hold(m, &msg->hello);
+    return;
+  }
   if (msg->type == XF_MSG_HELLO) {
     registry_hello(c, m, &msg->hello);
   } else if (msg->type == XF_MSG_GOODBYE) {
@@ -170,11 +181,13 @@ static void coord_command(struct xf_coord *c, enum xf_coord_command command) {
   case XF_COMMAND_PAUSE:
     if (c->paused) return;
     c->paused = true;
+    if (c->state == XF_ROUND_IDLE) c->wait[0] = '\0'; /* it waits for the operator now */
     coord_persist(c, XF_RECORD_PAUSE, 0)->text = "paused by the operator";
     return;
   case XF_COMMAND_RESUME:
     if (!c->paused) return;
     c->paused = false;
+    c->wait[0] = '\0';
     c->abandoned_in_row = 0;
     coord_persist(c, XF_RECORD_RESUME, 0)->text = "resumed by the operator";
     return;
@@ -189,24 +202,37 @@ static void coord_command(struct xf_coord *c, enum xf_coord_command command) {
   }
 }
 
+/* Announced after the freeze: its new keys stay its own, the directory is as it is. */
+static void coord_aligned(struct xf_coord *c, struct member *m) {
+  m->aligned = true;
+  if (c->frozen && m->ready) coord_act(c, XF_COORD_DIRECTORY)->conn = m->conn;
+}
+
+static void coord_frozen(struct xf_coord *c, const struct xf_coord_event *event) {
+  if (event->rc) {
+    coord_fail(c, event->rc, event->text ? event->text : "the directory was not stored");
+    return;
+  }
+  c->frozen = true;
+  c->freezing = false;
+  for (uint32_t i = 0; i < c->n; i++)
+    if (c->m[i].ready && c->m[i].aligned) coord_act(c, XF_COORD_DIRECTORY)->conn = c->m[i].conn;
+}
+
 void xf_coord_feed(struct xf_coord *coord, struct xf_time now, const struct xf_coord_event *event) {
   XF_ASSERT(coord->at_action == coord->n_action);
   coord->n_action = coord->at_action = 0;
   xf_arena_reset(&coord->arena);
   coord->now = now;
+  coord->fed = true;
+  if (coord->failed) return;
   switch (event->type) {
   case XF_COORD_EV_TICK: break;
   case XF_COORD_EV_OPENED: registry_opened(coord, event->conn, event->member_id); break;
   case XF_COORD_EV_CLOSED: registry_closed(coord, event->conn); break;
   case XF_COORD_EV_MESSAGE: coord_message(coord, event->conn, event->msg); break;
-  case XF_COORD_EV_ALIGNED: coord->m[event->member].aligned = true; break;
-  case XF_COORD_EV_FROZEN:
-    coord->frozen = true;
-    coord->freezing = false;
-    for (uint32_t i = 0; i < coord->n; i++)
-      if (coord->m[i].ready && coord->m[i].aligned)
-        coord_act(coord, XF_COORD_DIRECTORY)->conn = coord->m[i].conn;
-    break;
+  case XF_COORD_EV_ALIGNED: coord_aligned(coord, &coord->m[event->member]); break;
+  case XF_COORD_EV_FROZEN: coord_frozen(coord, event); break;
   case XF_COORD_EV_RESERVED: round_reserved(coord, event->rc, event->text); break;
   case XF_COORD_EV_SPOOLED: answer_spooled(coord, event->member, event->rc, event->text); break;
   case XF_COORD_EV_PERSISTED:
@@ -226,5 +252,7 @@ const struct xf_coord_action *xf_coord_next(struct xf_coord *coord) {
 }
 
 struct xf_time xf_coord_deadline(const struct xf_coord *coord) {
+  if (coord->failed) return XF_TIME_NEVER;
+  if (!coord->fed) return coord->now; /* what was recovered goes on without waiting for anyone */
   return xf_time_min(registry_deadline(coord), round_deadline(coord));
 }

@@ -103,7 +103,7 @@ struct xf_coord_recovery {
   X(CLOSED)     /* it is gone: conn */                                                   \
   X(MESSAGE)    /* conn, msg */                                                          \
   X(ALIGNED)    /* a member's manifests are complete and stored: member */               \
-  X(FROZEN)     /* the directory is durable */                                           \
+  X(FROZEN)     /* answer to FREEZE: rc, text */                                         \
   X(RESERVED)   /* answer to RESERVE: rc */                                              \
   X(SPOOLED)    /* answer to SPOOL_FINISH: member, rc, text */                           \
   X(PERSISTED)  /* answer to PERSIST: token, rc */                                       \
@@ -230,7 +230,7 @@ void xf_coord_set_model_len(struct xf_coord *coord, uint32_t member, uint64_t le
 void xf_coord_feed(struct xf_coord *coord, struct xf_time now, const struct xf_coord_event *event);
 /* The next action, or NULL. @own borrowed until the next feed */
 const struct xf_coord_action *xf_coord_next(struct xf_coord *coord);
-/* When the next TICK is due, NEVER for none. @unit instant */
+/* When the next TICK is due, NEVER for none; at once before the first feed. @unit instant */
 struct xf_time xf_coord_deadline(const struct xf_coord *coord);
 
 /* What status prints. */

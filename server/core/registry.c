@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "server/core/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void registry_refuse(struct xf_coord *c, uint64_t conn, enum xf_rc code, uint32_t retry_ms,
@@ -42,6 +43,7 @@ void registry_opened(struct xf_coord *c, uint64_t conn, const char *member_id) {
   }
   /* Decision 17: ask the old session; silent for 2 s, the new one replaces it. */
   m->challenger = conn;
+  m->held.set = false;
   m->challenge_until = xf_time_add_ms(c->now, 2000);
   coord_send(c, m->conn, XF_MSG_PING)->ping.nonce = c->epoch;
 }
@@ -61,6 +63,14 @@ void registry_seen(struct xf_coord *c, struct member *m, uint64_t conn) {
                   coord_text(c, "\"%s\" already has a live session", m->info->id));
 }
 
+void registry_hold(struct member *m, const struct xf_msg_hello *h) {
+  m->held.set = true;
+  m->held.minor_min = h->minor_min;
+  m->held.chunk_max = h->chunk_max;
+  (void)snprintf(m->held.software, sizeof m->held.software, "%s", h->software);
+  (void)snprintf(m->held.run_id, sizeof m->held.run_id, "%s", h->run_id);
+}
+
 static void session_lost(struct xf_coord *c, struct member *m) {
   answer_lost(c, m);
   m->conn = 0;
@@ -69,6 +79,13 @@ static void session_lost(struct xf_coord *c, struct member *m) {
   if (m->challenger) {
     session_adopt(c, m, m->challenger);
     m->challenger = 0;
+    if (!m->held.set) return;
+    m->held.set = false;
+    registry_hello(c, m,
+                   &(struct xf_msg_hello){.minor_min = m->held.minor_min,
+                                          .software = m->held.software,
+                                          .run_id = m->held.run_id,
+                                          .chunk_max = m->held.chunk_max});
   }
 }
 
@@ -104,20 +121,20 @@ void registry_hello(struct xf_coord *c, struct member *m, const struct xf_msg_he
   if (m->ready) return; /* a second Hello says nothing new */
   m->ready = true;
   struct xf_msg *msg = coord_send(c, m->conn, XF_MSG_WELCOME);
-  msg->welcome = (struct xf_msg_welcome){.minor = XF_PROTO_MINOR,
-                                         .features = 0,
-                                         .epoch = c->epoch,
-                                         .run_id = c->cfg.run_id,
-                                         .federation = c->cfg.federation,
-                                         .member = m->info->id,
-                                         .domain = m->info->domain,
-                                         .plan_digest = c->cfg.plan_digest,
-                                         .heartbeat_ms = c->cfg.heartbeat_ms,
-                                         .dead_after_ms = c->cfg.dead_after_ms,
-                                         .chunk_max = h->chunk_max < XF_CHUNK_MAX ? h->chunk_max
-                                                                                  : XF_CHUNK_MAX,
-                                         .committed = c->committed,
-                                         .n_members = c->n};
+  msg->welcome = (struct xf_msg_welcome){
+      .minor = XF_PROTO_MINOR,
+      .features = 0,
+      .epoch = c->epoch,
+      .run_id = c->cfg.run_id,
+      .federation = c->cfg.federation,
+      .member = m->info->id,
+      .domain = m->info->domain,
+      .plan_digest = c->cfg.plan_digest,
+      .heartbeat_ms = c->cfg.heartbeat_ms,
+      .dead_after_ms = c->cfg.dead_after_ms,
+      .chunk_max = h->chunk_max && h->chunk_max < XF_CHUNK_MAX ? h->chunk_max : XF_CHUNK_MAX,
+      .committed = c->committed,
+      .n_members = c->n};
   msg = coord_send(c, m->conn, XF_MSG_PLAN);
   msg->plan = (struct xf_msg_plan){c->cfg.plan_canonical, c->cfg.plan_canonical_len};
   xf_log(XF_LOG_INFO, "client_connected", XF_S("client", m->info->id),
@@ -144,7 +161,7 @@ void registry_tick(struct xf_coord *c) {
       coord_act(c, XF_COORD_CLOSE)->conn = old;
       session_lost(c, m);
     }
-    if (!m->conn || xf_time_before(c->now, m->ping_at)) continue;
+    if (!m->conn) continue;
     if (!xf_time_before(c->now, xf_time_add_ms(m->last_seen, c->cfg.dead_after_ms))) {
       uint64_t old = m->conn;
       xf_log(XF_LOG_WARN, "client_silent", XF_S("client", m->info->id),
@@ -154,6 +171,7 @@ void registry_tick(struct xf_coord *c) {
       session_lost(c, m);
       continue;
     }
+    if (xf_time_before(c->now, m->ping_at)) continue;
     if (m->ready) coord_send(c, m->conn, XF_MSG_PING)->ping.nonce = c->epoch;
     m->ping_at = xf_time_add_ms(c->now, c->cfg.heartbeat_ms);
   }
@@ -162,7 +180,10 @@ void registry_tick(struct xf_coord *c) {
 struct xf_time registry_deadline(const struct xf_coord *c) {
   struct xf_time t = XF_TIME_NEVER;
   for (uint32_t i = 0; i < c->n; i++) {
-    if (c->m[i].conn) t = xf_time_min(t, c->m[i].ping_at);
+    if (c->m[i].conn) {
+      t = xf_time_min(t, c->m[i].ping_at);
+      t = xf_time_min(t, xf_time_add_ms(c->m[i].last_seen, c->cfg.dead_after_ms));
+    }
     if (c->m[i].challenger) t = xf_time_min(t, c->m[i].challenge_until);
   }
   return t;

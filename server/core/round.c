@@ -2,7 +2,7 @@
  * The round machine: one dispatch function (round_step), one handler per state. Every arrow is one ledger
  * record; a state is entered only when its record is durable. @source operations.md 4.3, decision 2
  */
-#include "base/assert.h"
+#include "base/fail.h"
 #include "base/log.h"
 #include "crypto/stream.h"
 #include "fed/select.h"
@@ -172,6 +172,7 @@ static enum xf_rc draw_cohort(struct xf_coord *c, struct xf_diag *diag) {
 void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
   if (!c->reserving || c->state != XF_ROUND_IDLE) return;
   c->reserving = false;
+  if (c->paused || c->draining) return; /* asked for before the operator spoke */
   if (rc) {
     c->retry_at = xf_time_add_s(c->now, RETRY_SPACE_S);
     coord_wait(c, "round %llu not opened: %s; retrying", (unsigned long long)(c->last_round + 1),
@@ -216,7 +217,8 @@ void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
 static void step_selecting(struct xf_coord *c) {
   if (c->select_until.ns == XF_TIME_NEVER.ns) return; /* the OPEN record is in flight */
   uint32_t here = 0;
-  for (uint32_t k = 0; k < c->n_cohort; k++) here += c->m[c->cohort[k]].ready;
+  for (uint32_t k = 0; k < c->n_cohort; k++)
+    here += c->m[c->cohort[k]].ready || c->m[c->cohort[k]].task == T_ANSWERED;
   bool timeout = !xf_time_before(c->now, c->select_until);
   if (here < c->n_cohort && !timeout) {
     coord_wait(c, "round %llu: %u of %u selected members are connected",
@@ -301,6 +303,10 @@ static void step_collecting(struct xf_coord *c) {
     return;
   }
   struct xf_select_rule rule = rule_of(c);
+  if (XF_PLANTED("quorum_off_by_one") && t.accepted + 1 == c->n_cohort) {
+    round_close(c);
+    return;
+  }
   if (c->kind == XF_TASK_EVALUATE) {
     if (t.answered == c->n_cohort || deadline) round_close(c);
     return;
@@ -381,15 +387,16 @@ static void commit_record(struct xf_coord *c) {
   r->committed = c->committed + (c->kind == XF_TASK_TRAIN);
 }
 
+static void committed(struct xf_coord *c);
+
 void round_published(struct xf_coord *c, enum xf_rc rc, const char *text) {
   if (c->state != XF_ROUND_COMMITTING) return;
   if (rc) { /* fsync and rename errors are fatal: recover from what is durable */
-    struct xf_coord_action *a = coord_act(c, XF_COORD_EXIT);
-    a->rc = rc;
-    a->text = text;
+    coord_fail(c, rc, text ? text : xf_rc_text(rc));
     return;
   }
   commit_record(c);
+  if (XF_PLANTED("commit_early")) committed(c);
 }
 
 static void committed(struct xf_coord *c) {
@@ -420,9 +427,7 @@ static void abandoned(struct xf_coord *c) {
 void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_t member,
                      enum xf_rc rc) {
   if (rc) { /* a ledger that cannot write must not let the run go on */
-    struct xf_coord_action *a = coord_act(c, XF_COORD_EXIT);
-    a->rc = rc;
-    a->text = coord_text(c, "ledger: %s was not stored", xf_coord_record_name(type));
+    coord_fail(c, rc, coord_text(c, "ledger: %s was not stored", xf_coord_record_name(type)));
     return;
   }
   switch (type) {
@@ -439,7 +444,9 @@ void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_
     if (c->kind == XF_TASK_TRAIN) coord_act(c, XF_COORD_PUBLISH)->round = c->round;
     else commit_record(c);
     return;
-  case XF_RECORD_COMMIT: committed(c); return;
+  case XF_RECORD_COMMIT:
+    if (c->state == XF_ROUND_COMMITTING) committed(c);
+    return;
   case XF_RECORD_ABANDON: abandoned(c); return;
   case XF_RECORD_DONE: c->done = true; return;
   case XF_RECORD_VERDICT:
@@ -450,8 +457,7 @@ void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_
   }
 }
 
-void round_step(struct xf_coord *c) {
-  if (c->exiting) return;
+static void step_once(struct xf_coord *c) {
   if (c->draining && round_is_open(c) && !xf_time_before(c->now, c->drain_until)) {
     c->exiting = true; /* the round stays in the ledger and is resumed at the next start */
     coord_act(c, XF_COORD_EXIT)->text = "drained; the open round will be resumed";
@@ -476,15 +482,28 @@ void round_step(struct xf_coord *c) {
   }
 }
 
+void round_step(struct xf_coord *c) {
+  enum xf_round_state before;
+  do {
+    before = c->state;
+    if (!c->exiting) step_once(c);
+  } while (c->state != before);
+}
+
+/* Of a deadline that has passed a tick can make no more: an event is awaited. */
+static struct xf_time ahead(const struct xf_coord *c, struct xf_time t) {
+  return xf_time_before(c->now, t) ? t : XF_TIME_NEVER;
+}
+
 struct xf_time round_deadline(const struct xf_coord *c) {
   struct xf_time t = XF_TIME_NEVER;
   if (c->state == XF_ROUND_IDLE) {
-    if (c->retry_at.ns > 0) t = xf_time_min(t, c->retry_at);
-    if (!c->frozen) t = xf_time_min(t, c->align_until);
+    t = xf_time_min(t, ahead(c, c->retry_at));
+    if (!c->frozen) t = xf_time_min(t, ahead(c, c->align_until));
   }
-  if (c->state == XF_ROUND_SELECTING) t = xf_time_min(t, c->select_until);
+  if (c->state == XF_ROUND_SELECTING) t = xf_time_min(t, ahead(c, c->select_until));
   if (c->state == XF_ROUND_BROADCASTING || c->state == XF_ROUND_COLLECTING)
-    t = xf_time_min(t, c->deadline);
-  if (c->draining && !c->exiting) t = xf_time_min(t, c->drain_until);
+    t = xf_time_min(t, ahead(c, c->deadline));
+  if (c->draining && !c->exiting) t = xf_time_min(t, ahead(c, c->drain_until));
   return t;
 }

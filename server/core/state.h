@@ -42,6 +42,11 @@ struct member {
   uint64_t conn;       /* 0: not connected */
   uint64_t challenger; /* second session waiting for the first to answer or fall silent */
   struct xf_time challenge_until;
+  struct { /* the challenger's Hello, kept until it is adopted */
+    bool set;
+    uint32_t minor_min, chunk_max;
+    char software[XF_MEMBER_NAME], run_id[XF_MEMBER_NAME + 1]; /* a longer run id never matches */
+  } held;
   bool ready;   /* Hello accepted on conn */
   bool aligned; /* its manifests are stored */
   struct xf_time last_seen, ping_at;
@@ -56,6 +61,8 @@ struct member {
   struct xf_time lease_until;       /* counts as moving until then */
   struct xf_msg_update_begin begin; /* of the upload in progress */
   uint64_t received;
+  bool spool_open;               /* SPOOL_BEGIN without FINISH or ABORT */
+  uint32_t stale_finish;         /* SPOOLED events to come of uploads given up meanwhile */
   struct last_answer last;       /* last accepted answer of any kind */
   struct last_answer last_train; /* last accepted training answer */
   bool final_sent, final_stored;
@@ -80,6 +87,8 @@ struct xf_coord {
   uint32_t abandoned_in_row;
   struct xf_digest model_digest, new_digest;
   bool frozen, freezing, reserving, paused, draining, exiting, done;
+  bool failed; /* an error that only a restart may answer: no event moves anything */
+  bool fed;    /* had its first event */
   struct xf_time align_until, retry_at, select_until, deadline, hard_deadline, drain_until;
   uint32_t *cohort;
   struct xf_digest *cohort_task;
@@ -103,6 +112,8 @@ const char *coord_text(struct xf_coord *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 struct xf_coord_record *coord_persist(struct xf_coord *c, enum xf_coord_record_type type,
                                       uint32_t member);
+/* Stops for good: what is durable decides at the next start. */
+void coord_fail(struct xf_coord *c, enum xf_rc rc, const char *text);
 void coord_wait(struct xf_coord *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define TOKEN(type, member) ((uint64_t)(type) << 32 | (uint32_t)(member))
 
@@ -110,6 +121,7 @@ void coord_wait(struct xf_coord *c, const char *fmt, ...) __attribute__((format(
 void registry_opened(struct xf_coord *c, uint64_t conn, const char *member_id);
 void registry_closed(struct xf_coord *c, uint64_t conn);
 void registry_hello(struct xf_coord *c, struct member *m, const struct xf_msg_hello *h);
+void registry_hold(struct member *m, const struct xf_msg_hello *h);
 void registry_seen(struct xf_coord *c, struct member *m, uint64_t conn);
 void registry_tick(struct xf_coord *c);
 struct xf_time registry_deadline(const struct xf_coord *c);

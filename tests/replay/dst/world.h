@@ -1,0 +1,100 @@
+/*
+ * world.h - the deterministic simulation: one coordinator core and five session cores in one thread, on virtual
+ * time, a network that delays, cuts and a disk whose unsynced writes a crash may lose. One seed, one schedule.
+ *
+ * The oracle: with cohort 1, quorum 1 and deadlines longer than any outage, the final model is the same bytes as
+ * in the undisturbed run, every acknowledged update is in its round once, and the run ends (operations.md 4.8,
+ * decisions 3 and 26).
+ */
+#ifndef XF_DST_WORLD_H
+#define XF_DST_WORLD_H
+
+#include "base/arena.h"
+#include "base/rng.h"
+#include "client/core/session.h"
+#include "server/core/coord.h"
+
+enum { N_CLIENT = 5, N_ROUND = 8, N_FLOAT = 16, MAX_ROUND = 64, PAYLOAD_MAX = 256 };
+
+struct payload {
+  uint8_t b[PAYLOAD_MAX];
+  size_t len;
+};
+
+/* What a disk keeps of one accepted update. */
+struct stored {
+  bool durable;
+  struct xf_msg_update_begin begin;
+  struct payload payload;
+};
+
+struct ledger_round {
+  bool opened, closing, committing, committed, abandoned;
+  enum xf_task_kind kind;
+  struct xf_digest base, model;
+  uint32_t participant[N_CLIENT];
+  size_t n_participant;
+  struct stored update[N_CLIENT];
+  struct stored spool[N_CLIENT]; /* durable spool file, row or not */
+  bool acked[N_CLIENT];          /* the silo has seen ACCEPTED or DUPLICATE_OK */
+};
+
+struct server {
+  struct xf_coord *core;
+  bool up;
+  uint64_t generation;
+  struct payload tmp[N_CLIENT]; /* spool in memory, lost in a crash */
+  struct ledger_round round[MAX_ROUND + 1];
+  uint64_t last_round, committed, evaluated_at, epoch;
+  uint32_t abandoned_in_row;
+  bool done;
+  float model[N_FLOAT], next[N_FLOAT];
+  struct xf_digest digest, next_digest;
+};
+
+struct client {
+  struct xf_session *core;
+  char id[16];
+  bool up;
+  uint64_t generation, conn;
+  bool dialing;
+  struct { /* durable */
+    bool pending, has_plan, final;
+    struct xf_msg_update_begin begin;
+    struct payload payload;
+    uint64_t released;
+    struct xf_digest plan_digest;
+    char run_id[64];
+  } disk;
+  struct payload fetched;
+  uint64_t releases; /* distinct outbox entries made, for I6 */
+};
+
+struct world {
+  struct xf_rng rng;
+  struct xf_time now;
+  struct xf_plan plan;
+  struct xf_buf canonical;
+  struct xf_digest plan_digest, layout_digest;
+  struct xf_coord_member member[N_CLIENT];
+  struct server s;
+  struct client c[N_CLIENT];
+  struct item *heap;
+  size_t n_heap, cap_heap;
+  uint64_t seq, next_conn;
+  bool calm; /* no faults */
+  uint32_t crashes;
+  bool finished, exited;
+  char error[256];
+  struct xf_arena arena;
+  struct xf_buf wire;
+};
+
+/* Runs one schedule; false when an invariant broke or the run did not end (world->error says what).
+   `final` gets the digest of the last model. */
+bool world_run(struct world *w, uint64_t seed, bool calm, struct xf_digest *final);
+/* One world is reused for many schedules. */
+void world_init(struct world *w);
+void world_deinit(struct world *w);
+
+#endif
