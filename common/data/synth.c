@@ -23,11 +23,11 @@ struct world {
 
 struct xf_synth_spec xf_synth_default(void) {
   return (struct xf_synth_spec){.n_domains = 3,
-                                .n_users = 900,
+                                .n_users = 1200,
                                 .n_items = 400,
-                                .shared = 0.6,
-                                .events = 12,
-                                .gap = 0.5,
+                                .shared = 0.8,
+                                .events = 10,
+                                .gap = 0.3,
                                 .dim = 8,
                                 .strength = 3,
                                 .popularity = 0.7};

@@ -26,7 +26,7 @@ struct xf_synth_spec {
   double popularity; /* Zipf exponent */
 };
 
-/* 3 domains, 900 users, 400 items each, shared .6, 12 events, gap .5, dim 8, strength 3, popularity .7. @own value */
+/* 3 domains, 1200 users, 400 items each, shared .8, 10 events, gap .3, dim 8, strength 3, popularity .7. @own value */
 struct xf_synth_spec xf_synth_default(void);
 /* All domains in one: users "u17", items "d2i5", domains "d2". @own out @err E_INVAL (names the value) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_synth_init(struct xf_interactions *out,

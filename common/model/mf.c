@@ -103,11 +103,9 @@ static int regularised(struct xf_model_net *net, const struct xf_model *m,
   if (spec->l2 > 0) loss = xf_op_add(g, loss, xf_op_l2(g, user, spec->l2));
   if (spec->pull <= 0) return loss;
   net->feed[XF_FEED_PRIOR] = xf_graph_input(g, "prior", rows, m->config.dim);
-  net->feed[XF_FEED_HELD] = xf_graph_input(g, "held", rows, 1);
   net->pulled = xf_layout_find(&m->layout, "user");
   const int d = xf_op_sub(g, user, net->feed[XF_FEED_PRIOR]);
-  const int held = xf_op_mul(g, xf_op_row_dot(g, d, d), net->feed[XF_FEED_HELD]);
-  return xf_op_add(g, loss, xf_op_scale(g, xf_op_mean(g, held), spec->pull / 2));
+  return xf_op_add(g, loss, xf_op_l2(g, d, spec->pull));
 }
 
 static enum xf_rc loss(struct xf_model_net *net, const struct xf_model *m,

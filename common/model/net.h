@@ -8,7 +8,7 @@
  *                 CLASS 0 (softmax)
  *   mse of mf     group = 1: USER, ITEM, Y the value
  *   tables        group = 1: X the inputs, Y or CLASS the label
- * PRIOR and HELD (pull): USER's prior row, and 1 where there is one, else 0.
+ * PRIOR (pull): what USER's row is drawn to: kappa times its prior, zeros where there is none.
  * Not for: filling (train/feed.h). Owner: caller. Thread: immutable once built.
  */
 #ifndef XF_MODEL_NET_H
@@ -24,7 +24,6 @@ enum xf_feed {
   XF_FEED_CLASS,
   XF_FEED_X,
   XF_FEED_PRIOR,
-  XF_FEED_HELD,
   XF_N_FEED
 };
 
@@ -41,7 +40,7 @@ struct xf_model_net {
 struct xf_model_loss {
   uint32_t negatives; /* per positive; 0: 1 for bpr, 4 for bce, 16 for softmax of mf */
   double l2;   /* l2/2 |.|^2: weights of mlp, logreg; of mf the rows of the batch, mean over rows */
-  double pull; /* pull/2 |user row - prior|^2, mean over rows; 0: none. mf with aligned users */
+  double pull; /* pull/2 |user row - PRIOR|^2, mean over rows; 0: none. mf with aligned users */
 };
 
 /* The training graph, differentiated. @own caller: xf_model_net_deinit @err E_CONFIG E_UNSUPPORTED and nn's */

@@ -31,7 +31,6 @@ enum xf_rc xf_feeder_init(struct xf_feeder *feeder, const struct xf_model *model
       buffer(&feeder->y, net, XF_FEED_Y, rows, sizeof(float)) &&
       buffer(&feeder->x, net, XF_FEED_X, rows, xf_model_get_config(model)->n_in * sizeof(float)) &&
       buffer(&feeder->prior, net, XF_FEED_PRIOR, rows, row_len * sizeof(float)) &&
-      buffer(&feeder->held, net, XF_FEED_HELD, rows, sizeof(float)) &&
       buffer(&feeder->row, net, XF_FEED_X, max_samples, sizeof(uint32_t));
   if (ok) return XF_OK;
   xf_feeder_deinit(feeder);
@@ -46,7 +45,6 @@ void xf_feeder_deinit(struct xf_feeder *feeder) {
   xf_free(feeder->y);
   xf_free(feeder->x);
   xf_free(feeder->prior);
-  xf_free(feeder->held);
   xf_free(feeder->row);
   *feeder = (struct xf_feeder){0};
 }
@@ -55,7 +53,7 @@ void xf_feeder_attach(const struct xf_feeder *feeder, struct xf_nnplan *plan) {
   const void *of[XF_N_FEED] = {
       [XF_FEED_USER] = feeder->user,    [XF_FEED_ITEM] = feeder->item, [XF_FEED_NEG] = feeder->neg,
       [XF_FEED_CLASS] = feeder->class_, [XF_FEED_Y] = feeder->y,       [XF_FEED_X] = feeder->x,
-      [XF_FEED_PRIOR] = feeder->prior,  [XF_FEED_HELD] = feeder->held};
+      [XF_FEED_PRIOR] = feeder->prior};
   for (int f = 0; f < XF_N_FEED; f++)
     if (feeder->net->feed[f] != XF_NO_NODE) xf_nnplan_set_input(plan, feeder->net->feed[f], of[f]);
 }
@@ -115,8 +113,7 @@ static void fill_prior(const struct xf_feeder *f, const struct xf_feed_task *tas
                        uint32_t user) {
   const size_t d = f->net->pulled->cols;
   float *to = f->prior + (size_t)row * d;
-  f->held[row] = task->prior && (!task->held || task->held[user]) ? 1.0f : 0.0f;
-  if (f->held[row] == 0.0f) {
+  if (!task->prior || (task->held && !task->held[user])) {
     memset(to, 0, d * sizeof *to);
     return;
   }

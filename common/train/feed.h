@@ -14,7 +14,7 @@ struct xf_feeder {
   const struct xf_model_net *net;
   uint32_t max_batch;
   int32_t *user, *item, *neg, *class_; /* [max_batch x group], class_ [max_batch] */
-  float *y, *x, *prior, *held;
+  float *y, *x, *prior;
   uint32_t *row; /* [max_samples] train rows of a table */
 };
 

@@ -5,6 +5,9 @@
  *   xf_trainer_run    once per task; nothing is allocated per step; the optimiser starts fresh (decision 9)
  *   xf_train_alone    the `alone` arm: the same task again and again on its own result
  *
+ * With a pull every user row is drawn to kappa times its prior, and to 0 where there is none (first round, rows nobody
+ * shares, the `alone` arm): all arms are regularised alike, so that what `federated` gains comes from the others' rows.
+ *
  * The result depends on start, data, configuration and the two streams only: same bytes on any thread.
  * Not for: what leaves the silo (client/core, priv), evaluation (rec/evaluate.h).
  * Owner: caller. Thread: one at a time per trainer; `cancel` may be set from any thread.
@@ -17,13 +20,17 @@
 
 #include <stdatomic.h>
 
+/* A pull that suits mf with Adam; plans give only kappa. */
+#define XF_PULL_DEFAULT 0.2
+
 struct xf_local_config {
   uint32_t epochs, steps;           /* exactly one is > 0 */
   uint32_t batch;                   /* 0: all samples */
   struct xf_optim_config optimizer; /* its l2 stays 0 */
   double l2;
   uint32_t negatives; /* see struct xf_model_loss */
-  double pull, kappa; /* aligned user rows: pull/2 |p - kappa prior|^2; pull 0: no pull */
+  double pull,
+      kappa; /* aligned user rows: pull/2 |p - kappa prior|^2, prior 0 where there is none */
 };
 
 struct xf_train_progress {
@@ -36,8 +43,8 @@ struct xf_train_job {
   const float *start; /* [layout.n] */
   const struct xf_dataset *data;
   struct xf_rng shuffle, negative;
-  const float *prior;  /* [layout.n] aligned user rows at their place; NULL: no pull in this task */
-  const uint8_t *held; /* [n_users] 1 where prior holds a row; NULL: everywhere */
+  const float *prior;        /* [layout.n] aligned user rows at their place; NULL: none */
+  const uint8_t *held;       /* [n_users] 1 where prior holds a row; NULL: everywhere */
   const atomic_bool *cancel; /* may be NULL; looked at before each step */
   void (*progress)(
       void *arg,

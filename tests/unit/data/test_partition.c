@@ -100,9 +100,9 @@ static void test_synth(void **state) {
   assert_memory_equal(x.item, again.item, x.n * sizeof *x.item);
   assert_memory_equal(x.time, again.time, x.n * sizeof *x.time);
   assert_int_equal(x.domains.n, 3);
-  assert_int_equal(x.users.n, 900);
-  // about 2.2 domains a person, 12 events each
-  assert_in_range(x.n, 900 * 2.2 * 12 * .9, 900 * 2.2 * 12 * 1.1);
+  assert_int_equal(x.users.n, 1200);
+  // 1 + 2 * .8 domains a person, 10 events each
+  assert_in_range(x.n, 1200 * 2.6 * 10 * .9, 1200 * 2.6 * 10 * 1.1);
   struct xf_interactions one;
   struct xf_split split;
   assert_int_equal(xf_interactions_select(&one, &x, x.domain, 0), XF_OK);

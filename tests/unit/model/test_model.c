@@ -218,19 +218,18 @@ static void test_mf_loss(void **state) {
                                       .max = {[XF_SYM_B] = 2}};
   assert_int_equal(xf_nnplan_new(&p, net.graph, &spec, &diag), XF_OK);
   const int32_t user[] = {0, 1}, item[] = {0, 0}, neg[] = {1, 2};
-  const float prior[] = {0, 0, 9, 9}, held[] = {1, 0};
+  const float prior[] = {0, 0, 3, 1};
   xf_nnplan_set_input(p, net.feed[XF_FEED_USER], user);
   xf_nnplan_set_input(p, net.feed[XF_FEED_ITEM], item);
   xf_nnplan_set_input(p, net.feed[XF_FEED_NEG], neg);
   xf_nnplan_set_input(p, net.feed[XF_FEED_PRIOR], prior);
-  xf_nnplan_set_input(p, net.feed[XF_FEED_HELD], held);
   float grad[13];
   assert_int_equal(
       xf_nnplan_run(p, params, grad, (uint32_t[XF_N_SYM]){[XF_SYM_ONE] = 1, [XF_SYM_B] = 2}, &diag),
       XF_OK);
   const double x0 = 1.5 - 2, x1 = 3.5 - 3; // s(0,0) - s(0,1), s(1,0) - s(1,2)
   const double data = (log1p(exp(-x0)) + log1p(exp(-x1))) / 2;
-  const double l2 = .1 / 2 * ((5 + 10) + (1 + 1) + (1 + 8)) / 2, pull = .5 / 2 * (5 + 0) / 2;
+  const double l2 = .1 / 2 * ((5 + 10) + (1 + 1) + (1 + 8)) / 2, pull = .5 / 2 * (5 + 4) / 2;
   const float *got = xf_nnplan_get(p, net.data, NULL, NULL);
   assert_true(fabs((double)*got - data) < 1e-6);
   assert_true(fabs(xf_nnplan_get_loss(p) - data - l2 - pull) < 1e-6);
