@@ -1,9 +1,10 @@
-/* Plans: examples load, print reads back, the digest is of what matters, every contradiction is refused in words. */
+/* Plans: examples load, print reads back, the digest is of what matters. */
 #include "conf/schema.h"
 #include "plan/combine.h"
 #include "plan/plan.h"
 #include "plan/schema.h"
 #include "plan/view.h"
+#include "texts.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -15,45 +16,9 @@
 
 #include <cmocka.h>
 
-static const char base[] = "name: base\n"
-                           "data: {kind: interactions}\n"
-                           "model: {kind: mf, loss: bpr}\n"
-                           "stages:\n"
-                           "  - fed: {rounds: 4}\n"
-                           "    local: {optimizer: {lr: 0.1}}\n";
-static const char table_base[] =
-    "name: base\n"
-    "data: {kind: table, split: {kind: random}}\n"
-    "model: {kind: mlp, loss: softmax, n_in: 4, n_out: 3, hidden: [8]}\n"
-    "stages:\n"
-    "  - fed: {rounds: 4}\n"
-    "    local: {optimizer: {lr: 0.1}}\n";
-
-/* Loads a text with `sets` (separated by spaces); 0 or the code, its sentence in diag. */
-static enum xf_rc load(struct xf_plan *plan, const char *text, const char *sets,
-                       struct xf_diag *diag) {
-  char copy[1024];
-  const char *list[16];
-  size_t n = 0;
-  snprintf(copy, sizeof copy, "%s", sets);
-  for (char *s = copy; *s;) {
-    assert_true(n < 16);
-    list[n++] = s;
-    s += strcspn(s, " ");
-    if (*s) *s++ = '\0';
-  }
-  xf_diag_init(diag);
-  return xf_plan_load_text(plan, "p.yaml", text, strlen(text), list, n, NULL, diag);
-}
-
-static void load_ok(struct xf_plan *plan, const char *text, const char *sets) {
-  struct xf_diag diag;
-  if (load(plan, text, sets, &diag)) fail_msg("%s", diag.text);
-}
-
 static void digest_of(struct xf_digest *out, const char *text, const char *sets) {
   struct xf_plan plan;
-  load_ok(&plan, text, sets);
+  texts_load_ok(&plan, text, sets);
   assert_int_equal(xf_plan_digest(out, &plan), XF_OK);
 }
 
@@ -73,7 +38,7 @@ static void test_schema(void **state) {
 static void test_defaults(void **state) {
   (void)state;
   struct xf_plan p;
-  load_ok(&p, base, "");
+  texts_load_ok(&p, base, "");
   assert_true(p.stages[0].fed.cohort == 1 && p.stages[0].fed.quorum == 0.75);
   assert_int_equal(p.stages[0].local.epochs, 1);
   assert_true(p.stages[0].fed.eval_deadline_s == p.stages[0].fed.deadline_s);
@@ -84,10 +49,10 @@ static void test_defaults(void **state) {
   assert_string_equal(p.eval.protocol[0], "full");
   assert_int_equal(p.n_arms, 1);
   assert_int_equal(p.arms[0], XF_PLAN_ARM_FEDERATED);
-  load_ok(&p, table_base, "");
+  texts_load_ok(&p, table_base, "");
   assert_int_equal(p.eval.n_protocol, 0);
   assert_string_equal(p.eval.metrics[0], "acc");
-  load_ok(&p, base, "fed.rounds=9 fed.cohort_count=3 local.steps=7 early_stop.patience=2");
+  texts_load_ok(&p, base, "fed.rounds=9 fed.cohort_count=3 local.steps=7 early_stop.patience=2");
   assert_int_equal(p.stages[0].fed.rounds, 9);
   assert_true(p.stages[0].fed.cohort == 0);
   assert_int_equal(p.stages[0].local.epochs, 0);
@@ -104,9 +69,9 @@ static void test_print_fixpoint(void **state) {
     struct xf_buf a, b;
     xf_buf_init(&a, 65536);
     xf_buf_init(&b, 65536);
-    load_ok(&p, base, sets[i]);
+    texts_load_ok(&p, base, sets[i]);
     assert_int_equal(xf_plan_print(&a, &p), XF_OK);
-    load_ok(&q, xf_buf_cstr(&a), "");
+    texts_load_ok(&q, xf_buf_cstr(&a), "");
     assert_int_equal(xf_plan_print(&b, &q), XF_OK);
     assert_string_equal(xf_buf_cstr(&a), xf_buf_cstr(&b));
     assert_memory_equal(&p, &q, sizeof p);
@@ -171,7 +136,8 @@ static void test_code(void **state) {
   struct xf_buf a, b;
   xf_buf_init(&a, 65536);
   xf_buf_init(&b, 65536);
-  load_ok(&p, base, "sim.threads=3 model.users=aligned eval.metrics=mrr arms=alone,federated");
+  texts_load_ok(&p, base,
+                "sim.threads=3 model.users=aligned eval.metrics=mrr arms=alone,federated");
   assert_int_equal(xf_plan_encode(&a, &p), XF_OK);
   if (xf_plan_decode(&q, a.p, a.len, &diag)) fail_msg("%s", diag.text);
   assert_int_equal(q.sim.threads, 0);
@@ -204,132 +170,6 @@ static void test_code(void **state) {
   xf_buf_deinit(&b);
 }
 
-#define IDX "data.kind=idx data.split.kind=predefined data.split.by=file "
-#define SIM "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.columns.time=5 "
-
-static const struct {
-  const char *text, *sets, *says;
-} refusals[] = {
-    {base, "fed.cohort=0.5 fed.cohort_count=3", "cohort 0.5 and cohort_count 3 are both given"},
-    {base, "fed.quorum=0.5 fed.quorum_count=3", "quorum 0.5 and quorum_count 3 are both given"},
-    {base, "fed.cohort_count=3 fed.quorum_count=4",
-     "4 answers can never come from a cohort_count of 3"},
-    {base, "fed.cohort_count=3 fed.min_domains=4", "4 domains can never be in a cohort_count of 3"},
-    {base, "fed.over_select=1.5", "cohort 1 selects every member already"},
-    {base, "fed.weighting=capped", "fed.weight_cap: weighting capped needs it"},
-    {base, "fed.weight_cap=5", "fed.weight_cap: 5 has no effect"},
-    {base, "local.epochs=1 local.steps=5", "epochs 1 and steps 5 are both given"},
-    {base, "local.optimizer.sparse=lazy", "lazy belongs to kind adam, and it is sgd"},
-    {base, "fed.algorithm=reptile", "write weighting: uniform"},
-    {base, "fed.algorithm=reptile fed.weighting=uniform local.steps=1", "write steps: 2 or more"},
-    {base, "fed.algorithm=reptile fed.weighting=uniform local.batch=0", "write steps: 2 or more"},
-    {base, "fed.algorithm=reptile fed.weighting=uniform fed.server.kind=momentum",
-     "reptile moves by epsilon (fed.server.lr) without momentum"},
-    {base, "privacy.noise_multiplier=1", "privacy.clip: noise_multiplier 1 is measured in clips"},
-    {base, "privacy.noise_multiplier=1 privacy.clip=1", "fed.weighting: with noise"},
-    {base, "privacy.noise_multiplier=1 privacy.clip=1 fed.weighting=uniform early_stop.patience=2",
-     "early_stop: needs metrics, which silos do not send with noise"},
-    {base, "privacy.secure_aggregation=true", "secure aggregation is not in this version"},
-    {base, "privacy.secure_aggregation=true model.users=aligned", "secure aggregation"},
-    {base, "rows.clip_row=1", "rows.clip_row: no rows are exchanged"},
-    {base, "data.kind=table", "mf learns from users and items, and data.kind is table"},
-    {base, "model.loss=softmax", "mf takes bpr, bce or mse, not softmax"},
-    {base, "model.n_in=5", "mf takes its sizes from the data"},
-    {base, "model.hidden=5", "mf takes its sizes from the data"},
-    {base, "model.users=aligned model.items=aligned model.item_ns=user",
-     "\"user\" is also model.item_ns"},
-    {base, "model.kind=mlp", "mlp learns from a table or images, and data.kind is interactions"},
-    {base, "data.split.kind=random data.split.test_fraction=0", "leaves nothing to test on"},
-    {base, "data.split.kind=random data.split.test_fraction=0.6 data.split.valid_fraction=0.4",
-     "leave nothing to train on"},
-    {base, "data.split.kind=predefined", "write by: file"},
-    {base, "data.split.kind=predefined data.split.by=file", "predefined split of interactions"},
-    {base, "data.table.binary=true", "belongs to data.kind table, and it is interactions"},
-    {table_base, "data.split.kind=leave-one-out", "leave-one-out needs users with events"},
-    {table_base, "model.users=aligned", "mlp has no users and items"},
-    {table_base, "model.n_in=0", "mlp needs n_in and n_out"},
-    {table_base, "model.loss=bpr", "bpr ranks items"},
-    {table_base, "model.n_out=1", "softmax needs at least 2 outputs"},
-    {table_base, "model.loss=bce", "bce takes 1 output, not 3"},
-    {table_base, "model.kind=logreg", "logreg has no hidden layers"},
-    {table_base, "model.kind=logreg model.loss=mse", "logreg takes bce or softmax, not mse"},
-    {table_base, "model.hidden=", "an mlp needs at least one hidden layer"},
-    {table_base, "data.table.one_hot=[\"3\"]", "write column:value,value"},
-    {table_base, "data.table.one_hot=[\"3:1\"]", "at least two values"},
-    {table_base, "data.table.one_hot=[\"3:1,1\"]", "1 is given twice"},
-    {table_base, "data.table.one_hot=[\"3:1,x\"]", "\"x\" is not a number"},
-    {table_base, "data.table.one_hot=[\"3:1,2\",\"3:1,2\"]", "column 3 is given twice"},
-    {table_base, "data.table.one_hot=[\"3:1,2\"] data.table.label=3", "column 3 is the label"},
-    {table_base, "data.table.one_hot=[\"3:1,2\"] data.table.drop=3", "also in data.table.drop"},
-    {table_base, "data.table.drop=3,3", "column 3 is given twice"},
-    {table_base, "data.table.drop=3 data.table.label=3", "column 3 is the label"},
-    {table_base, IDX "data.table.drop=3", "belongs to data.kind table, and it is idx"},
-    {base, "eval.metrics=ndgc@10", "did you mean \"ndcg\"?"},
-    {base, "eval.metrics=ndcg", "needs a list length, e.g. \"ndcg@10\""},
-    {base, "eval.metrics=ndcg@0", "the list length is 1 to 1000"},
-    {base, "eval.metrics=mrr@5", "takes no list length; write \"mrr\""},
-    {base, "eval.metrics=mrr,mrr", "mrr is given twice"},
-    {base, "eval.metrics=acc", "acc needs a table or images"},
-    {base, "eval.metrics=rmse", "rmse needs model.loss mse"},
-    {table_base, "eval.metrics=hr@10", "hr@10 ranks items and needs data.kind interactions"},
-    {table_base, "eval.metrics=auc", "auc needs interactions, or model.loss bce"},
-    {table_base, "eval.protocol=full", "no metric ranks; leave it out"},
-    {base, "eval.protocol=x9", "unknown protocol \"x9\""},
-    {base, "eval.protocol=s0", "unknown protocol \"s0\""},
-    {base, "eval.protocol=full,full", "full is given twice"},
-    {base, "early_stop.patience=2 early_stop.metric=mrr", "mrr is not in eval.metrics"},
-    {base, "early_stop.patience=2 eval.every=0", "nothing is evaluated before the end"},
-    {base, "arms=", "arms: nothing is computed"},
-    {base, "arms=alone,alone", "alone is given twice"},
-    {base, "arms=guarded,federated", "guarded chooses between alone and federated; list both"},
-    {table_base, "arms=popularity", "popularity ranks items"},
-    {base, SIM, "domain needs interactions and sim.columns.domain"},
-    {base, "sim.data=x", "user and item are missing"},
-    {base, "sim.data=x sim.columns.user=1 sim.columns.item=1", "user and item are both column 1"},
-    {base, SIM "sim.columns.domain=3 sim.columns.time=0", "without times write by: file"},
-    {base, SIM "model.loss=mse", "sim.columns.value: model.loss mse learns values"},
-    {base, SIM "data.min_value=4", "sim.columns.value: data.min_value needs it"},
-    {base, SIM "sim.clients.by=uniform", "how many clients"},
-    {base, SIM "sim.columns.domain=3 sim.clients.n=4", "4 has no effect"},
-    {base, SIM "sim.clients.by=shards sim.clients.n=4", "shards and dirichlet deal labels"},
-    {base, SIM "sim.clients.by=column", "sim.clients.by column needs it"},
-    {base, SIM "sim.clients.by=file", "the files of sim.clients.by file"},
-    {base, SIM "sim.columns.domain=3 sim.clients.files=a", "the files of sim.clients.by file"},
-    {base, SIM "sim.clients.by=uniform sim.clients.n=3 sim.clients.only=a",
-     "sim.clients.by is neither"},
-    {base, SIM "sim.columns.domain=3 sim.clients.name=silo", "and one {}"},
-    {base, SIM "sim.columns.domain=3 sim.clients.name={}{}", "and one {}"},
-    {table_base, "sim.data=x sim.split=y sim.clients.by=uniform sim.clients.n=2",
-     "sim.split: names the file of data.split.kind predefined"},
-    {base, SIM "sim.columns.domain=3 sim.clients.only=a,b model.users=aligned",
-     "no row has 3 holders in two domains; write 2"},
-    {base, SIM "sim.columns.domain=3 sim.clients.only=a,b fed.min_domains=3",
-     "fed.min_domains: 3, and there are 2 domains"},
-    /* words of later versions, ranges and shapes come from the schema */
-    {base, "fed.algorithm=scaffold",
-     "\"scaffold\" is not in this version; there are: fedavg, reptile"},
-    {base, "stages[0].kind=rows", "\"rows\" is not in this version; there are: train"},
-    {base, "fed.encoding=int8", "\"int8\" is not in this version"},
-    {base, "privacy.unit=user", "\"user\" is not in this version; there are: silo"},
-    {base, "fed.cohort=0", "0 is out of range; it must be above 0 and at most 1"},
-    {base, "privacy.delta=0", "0 is out of range"},
-    {base, "name=Big", "must be 1 to 63 of the characters a-z 0-9 -"},
-    {base, "fed.quorom=1", "did you mean \"stages[0].fed.quorum\"?"},
-    {"name: x\n", "", "p.yaml: missing key \"data.kind\" (one of interactions, table, idx)"},
-};
-
-static void test_refusals(void **state) {
-  (void)state;
-  for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-    struct xf_plan p;
-    struct xf_diag diag;
-    enum xf_rc rc = load(&p, refusals[i].text, refusals[i].sets, &diag);
-    if (!rc) fail_msg("accepted: %s", refusals[i].sets);
-    if (!strstr(diag.text, refusals[i].says))
-      fail_msg("%s\n  said: %s\n  not:  %s", refusals[i].sets, diag.text, refusals[i].says);
-  }
-}
-
 static void test_errors_collected(void **state) {
   (void)state;
   static const char text[] =
@@ -356,11 +196,12 @@ static void test_environment_is_not_plan(void **state) {
   struct xf_diag diag;
   assert_int_equal(setenv("CROSSFED__SEED", "99", 1), 0);
   assert_int_equal(setenv("XF_TEST_DIR", "/there", 1), 0);
-  load_ok(&p, base,
-          "sim.data=${XF_TEST_DIR}/x " SIM "sim.data=${XF_TEST_DIR}/x sim.columns.domain=3");
+  texts_load_ok(&p, base,
+                "sim.data=${XF_TEST_DIR}/x sim.columns.user=1 sim.columns.item=2 "
+                "sim.columns.time=5 sim.columns.domain=3");
   assert_int_equal(p.seed, 1);
   assert_string_equal(p.sim.data, "/there/x");
-  assert_int_equal(load(&p, base, "init=${XF_TEST_DIR}", &diag), XF_E_CONFIG);
+  assert_int_equal(texts_load(&p, base, "init=${XF_TEST_DIR}", &diag), XF_E_CONFIG);
   assert_int_equal(unsetenv("CROSSFED__SEED"), 0);
 }
 
@@ -373,7 +214,8 @@ static void test_two_stages(void **state) {
            "%s  - fed: {rounds: 6, min_domains: 2, weighting: uniform}\n"
            "    local: {steps: 3, batch: 0, optimizer: {lr: 0.2}}\n",
            base);
-  load_ok(&p, text, "stages[1].rows.min_holders=2 model.items=aligned stages[0].rows.clip_row=2");
+  texts_load_ok(&p, text,
+                "stages[1].rows.min_holders=2 model.items=aligned stages[0].rows.clip_row=2");
   struct xf_plan_view v;
   xf_plan_policy_view(&v, &p);
   assert_int_equal(v.rounds, 10);
@@ -385,7 +227,7 @@ static void test_two_stages(void **state) {
   assert_int_equal(v.min_holders, 2);
   assert_true(v.aligned && v.clip_row == 0 && !v.uniform);
   assert_int_equal(v.evaluations, 1 + 2);
-  assert_int_equal(load(&p, text, "fed.rounds=3", &diag), XF_E_CONFIG);
+  assert_int_equal(texts_load(&p, text, "fed.rounds=3", &diag), XF_E_CONFIG);
   assert_string_equal(diag.text,
                       "--set fed.rounds: there are 2 stages; write stages[0].fed.rounds");
 }
@@ -394,7 +236,7 @@ static void test_members(void **state) {
   (void)state;
   struct xf_plan p;
   struct xf_diag diag;
-  load_ok(&p, base, "model.users=aligned fed.cohort_count=4 fed.quorum_count=3");
+  texts_load_ok(&p, base, "model.users=aligned fed.cohort_count=4 fed.quorum_count=3");
   assert_int_equal(xf_plan_check_members(&p, 4, 3, &diag), XF_OK);
   assert_int_equal(xf_plan_check_members(&p, 3, 3, &diag), XF_E_CONFIG);
   assert_string_equal(diag.text, "stages[0].fed.cohort_count: 4, and there are 3 members");
@@ -410,16 +252,16 @@ static void test_stamps(void **state) {
   struct xf_plan p;
   struct xf_buf out;
   xf_buf_init(&out, 4096);
-  load_ok(&p, base,
-          "model.users=aligned rows.min_holders=2 privacy.clip=1 fed.weighting=uniform "
-          "privacy.noise_multiplier=1");
+  texts_load_ok(&p, base,
+                "model.users=aligned rows.min_holders=2 privacy.clip=1 fed.weighting=uniform "
+                "privacy.noise_multiplier=1");
   assert_int_equal(xf_plan_stamps(&out, &p), XF_OK);
   const char *text = xf_buf_cstr(&out);
   assert_non_null(strstr(text, "trusted alignment"));
   assert_non_null(strstr(text, "rows visible to the other domain"));
   assert_non_null(strstr(text, "not per person"));
   xf_buf_reset(&out);
-  load_ok(&p, base, "");
+  texts_load_ok(&p, base, "");
   assert_int_equal(xf_plan_stamps(&out, &p), XF_OK);
   assert_non_null(strstr(xf_buf_cstr(&out), "no noise: nothing is claimed"));
   xf_buf_deinit(&out);
@@ -500,7 +342,7 @@ static void test_examples(void **state) {
     if (xf_plan_load(&p, path, NULL, 0, NULL, &diag)) fail_msg("%s", diag.text);
     assert_int_equal(strncmp(p.name, e->d_name, len - 5), 0);
     assert_int_equal(xf_plan_print(&a, &p), XF_OK);
-    load_ok(&q, xf_buf_cstr(&a), "");
+    texts_load_ok(&q, xf_buf_cstr(&a), "");
     assert_memory_equal(&p, &q, sizeof p);
     xf_buf_reset(&a);
     assert_int_equal(xf_plan_encode(&a, &p), XF_OK);
@@ -520,7 +362,6 @@ int main(void) {
       cmocka_unit_test(test_digest),
       cmocka_unit_test(test_digest_pinned),
       cmocka_unit_test(test_code),
-      cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_errors_collected),
       cmocka_unit_test(test_environment_is_not_plan),
       cmocka_unit_test(test_two_stages),

@@ -1,0 +1,142 @@
+/* Every contradiction is refused, in words. */
+#include "texts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define IDX "data.kind=idx data.split.kind=predefined data.split.by=file "
+#define SIM "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.columns.time=5 "
+
+static const struct {
+  const char *text, *sets, *says;
+} refusals[] = {
+    {base, "fed.cohort=0.5 fed.cohort_count=3", "cohort 0.5 and cohort_count 3 are both given"},
+    {base, "fed.quorum=0.5 fed.quorum_count=3", "quorum 0.5 and quorum_count 3 are both given"},
+    {base, "fed.cohort_count=3 fed.quorum_count=4",
+     "4 answers can never come from a cohort_count of 3"},
+    {base, "fed.cohort_count=3 fed.min_domains=4", "4 domains can never be in a cohort_count of 3"},
+    {base, "fed.over_select=1.5", "cohort 1 selects every member already"},
+    {base, "fed.weighting=capped", "fed.weight_cap: weighting capped needs it"},
+    {base, "fed.weight_cap=5", "fed.weight_cap: 5 has no effect"},
+    {base, "local.epochs=1 local.steps=5", "epochs 1 and steps 5 are both given"},
+    {base, "local.optimizer.sparse=lazy", "lazy belongs to kind adam, and it is sgd"},
+    {base, "fed.algorithm=reptile", "write weighting: uniform"},
+    {base, "fed.algorithm=reptile fed.weighting=uniform local.steps=1", "write steps: 2 or more"},
+    {base, "fed.algorithm=reptile fed.weighting=uniform local.batch=0", "write steps: 2 or more"},
+    {base, "fed.algorithm=reptile fed.weighting=uniform fed.server.kind=momentum",
+     "reptile moves by epsilon (fed.server.lr) without momentum"},
+    {base, "privacy.noise_multiplier=1", "privacy.clip: noise_multiplier 1 is measured in clips"},
+    {base, "privacy.noise_multiplier=1 privacy.clip=1", "fed.weighting: with noise"},
+    {base, "privacy.noise_multiplier=1 privacy.clip=1 fed.weighting=uniform early_stop.patience=2",
+     "early_stop: needs metrics, which silos do not send with noise"},
+    {base, "privacy.secure_aggregation=true", "secure aggregation is not in this version"},
+    {base, "privacy.secure_aggregation=true model.users=aligned", "secure aggregation"},
+    {base, "rows.clip_row=1", "rows.clip_row: no rows are exchanged"},
+    {base, "data.kind=table", "mf learns from users and items, and data.kind is table"},
+    {base, "model.loss=softmax", "mf takes bpr, bce or mse, not softmax"},
+    {base, "model.n_in=5", "mf takes its sizes from the data"},
+    {base, "model.hidden=5", "mf takes its sizes from the data"},
+    {base, "model.users=aligned model.items=aligned model.item_ns=user",
+     "\"user\" is also model.item_ns"},
+    {base, "model.kind=mlp", "mlp learns from a table or images, and data.kind is interactions"},
+    {base, "data.split.kind=random data.split.test_fraction=0", "leaves nothing to test on"},
+    {base, "data.split.kind=random data.split.test_fraction=0.6 data.split.valid_fraction=0.4",
+     "leave nothing to train on"},
+    {base, "data.split.kind=predefined", "write by: file"},
+    {base, "data.split.kind=predefined data.split.by=file", "predefined split of interactions"},
+    {base, "data.table.binary=true", "belongs to data.kind table, and it is interactions"},
+    {table_base, "data.split.kind=leave-one-out", "leave-one-out needs users with events"},
+    {table_base, "model.users=aligned", "mlp has no users and items"},
+    {table_base, "model.n_in=0", "mlp needs n_in and n_out"},
+    {table_base, "model.loss=bpr", "bpr ranks items"},
+    {table_base, "model.n_out=1", "softmax needs at least 2 outputs"},
+    {table_base, "model.loss=bce", "bce takes 1 output, not 3"},
+    {table_base, "model.kind=logreg", "logreg has no hidden layers"},
+    {table_base, "model.kind=logreg model.loss=mse", "logreg takes bce or softmax, not mse"},
+    {table_base, "model.hidden=", "an mlp needs at least one hidden layer"},
+    {table_base, "data.table.one_hot=[\"3\"]", "write column:value,value"},
+    {table_base, "data.table.one_hot=[\"3:1\"]", "at least two values"},
+    {table_base, "data.table.one_hot=[\"3:1,1\"]", "1 is given twice"},
+    {table_base, "data.table.one_hot=[\"3:1,x\"]", "\"x\" is not a number"},
+    {table_base, "data.table.one_hot=[\"3:1,2\",\"3:1,2\"]", "column 3 is given twice"},
+    {table_base, "data.table.one_hot=[\"3:1,2\"] data.table.label=3", "column 3 is the label"},
+    {table_base, "data.table.one_hot=[\"3:1,2\"] data.table.drop=3", "also in data.table.drop"},
+    {table_base, "data.table.drop=3,3", "column 3 is given twice"},
+    {table_base, "data.table.drop=3 data.table.label=3", "column 3 is the label"},
+    {table_base, IDX "data.table.drop=3", "belongs to data.kind table, and it is idx"},
+    {base, "eval.metrics=ndgc@10", "did you mean \"ndcg\"?"},
+    {base, "eval.metrics=ndcg", "needs a list length, e.g. \"ndcg@10\""},
+    {base, "eval.metrics=ndcg@0", "the list length is 1 to 1000"},
+    {base, "eval.metrics=mrr@5", "takes no list length; write \"mrr\""},
+    {base, "eval.metrics=mrr,mrr", "mrr is given twice"},
+    {base, "eval.metrics=acc", "acc needs a table or images"},
+    {base, "eval.metrics=rmse", "rmse needs model.loss mse"},
+    {table_base, "eval.metrics=hr@10", "hr@10 ranks items and needs data.kind interactions"},
+    {table_base, "eval.metrics=auc", "auc needs interactions, or model.loss bce"},
+    {table_base, "eval.protocol=full", "no metric ranks; leave it out"},
+    {base, "eval.protocol=x9", "unknown protocol \"x9\""},
+    {base, "eval.protocol=s0", "unknown protocol \"s0\""},
+    {base, "eval.protocol=full,full", "full is given twice"},
+    {base, "early_stop.patience=2 early_stop.metric=mrr", "mrr is not in eval.metrics"},
+    {base, "early_stop.patience=2 eval.every=0", "nothing is evaluated before the end"},
+    {base, "arms=", "arms: nothing is computed"},
+    {base, "arms=alone,alone", "alone is given twice"},
+    {base, "arms=guarded,federated", "guarded chooses between alone and federated; list both"},
+    {table_base, "arms=popularity", "popularity ranks items"},
+    {base, SIM, "domain needs interactions and sim.columns.domain"},
+    {base, "sim.data=x", "user and item are missing"},
+    {base, "sim.data=x sim.columns.user=1 sim.columns.item=1", "user and item are both column 1"},
+    {base, SIM "sim.columns.domain=3 sim.columns.time=0", "without times write by: file"},
+    {base, SIM "model.loss=mse", "sim.columns.value: model.loss mse learns values"},
+    {base, SIM "data.min_value=4", "sim.columns.value: data.min_value needs it"},
+    {base, SIM "sim.clients.by=uniform", "how many clients"},
+    {base, SIM "sim.columns.domain=3 sim.clients.n=4", "4 has no effect"},
+    {base, SIM "sim.clients.by=shards sim.clients.n=4", "shards and dirichlet deal labels"},
+    {base, SIM "sim.clients.by=column", "sim.clients.by column needs it"},
+    {base, SIM "sim.clients.by=file", "the files of sim.clients.by file"},
+    {base, SIM "sim.columns.domain=3 sim.clients.files=a", "the files of sim.clients.by file"},
+    {base, SIM "sim.clients.by=uniform sim.clients.n=3 sim.clients.only=a",
+     "sim.clients.by is neither"},
+    {base, SIM "sim.columns.domain=3 sim.clients.name=silo", "and one {}"},
+    {base, SIM "sim.columns.domain=3 sim.clients.name={}{}", "and one {}"},
+    {table_base, "sim.data=x sim.split=y sim.clients.by=uniform sim.clients.n=2",
+     "sim.split: names the file of data.split.kind predefined"},
+    {base, SIM "sim.columns.domain=3 sim.clients.only=a,b model.users=aligned",
+     "no row has 3 holders in two domains; write 2"},
+    {base, SIM "sim.columns.domain=3 sim.clients.only=a,b fed.min_domains=3",
+     "fed.min_domains: 3, and there are 2 domains"},
+    /* words of later versions, ranges and shapes come from the schema */
+    {base, "fed.algorithm=scaffold",
+     "\"scaffold\" is not in this version; there are: fedavg, reptile"},
+    {base, "stages[0].kind=rows", "\"rows\" is not in this version; there are: train"},
+    {base, "fed.encoding=int8", "\"int8\" is not in this version"},
+    {base, "privacy.unit=user", "\"user\" is not in this version; there are: silo"},
+    {base, "fed.cohort=0", "0 is out of range; it must be above 0 and at most 1"},
+    {base, "privacy.delta=0", "0 is out of range"},
+    {base, "name=Big", "must be 1 to 63 of the characters a-z 0-9 -"},
+    {base, "fed.quorom=1", "did you mean \"stages[0].fed.quorum\"?"},
+    {"name: x\n", "", "p.yaml: missing key \"data.kind\" (one of interactions, table, idx)"},
+};
+
+static void test_refusals(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+    struct xf_plan p;
+    struct xf_diag diag;
+    enum xf_rc rc = texts_load(&p, refusals[i].text, refusals[i].sets, &diag);
+    if (!rc) fail_msg("accepted: %s", refusals[i].sets);
+    if (!strstr(diag.text, refusals[i].says))
+      fail_msg("%s\n  said: %s\n  not:  %s", refusals[i].sets, diag.text, refusals[i].says);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_refusals)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
