@@ -269,11 +269,11 @@ static void test_stamps(void **state) {
 
 static void test_combine(void **state) {
   (void)state;
-  for (int s = 0; s < XF_COMBINE_N_STRATEGY; s++) {
-    for (int p = 0; p < XF_COMBINE_N_PRIVACY; p++) {
+  for (unsigned s = 0; s < XF_COMBINE_N_STRATEGY; s++) {
+    for (unsigned p = 0; p < XF_COMBINE_N_PRIVACY; p++) {
       const char *no = xf_combine_find(s, XF_COMBINE_FLOAT32, p);
       assert_int_equal(no != NULL, p == XF_COMBINE_SECURE_AGGREGATION);
-      for (int e = XF_COMBINE_FLOAT16; e < XF_COMBINE_N_ENCODING; e++)
+      for (unsigned e = XF_COMBINE_FLOAT16; e < XF_COMBINE_N_ENCODING; e++)
         assert_non_null(strstr(xf_combine_find(s, e, p), xf_combine_encoding_text(e)));
     }
   }
