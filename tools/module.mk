@@ -1,3 +1,4 @@
-DEPS    := base priv crypto pki
+DEPS    := base priv crypto pki plan
 PKGS    :=
 HEADERS :=
+PROGRAMS := crossfed

@@ -45,7 +45,7 @@ enum {
 struct args {
   const char *text[N_OPT]; /* as given; NULL: not given; "" for those without a value */
   const char *file;        /* the one positional argument of show */
-  enum xf_role role;
+  enum xf_pki_role role;
   struct xf_leaf_options leaf;
   struct xf_ca_options ca;
   enum xf_pki_reason reason;
@@ -231,7 +231,7 @@ static enum xf_rc number(unsigned *out, const char *text, int opt, struct xf_dia
 static enum xf_rc values(struct args *a, struct xf_diag *diag) {
   enum xf_rc rc = number(&a->leaf.days, a->text[OPT_DAYS], OPT_DAYS, diag);
   if (!rc) rc = number(&a->ca.crl_days, a->text[OPT_CRL_DAYS], OPT_CRL_DAYS, diag);
-  if (!rc && a->text[OPT_ROLE]) rc = xf_role_parse(&a->role, a->text[OPT_ROLE], diag);
+  if (!rc && a->text[OPT_ROLE]) rc = xf_pki_role_parse(&a->role, a->text[OPT_ROLE], diag);
   if (!rc && a->text[OPT_KEY_TYPE])
     rc = xf_pki_key_parse(&a->leaf.key, a->text[OPT_KEY_TYPE], diag);
   if (!rc && a->text[OPT_REASON]) rc = xf_pki_reason_parse(&a->reason, a->text[OPT_REASON], diag);

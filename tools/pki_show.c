@@ -36,7 +36,7 @@ static void put_identity(const struct xf_identity *id) {
   char uri[XF_IDENTITY_CAP];
   put_text("identity", xf_identity_print(uri, id));
   put_text("federation", id->federation);
-  put_text("role", xf_role_name(id->role));
+  put_text("role", xf_pki_role_name(id->role));
   put_text("member", id->member);
 }
 
@@ -110,14 +110,14 @@ static enum xf_rc list_entry(void *arg, const struct xf_pki_entry *e) {
   xf_tool_pki_time(to, e->not_after_s);
   if (l->json) {
     printf("%s{\"serial\":\"%s\"", l->n ? "," : LIST_HEAD, e->serial);
-    put_text("role", xf_role_name(e->role));
+    put_text("role", xf_pki_role_name(e->role));
     put_text("member", e->member);
     put_text("not_after", to);
     put_text("state", state);
     if (e->revoked_s) put_text("revoked_at", xf_tool_pki_time(to, e->revoked_s));
     printf("}");
   } else
-    printf("%-8s %-11s %-20s %s  %s\n", state, xf_role_name(e->role), e->member, to, e->serial);
+    printf("%-8s %-11s %-20s %s  %s\n", state, xf_pki_role_name(e->role), e->member, to, e->serial);
   l->n++;
   return XF_OK;
 }

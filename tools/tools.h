@@ -11,5 +11,7 @@
 int xf_tool_account(int argc, char **argv);
 /* crossfed pki: the private CA, and the silo's side of enrolment. @err exit status @thread main */
 int xf_tool_pki(int argc, char **argv);
+/* crossfed plan: checks a plan and prints it resolved. @err exit status @thread main */
+int xf_tool_plan(int argc, char **argv);
 
 #endif

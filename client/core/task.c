@@ -134,6 +134,11 @@ void task_chunk(struct xf_session *s, const struct xf_msg_chunk *k) {
   else if (s->fetched == s->asked) fetch_more(s);
 }
 
+static void announce(struct xf_session *s) {
+  s->task = XF_TASK_STATE_SENDING;
+  session_send(s, XF_MSG_UPDATE_BEGIN)->update_begin = s->begin;
+}
+
 void task_cancel(struct xf_session *s, const struct xf_msg_task_cancel *c) {
   if (s->has_held && xf_digest_equal(&c->task_id, &s->held.task_id)) s->has_held = false;
   if (!xf_digest_equal(&c->task_id, &s->offer.task_id)) return;
@@ -143,12 +148,9 @@ void task_cancel(struct xf_session *s, const struct xf_msg_task_cancel *c) {
     session_act(s, XF_SESSION_CANCEL_ACTION);
   } else if (s->task == XF_TASK_STATE_FETCHING) {
     s->task = XF_TASK_STATE_NONE;
-  } /* an answer in the outbox is settled by its own verdict */
-}
-
-static void announce(struct xf_session *s) {
-  s->task = XF_TASK_STATE_SENDING;
-  session_send(s, XF_MSG_UPDATE_BEGIN)->update_begin = s->begin;
+  } else if (s->task == XF_TASK_STATE_SENDING) {
+    announce(s); /* the round is gone, the stored answer is not: its verdict (LATE) settles it */
+  }
 }
 
 void task_worked(struct xf_session *s, const struct xf_session_event *e) {

@@ -99,7 +99,7 @@ static void opened(struct xf_conn *conn) {
     if (conn->handler->on_open) conn->handler->on_open(conn->arg, &peer);
     return;
   }
-  if (xf_tls_ctx_own(conn->ctx)->identity.role != XF_ROLE_COORDINATOR) {
+  if (xf_tls_ctx_own(conn->ctx)->identity.role != XF_PKI_ROLE_COORDINATOR) {
     give_up(conn, rc, &diag);
     return;
   }

@@ -80,7 +80,9 @@ void xf_tls_info(const SSL *ssl, int where, int value) {
 
 /* --- errors --- */
 
-static bool is_server(const struct xf_tls *tls) { return tls->ctx->role == XF_ROLE_COORDINATOR; }
+static bool is_server(const struct xf_tls *tls) {
+  return tls->ctx->role == XF_PKI_ROLE_COORDINATOR;
+}
 
 static const char *peer_name(const struct xf_tls *tls) {
   return is_server(tls) ? "the client" : "the coordinator";
@@ -88,8 +90,10 @@ static const char *peer_name(const struct xf_tls *tls) {
 
 static enum xf_rc fail_alert(const struct xf_tls *tls, struct xf_diag *diag) {
   const char *text = xf_pki_alert_text(tls->alert);
-  if (text)
-    return xf_diag_set(diag, XF_E_AUTH, "%s rejected our certificate: %s", peer_name(tls), text);
+  static const char peer[] = "the peer"; /* is known better here */
+  if (text && strncmp(text, peer, sizeof peer - 1) == 0)
+    return xf_diag_set(diag, XF_E_AUTH, "%s%s", peer_name(tls), text + sizeof peer - 1);
+  if (text) return xf_diag_set(diag, XF_E_AUTH, "%s: %s", peer_name(tls), text);
   switch (tls->alert) {
   case SSL_AD_PROTOCOL_VERSION:
     return xf_diag_set(diag, XF_E_VERSION,
@@ -141,7 +145,7 @@ static enum xf_rc fail(struct xf_tls *tls, struct xf_diag *diag) {
   tls->broken = true;
   tls->in_len = 0;
   if (tls->verdict && tls->verdict->error)
-    return xf_diag_set(diag, XF_E_AUTH, "%s was refused: %s", peer_name(tls),
+    return xf_diag_set(diag, tls->verdict->diag.rc, "%s was refused: %s", peer_name(tls),
                        xf_diag_text(&tls->verdict->diag, XF_E_AUTH));
   if (tls->alert) return fail_alert(tls, diag);
   return fail_reason(tls, error, diag);
@@ -184,7 +188,7 @@ void xf_tls_free(struct xf_tls *tls) {
 
 static enum xf_rc check_peer(struct xf_tls *tls, const X509 *cert, struct xf_diag *diag) {
   const struct xf_identity *own = &tls->ctx->own.identity, *peer = &tls->peer;
-  enum xf_role want = is_server(tls) ? XF_ROLE_CLIENT : XF_ROLE_COORDINATOR;
+  enum xf_pki_role want = is_server(tls) ? XF_PKI_ROLE_CLIENT : XF_PKI_ROLE_COORDINATOR;
   enum xf_rc rc = xf_identity_from_cert(&tls->peer, cert, diag);
   if (rc) return rc;
   if (strcmp(own->federation, peer->federation) != 0)
@@ -192,11 +196,13 @@ static enum xf_rc check_peer(struct xf_tls *tls, const X509 *cert, struct xf_dia
                        "%s belongs to federation \"%s\", this one is \"%s\"; check the address and "
                        "the certificates",
                        peer_name(tls), peer->federation, own->federation);
-  if (peer->role != want)
+  if (peer->role != want) {
+    char uri[XF_IDENTITY_CAP];
     return xf_diag_set(diag, XF_E_AUTH,
-                       "the peer's certificate is for role \"%s\", expected \"%s\"; check which "
+                       "the peer's certificate is that of %s, expected one of a %s; check which "
                        "certificate it was given",
-                       xf_role_name(peer->role), xf_role_name(want));
+                       xf_identity_print(uri, peer), is_server(tls) ? "client" : "coordinator");
+  }
   return XF_OK;
 }
 

@@ -34,8 +34,8 @@ struct xf_tls_options {
   const char *cert_path, *key_path; /* PEM, own */
   const char *ca_path;              /* PEM, one or more CA certificates */
   const char *crl_path;             /* PEM; NULL: no revocation */
-  enum xf_role role; /* own role; the coordinator is the TLS server, others are clients */
-  int64_t now_s;     /* judge certificates at this instant; 0: the system's clock */
+  enum xf_pki_role role; /* own role; the coordinator is the TLS server, others are clients */
+  int64_t now_s;         /* judge certificates at this instant; 0: the system's clock */
 };
 
 /* Loads and checks everything a peer will check too. Copies the paths.

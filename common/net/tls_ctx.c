@@ -43,7 +43,7 @@ static enum xf_rc ssl_ctx_new(SSL_CTX **out, const struct xf_tls_ctx *ctx, struc
   enum xf_rc rc = XF_OK;
   ERR_clear_error();
   SSL_CTX *s =
-      SSL_CTX_new(ctx->role == XF_ROLE_COORDINATOR ? TLS_server_method() : TLS_client_method());
+      SSL_CTX_new(ctx->role == XF_PKI_ROLE_COORDINATOR ? TLS_server_method() : TLS_client_method());
   if (!s) return fail(diag, XF_E_CRYPTO, "TLS context");
   SSL_CTX_set_mode(s, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_options(s, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);

@@ -16,7 +16,7 @@ struct xf_tls_ctx {
   struct xf_pki_store *store;
   struct xf_pki_own own;
   char *cert_path, *key_path;
-  enum xf_role role;
+  enum xf_pki_role role;
   int64_t now_s;
 };
 

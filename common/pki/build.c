@@ -65,10 +65,10 @@ static bool add_usage(X509 *cert, bool ca) {
   return ok;
 }
 
-static bool add_purpose(X509 *cert, enum xf_role role) {
+static bool add_purpose(X509 *cert, enum xf_pki_role role) {
   EXTENDED_KEY_USAGE *eku = EXTENDED_KEY_USAGE_new();
   ASN1_OBJECT *purpose =
-      OBJ_nid2obj(role == XF_ROLE_COORDINATOR ? NID_server_auth : NID_client_auth);
+      OBJ_nid2obj(role == XF_PKI_ROLE_COORDINATOR ? NID_server_auth : NID_client_auth);
   bool ok = eku && sk_ASN1_OBJECT_push(eku, purpose) && add(cert, NID_ext_key_usage, eku, false);
   EXTENDED_KEY_USAGE_free(eku);
   return ok;

@@ -213,7 +213,7 @@ static enum xf_rc ca_certify(struct xf_pki_issued *out, X509 **cert, struct ca *
   return xf_index_save(&ca->index, ca->dir, diag);
 }
 
-enum xf_rc xf_pki_issue(struct xf_pki_issued *out, const char *dir, enum xf_role role,
+enum xf_rc xf_pki_issue(struct xf_pki_issued *out, const char *dir, enum xf_pki_role role,
                         const char *member, const char *cert_path, const char *key_path,
                         const struct xf_leaf_options *options, struct xf_diag *diag) {
   struct ca ca;
@@ -270,7 +270,7 @@ static enum xf_rc csr_check(X509_REQ *req, const char *path, const struct xf_ide
 }
 
 enum xf_rc xf_pki_sign_csr(struct xf_pki_issued *out, const char *dir, const char *csr_path,
-                           enum xf_role role, const char *member, const char *cert_path,
+                           enum xf_pki_role role, const char *member, const char *cert_path,
                            const struct xf_leaf_options *options, struct xf_diag *diag) {
   struct ca ca;
   X509_REQ *req = NULL;

@@ -66,14 +66,14 @@ XF_WARN_UNUSED enum xf_rc xf_pki_ca_create(const char *dir, const char *federati
 /* Makes a key and a certificate for a member. The key file gets 0600.
    @err E_INVAL E_EXISTS E_NOTFOUND E_AUTH (CA expired) E_LOCKED E_IO @own files */
 XF_WARN_UNUSED enum xf_rc xf_pki_issue(struct xf_pki_issued *out, const char *dir,
-                                       enum xf_role role, const char *member, const char *cert_path,
-                                       const char *key_path, const struct xf_leaf_options *options,
-                                       struct xf_diag *diag);
+                                       enum xf_pki_role role, const char *member,
+                                       const char *cert_path, const char *key_path,
+                                       const struct xf_leaf_options *options, struct xf_diag *diag);
 /* Signs a request (csr.h) whose key stays with the member. The request must name exactly this role
    and member of this federation and be signed by its own key.
    @err E_INVAL E_AUTH E_FORMAT E_EXISTS E_LOCKED E_IO @own files */
 XF_WARN_UNUSED enum xf_rc xf_pki_sign_csr(struct xf_pki_issued *out, const char *dir,
-                                          const char *csr_path, enum xf_role role,
+                                          const char *csr_path, enum xf_pki_role role,
                                           const char *member, const char *cert_path,
                                           const struct xf_leaf_options *options,
                                           struct xf_diag *diag);
@@ -96,7 +96,7 @@ XF_WARN_UNUSED enum xf_rc xf_pki_reason_parse(enum xf_pki_reason *out, const cha
 struct xf_pki_entry {
   char serial[XF_SERIAL_CAP];
   int64_t not_before_s, not_after_s;
-  enum xf_role role;
+  enum xf_pki_role role;
   char member[XF_ID_CAP];
   int64_t revoked_s; /* 0: not revoked */
   enum xf_pki_reason reason;

@@ -15,14 +15,14 @@ enum { N_ROLES = sizeof role_names / sizeof role_names[0] };
 
 static const char SCHEME[] = "crossfed://";
 
-const char *xf_role_name(enum xf_role role) {
+const char *xf_pki_role_name(enum xf_pki_role role) {
   return (size_t)role < N_ROLES ? role_names[role] : "unknown";
 }
 
-enum xf_rc xf_role_parse(enum xf_role *out, const char *s, struct xf_diag *diag) {
+enum xf_rc xf_pki_role_parse(enum xf_pki_role *out, const char *s, struct xf_diag *diag) {
   for (size_t i = 0; i < N_ROLES; i++) {
     if (strcmp(s, role_names[i]) != 0) continue;
-    *out = (enum xf_role)i;
+    *out = (enum xf_pki_role)i;
     return XF_OK;
   }
   return xf_diag_set(diag, XF_E_INVAL,
@@ -35,7 +35,7 @@ static enum xf_rc id_check(const char *what, const char *s, struct xf_diag *diag
                      "%s \"%.70s\" is not valid; use 1 to 63 of the characters a-z 0-9 -", what, s);
 }
 
-enum xf_rc xf_identity_init(struct xf_identity *out, const char *federation, enum xf_role role,
+enum xf_rc xf_identity_init(struct xf_identity *out, const char *federation, enum xf_pki_role role,
                             const char *member, struct xf_diag *diag) {
   memset(out, 0, sizeof *out);
   enum xf_rc rc = id_check("federation", federation, diag);
@@ -50,7 +50,7 @@ enum xf_rc xf_identity_init(struct xf_identity *out, const char *federation, enu
 
 const char *xf_identity_print(char out[XF_IDENTITY_CAP], const struct xf_identity *id) {
   int n = snprintf(out, XF_IDENTITY_CAP, "%s%s/%s/%s", SCHEME, id->federation,
-                   xf_role_name(id->role), id->member);
+                   xf_pki_role_name(id->role), id->member);
   if (n < 0 || n >= XF_IDENTITY_CAP) out[0] = '\0';
   return out;
 }
@@ -84,7 +84,7 @@ enum xf_rc xf_identity_parse(struct xf_identity *out, const char *uri, size_t le
     goto malformed;
   xf_cursor_init(&cur, uri + n, len - n);
   if (!part(&cur, out->federation) || !part(&cur, role) || !part(&cur, out->member) ||
-      xf_cursor_left(&cur) != 0 || xf_role_parse(&out->role, role, NULL))
+      xf_cursor_left(&cur) != 0 || xf_pki_role_parse(&out->role, role, NULL))
     goto malformed;
   return XF_OK;
 malformed:

@@ -19,27 +19,28 @@
   X(CLIENT, "client")           \
   X(OPERATOR, "operator")
 
-enum xf_role {
-#define XF_ROLE_ENUM(n, t) XF_ROLE_##n,
-  XF_ROLES(XF_ROLE_ENUM)
-#undef XF_ROLE_ENUM
+enum xf_pki_role {
+#define XF_PKI_ROLE_ENUM(n, t) XF_PKI_ROLE_##n,
+  XF_ROLES(XF_PKI_ROLE_ENUM)
+#undef XF_PKI_ROLE_ENUM
 };
 
 enum { XF_ID_CAP = 64, XF_IDENTITY_CAP = 160 }; /* sizes with NUL */
 
 struct xf_identity {
   char federation[XF_ID_CAP]; /* [a-z0-9-]{1,63} */
-  enum xf_role role;
+  enum xf_pki_role role;
   char member[XF_ID_CAP]; /* [a-z0-9-]{1,63} */
 };
 
 /* The role's name. @own static */
-const char *xf_role_name(enum xf_role role);
+const char *xf_pki_role_name(enum xf_pki_role role);
 /* Parses a role's name. @err E_INVAL */
-XF_WARN_UNUSED enum xf_rc xf_role_parse(enum xf_role *out, const char *s, struct xf_diag *diag);
+XF_WARN_UNUSED enum xf_rc xf_pki_role_parse(enum xf_pki_role *out, const char *s,
+                                            struct xf_diag *diag);
 /* Builds an identity, checking both ids. @err E_INVAL */
 XF_WARN_UNUSED enum xf_rc xf_identity_init(struct xf_identity *out, const char *federation,
-                                           enum xf_role role, const char *member,
+                                           enum xf_pki_role role, const char *member,
                                            struct xf_diag *diag);
 /* The URI; returns out. @own caller's buffer */
 const char *xf_identity_print(char out[XF_IDENTITY_CAP], const struct xf_identity *id);

@@ -78,7 +78,7 @@ static enum xf_rc entry_parse(struct xf_pki_entry *e, char w[N_WORDS][WORD_CAP],
   if (!revoked && !(n == 7 && !strcmp(w[6], "valid"))) return XF_E_FORMAT;
   if (!xf_ossl_serial_check(w[1]) || xf_str_copy(e->serial, sizeof e->serial, w[1]) ||
       xf_str_i64(&e->not_before_s, w[2], strlen(w[2])) ||
-      xf_str_i64(&e->not_after_s, w[3], strlen(w[3])) || xf_role_parse(&e->role, w[4], NULL) ||
+      xf_str_i64(&e->not_after_s, w[3], strlen(w[3])) || xf_pki_role_parse(&e->role, w[4], NULL) ||
       !xf_str_is_id(w[5]) || xf_str_copy(e->member, sizeof e->member, w[5]))
     return XF_E_FORMAT;
   if (revoked && (xf_str_i64(&e->revoked_s, w[7], strlen(w[7])) || e->revoked_s <= 0 ||
@@ -134,8 +134,9 @@ out:
 }
 
 static enum xf_rc entry_print(struct xf_buf *buf, const struct xf_pki_entry *e) {
-  enum xf_rc rc = xf_buf_printf(buf, "cert %s %" PRId64 " %" PRId64 " %s %s ", e->serial,
-                                e->not_before_s, e->not_after_s, xf_role_name(e->role), e->member);
+  enum xf_rc rc =
+      xf_buf_printf(buf, "cert %s %" PRId64 " %" PRId64 " %s %s ", e->serial, e->not_before_s,
+                    e->not_after_s, xf_pki_role_name(e->role), e->member);
   if (rc) return rc;
   return e->revoked_s ? xf_buf_printf(buf, "revoked %" PRId64 " %s\n", e->revoked_s,
                                       xf_index_reason_name(e->reason))

@@ -301,7 +301,7 @@ static enum xf_rc own_verify(const struct xf_pki_store *store, X509 *cert, const
 }
 
 enum xf_rc xf_pki_own_check(struct xf_pki_own *out, const struct xf_pki_store *store,
-                            const char *cert_path, const char *key_path, enum xf_role role,
+                            const char *cert_path, const char *key_path, enum xf_pki_role role,
                             struct xf_diag *diag) {
   X509 *cert = NULL;
   EVP_PKEY *key = NULL;
@@ -316,9 +316,9 @@ enum xf_rc xf_pki_own_check(struct xf_pki_own *out, const struct xf_pki_store *s
     rc = xf_diag_set(diag, XF_E_AUTH,
                      "\"%s\" is the certificate of a %s; this program needs one of a %s: crossfed "
                      "pki issue --role %s",
-                     cert_path, xf_role_name(out->identity.role), xf_role_name(role),
-                     xf_role_name(role));
-  if (!rc) rc = own_verify(store, cert, cert_path, role == XF_ROLE_COORDINATOR, diag);
+                     cert_path, xf_pki_role_name(out->identity.role), xf_pki_role_name(role),
+                     xf_pki_role_name(role));
+  if (!rc) rc = own_verify(store, cert, cert_path, role == XF_PKI_ROLE_COORDINATOR, diag);
   if (!rc) {
     out->not_after_s = xf_pki_cert_not_after_s(cert);
     xf_pki_cert_serial(out->serial, cert);

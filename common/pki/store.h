@@ -54,6 +54,6 @@ struct xf_pki_own {
    is `role`. @err E_NOTFOUND E_FORMAT E_AUTH @own plain values */
 XF_WARN_UNUSED enum xf_rc xf_pki_own_check(struct xf_pki_own *out, const struct xf_pki_store *store,
                                            const char *cert_path, const char *key_path,
-                                           enum xf_role role, struct xf_diag *diag);
+                                           enum xf_pki_role role, struct xf_diag *diag);
 
 #endif

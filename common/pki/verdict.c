@@ -97,7 +97,7 @@ static const char *when_print(char out[XF_TIME_CAP + 1], enum when when, const X
 
 static void fix_print(char *out, size_t cap, enum fix fix, const struct xf_identity *id,
                       bool peer_is_server) {
-  const char *role = id->member[0]    ? xf_role_name(id->role)
+  const char *role = id->member[0]    ? xf_pki_role_name(id->role)
                      : peer_is_server ? "coordinator"
                                       : "client";
   const char *member = id->member[0] ? id->member : "ID";

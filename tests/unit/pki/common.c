@@ -54,7 +54,7 @@ void ca_make(const char *name, enum xf_pki_key key) {
   assert_ok(xf_pki_ca_create(scratch(name), "alpha", &o, &diag), &diag);
 }
 
-struct xf_pki_issued leaf_make(const char *ca, enum xf_role role, const char *member,
+struct xf_pki_issued leaf_make(const char *ca, enum xf_pki_role role, const char *member,
                                const struct xf_leaf_options *options) {
   char cert[100], key[100];
   struct xf_diag diag = {0};

@@ -21,7 +21,7 @@ const char *scratch(const char *name);
 /* A CA "alpha" in scratch(name), made at issue_now. */
 void ca_make(const char *name, enum xf_pki_key key);
 /* Issues <member>.pem and <member>.key in the scratch directory; asserts success. */
-struct xf_pki_issued leaf_make(const char *ca, enum xf_role role, const char *member,
+struct xf_pki_issued leaf_make(const char *ca, enum xf_pki_role role, const char *member,
                                const struct xf_leaf_options *options);
 /* Asserts XF_OK and prints the sentence otherwise. */
 void assert_ok(enum xf_rc rc, const struct xf_diag *diag);

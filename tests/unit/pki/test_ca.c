@@ -70,7 +70,7 @@ static void test_issue(void **state) {
   struct xf_pki_info info;
   ca_make("ca", XF_PKI_ED25519);
   struct xf_leaf_options o = {.host = "silo.example", .key = XF_PKI_ED25519};
-  struct xf_pki_issued got = leaf_make("ca", XF_ROLE_CLIENT, "books-01", &o);
+  struct xf_pki_issued got = leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", &o);
   assert_int_equal(mode_of(scratch("books-01.key")), 0600);
   assert_int_equal(got.not_after_s, NOW + XF_PKI_LEAF_DAYS * DAY);
   assert_int_equal(strlen(got.serial), 32);
@@ -85,7 +85,7 @@ static void test_issue(void **state) {
   assert_string_equal(info.issuer, "alpha");
   assert_true(info.client_auth && !info.server_auth);
   o.host = "::1";
-  leaf_make("ca", XF_ROLE_COORDINATOR, "hub", &o);
+  leaf_make("ca", XF_PKI_ROLE_COORDINATOR, "hub", &o);
   assert_ok(xf_pki_show(&info, scratch("hub.pem"), &diag), &diag);
   assert_true(info.server_auth && !info.client_auth);
   assert_string_equal(info.hosts, "0:0:0:0:0:0:0:1");
@@ -93,8 +93,8 @@ static void test_issue(void **state) {
 
 static enum xf_rc issue(const char *name, const struct xf_leaf_options *o, struct xf_diag *diag) {
   struct xf_pki_issued got;
-  return xf_pki_issue(&got, scratch("ca"), XF_ROLE_CLIENT, name, scratch("x.pem"), scratch("x.key"),
-                      o, diag);
+  return xf_pki_issue(&got, scratch("ca"), XF_PKI_ROLE_CLIENT, name, scratch("x.pem"),
+                      scratch("x.key"), o, diag);
 }
 
 static void test_issue_refused(void **state) {
@@ -129,7 +129,7 @@ static void test_issue_refused(void **state) {
   assert_int_equal(before.st_ino, after.st_ino);
   /* a leaf never outlives the CA by default */
   o.now_s = NOW + (XF_PKI_CA_DAYS - 3) * DAY;
-  struct xf_pki_issued got = leaf_make("ca", XF_ROLE_CLIENT, "late", &o);
+  struct xf_pki_issued got = leaf_make("ca", XF_PKI_ROLE_CLIENT, "late", &o);
   assert_int_equal(got.not_after_s, NOW + XF_PKI_CA_DAYS * DAY);
 }
 
@@ -141,33 +141,33 @@ static void test_csr(void **state) {
   struct xf_pki_info info, cert;
   struct xf_leaf_options o = {.now_s = NOW, .host = "10.0.0.7"};
   ca_make("ca", XF_PKI_P256);
-  assert_ok(xf_identity_init(&id, "alpha", XF_ROLE_CLIENT, "books-01", &diag), &diag);
+  assert_ok(xf_identity_init(&id, "alpha", XF_PKI_ROLE_CLIENT, "books-01", &diag), &diag);
   assert_ok(xf_pki_csr_create(&id, scratch("b.csr"), scratch("b.key"), &o, &diag), &diag);
   assert_int_equal(mode_of(scratch("b.key")), 0600);
   assert_ok(xf_pki_show(&info, scratch("b.csr"), &diag), &diag);
   assert_int_equal(info.kind, XF_PKI_KIND_CSR);
   assert_true(info.has_identity && xf_identity_equal(&info.identity, &id));
   assert_string_equal(info.hosts, "10.0.0.7");
-  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("b.csr"), XF_ROLE_COORDINATOR,
+  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("b.csr"), XF_PKI_ROLE_COORDINATOR,
                               "books-01", scratch("b.pem"), &o, &diag),
               XF_E_AUTH, &diag, "asks for crossfed://alpha/client/books-01, not for");
-  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("b.csr"), XF_ROLE_CLIENT, "books-02",
+  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("b.csr"), XF_PKI_ROLE_CLIENT, "books-02",
                               scratch("b.pem"), &o, &diag),
               XF_E_AUTH, &diag, "not for crossfed://alpha/client/books-02");
-  assert_ok(xf_pki_sign_csr(&got, scratch("ca"), scratch("b.csr"), XF_ROLE_CLIENT, "books-01",
+  assert_ok(xf_pki_sign_csr(&got, scratch("ca"), scratch("b.csr"), XF_PKI_ROLE_CLIENT, "books-01",
                             scratch("b.pem"), &o, &diag),
             &diag);
   assert_ok(xf_pki_show(&cert, scratch("b.pem"), &diag), &diag);
   assert_true(xf_identity_equal(&cert.identity, &id));
   assert_string_equal(cert.serial, got.serial);
-  assert_ok(xf_identity_init(&id, "beta", XF_ROLE_CLIENT, "books-01", &diag), &diag);
+  assert_ok(xf_identity_init(&id, "beta", XF_PKI_ROLE_CLIENT, "books-01", &diag), &diag);
   assert_ok(xf_pki_csr_create(&id, scratch("c.csr"), scratch("c.key"), &o, &diag), &diag);
-  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("c.csr"), XF_ROLE_CLIENT, "books-01",
+  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("c.csr"), XF_PKI_ROLE_CLIENT, "books-01",
                               scratch("c.pem"), &o, &diag),
               XF_E_AUTH, &diag, "asks for crossfed://beta/");
   write_text(scratch("junk.csr"), "no request\n");
-  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("junk.csr"), XF_ROLE_CLIENT, "books-01",
-                              scratch("d.pem"), &o, &diag),
+  assert_says(xf_pki_sign_csr(&got, scratch("ca"), scratch("junk.csr"), XF_PKI_ROLE_CLIENT,
+                              "books-01", scratch("d.pem"), &o, &diag),
               XF_E_FORMAT, &diag, "holds no certificate request");
 }
 
@@ -177,10 +177,10 @@ static void test_revoke(void **state) {
   struct xf_pki_info info;
   size_t n;
   ca_make("ca", XF_PKI_P256);
-  leaf_make("ca", XF_ROLE_CLIENT, "books-01", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", NULL);
   struct xf_leaf_options again = {.replace = true};
-  struct xf_pki_issued second = leaf_make("ca", XF_ROLE_CLIENT, "books-01", &again);
-  struct xf_pki_issued other = leaf_make("ca", XF_ROLE_CLIENT, "films-01", NULL);
+  struct xf_pki_issued second = leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", &again);
+  struct xf_pki_issued other = leaf_make("ca", XF_PKI_ROLE_CLIENT, "films-01", NULL);
   struct xf_ca_options o = {.now_s = NOW + DAY};
   assert_ok(xf_pki_revoke(&n, scratch("ca"), "books-01", NULL, XF_PKI_KEY_COMPROMISE, &o, &diag),
             &diag);
@@ -217,8 +217,8 @@ static void test_list(void **state) {
   int count[2] = {0};
   size_t n;
   ca_make("ca", XF_PKI_P256);
-  leaf_make("ca", XF_ROLE_CLIENT, "a", NULL);
-  leaf_make("ca", XF_ROLE_CLIENT, "b", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "a", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "b", NULL);
   assert_ok(xf_pki_revoke(&n, scratch("ca"), "a", NULL, XF_PKI_CESSATION, &o, &diag), &diag);
   assert_ok(xf_pki_list(scratch("ca"), tally, count, &diag), &diag);
   assert_int_equal(count[0], 1);

@@ -30,7 +30,7 @@ static void test_longest(void **state) {
   struct xf_identity id, again;
   char text[XF_IDENTITY_CAP];
   assert_int_equal(strlen(ID63), 63);
-  assert_int_equal(xf_identity_init(&id, ID63, XF_ROLE_COORDINATOR, ID63, NULL), XF_OK);
+  assert_int_equal(xf_identity_init(&id, ID63, XF_PKI_ROLE_COORDINATOR, ID63, NULL), XF_OK);
   xf_identity_print(text, &id);
   assert_int_equal(xf_identity_parse(&again, text, strlen(text), NULL), XF_OK);
   assert_true(xf_identity_equal(&id, &again));
@@ -79,13 +79,13 @@ static void test_init(void **state) {
   (void)state;
   struct xf_identity id;
   struct xf_diag diag = {0};
-  assert_int_equal(xf_identity_init(&id, "alpha", XF_ROLE_CLIENT, "Books", &diag), XF_E_INVAL);
+  assert_int_equal(xf_identity_init(&id, "alpha", XF_PKI_ROLE_CLIENT, "Books", &diag), XF_E_INVAL);
   assert_non_null(strstr(diag.text, "member id \"Books\""));
-  assert_int_equal(xf_identity_init(&id, "", XF_ROLE_CLIENT, "m", &diag), XF_E_INVAL);
-  enum xf_role role;
-  assert_int_equal(xf_role_parse(&role, "operator", NULL), XF_OK);
-  assert_int_equal(role, XF_ROLE_OPERATOR);
-  assert_int_equal(xf_role_parse(&role, "root", &diag), XF_E_INVAL);
+  assert_int_equal(xf_identity_init(&id, "", XF_PKI_ROLE_CLIENT, "m", &diag), XF_E_INVAL);
+  enum xf_pki_role role;
+  assert_int_equal(xf_pki_role_parse(&role, "operator", NULL), XF_OK);
+  assert_int_equal(role, XF_PKI_ROLE_OPERATOR);
+  assert_int_equal(xf_pki_role_parse(&role, "root", &diag), XF_E_INVAL);
   assert_non_null(strstr(diag.text, "\"root\""));
 }
 

@@ -146,9 +146,9 @@ static void test_good(void **state) {
     struct xf_identity id;
     struct xf_diag diag = {0};
     char serial[XF_SERIAL_CAP];
-    struct xf_pki_issued issued = leaf_make("ca", XF_ROLE_CLIENT, "books-01", &o);
-    leaf_make("ca", XF_ROLE_COORDINATOR, "hub", &o);
-    leaf_make("ca", XF_ROLE_OPERATOR, "ops", &o);
+    struct xf_pki_issued issued = leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", &o);
+    leaf_make("ca", XF_PKI_ROLE_COORDINATOR, "hub", &o);
+    leaf_make("ca", XF_PKI_ROLE_OPERATOR, "ops", &o);
     X509 *client = load("books-01.pem"), *server = load("hub.pem"), *admin = load("ops.pem");
     assert_true(judge(&v, client, false));
     assert_true(judge(&v, admin, false));
@@ -168,7 +168,7 @@ static void test_ed25519_ca(void **state) {
   struct xf_diag diag = {0};
   struct xf_pki_verdict v;
   ca_make("ed", XF_PKI_ED25519);
-  leaf_make("ed", XF_ROLE_CLIENT, "books-01", NULL);
+  leaf_make("ed", XF_PKI_ROLE_CLIENT, "books-01", NULL);
   xf_pki_store_free(store);
   assert_ok(xf_pki_store_new(&store, scratch("ed/ca.pem"), scratch("ed/crl.pem"), &diag), &diag);
   X509 *client = load("books-01.pem");
@@ -179,7 +179,7 @@ static void test_ed25519_ca(void **state) {
 static void test_times(void **state) {
   (void)state;
   struct xf_leaf_options o = {.not_before_s = issue_now - 3 * DAY, .not_after_s = issue_now - DAY};
-  leaf_make("ca", XF_ROLE_CLIENT, "old", &o);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "old", &o);
   assert_refused(load("old.pem"), false, X509_V_ERR_CERT_HAS_EXPIRED, 45,
                  "renew it: crossfed pki issue --dir CA_DIR --role client --member old");
   char text[80], when[XF_WALL_LEN];
@@ -187,7 +187,7 @@ static void test_times(void **state) {
   (void)snprintf(text, sizeof text, "certificate of old expired %.19sZ; ", when);
   assert_refused(load("old.pem"), false, X509_V_ERR_CERT_HAS_EXPIRED, 45, text);
   o = (struct xf_leaf_options){.not_before_s = issue_now + DAY, .not_after_s = issue_now + 2 * DAY};
-  leaf_make("ca", XF_ROLE_CLIENT, "early", &o);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "early", &o);
   assert_refused(load("early.pem"), false, X509_V_ERR_CERT_NOT_YET_VALID, 42,
                  "check the clocks of both hosts");
 }
@@ -195,7 +195,7 @@ static void test_times(void **state) {
 static void test_wrong_ca(void **state) {
   (void)state;
   ca_make("other", XF_PKI_P256); /* the same name, another key */
-  leaf_make("other", XF_ROLE_CLIENT, "spy", NULL);
+  leaf_make("other", XF_PKI_ROLE_CLIENT, "spy", NULL);
   assert_refused(load("spy.pem"), false, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, 48,
                  "certificate of spy was issued by a CA that is not trusted here");
   X509 *self = load("spy.pem");
@@ -203,7 +203,7 @@ static void test_wrong_ca(void **state) {
   drop_ext(self, NID_authority_key_identifier);
   sign(self, "spy.key");
   assert_refused(self, false, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, 48, "is signed by itself");
-  leaf_make("ca", XF_ROLE_CLIENT, "books-01", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", NULL);
   X509 *bent = load("books-01.pem"); /* names our CA, but another key signed it */
   set_uris(bent, "crossfed://alpha/client/films-01", NULL);
   sign(bent, "other/ca.key");
@@ -214,8 +214,8 @@ static void test_wrong_ca(void **state) {
 static void test_leaf_as_ca(void **state) {
   (void)state;
   struct xf_pki_verdict v;
-  leaf_make("ca", XF_ROLE_CLIENT, "books-01", NULL);
-  leaf_make("ca", XF_ROLE_CLIENT, "films-01", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "films-01", NULL);
   X509 *above = load("books-01.pem"), *cert = load("films-01.pem");
   assert_int_equal(X509_set_issuer_name(cert, X509_get_subject_name(above)), 1);
   drop_ext(cert, NID_authority_key_identifier);
@@ -229,8 +229,8 @@ static void test_leaf_as_ca(void **state) {
 
 static void test_usage(void **state) {
   (void)state;
-  leaf_make("ca", XF_ROLE_CLIENT, "books-01", NULL);
-  leaf_make("ca", XF_ROLE_COORDINATOR, "hub", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", NULL);
+  leaf_make("ca", XF_PKI_ROLE_COORDINATOR, "hub", NULL);
   assert_refused(load("books-01.pem"), true, X509_V_ERR_INVALID_PURPOSE, 43,
                  "it needs serverAuth: crossfed pki issue --dir CA_DIR --role coordinator");
   assert_refused(load("hub.pem"), false, X509_V_ERR_INVALID_PURPOSE, 43, "it needs clientAuth");
@@ -251,7 +251,7 @@ static void test_san(void **state) {
   (void)state;
   struct xf_leaf_options o = {.host = "books.example"};
   struct xf_identity id;
-  leaf_make("ca", XF_ROLE_CLIENT, "books-01", &o);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", &o);
   X509 *cert = load("books-01.pem");
   assert_int_equal(xf_identity_from_cert(&id, cert, NULL), XF_OK); /* the host does not disturb */
   set_uris(cert, "crossfed://alpha/client/a", "crossfed://alpha/client/b");
@@ -278,8 +278,8 @@ static void test_revoked(void **state) {
   struct xf_pki_verdict v;
   struct xf_ca_options o = {0};
   size_t n;
-  struct xf_pki_issued a = leaf_make("ca", XF_ROLE_CLIENT, "books-01", NULL);
-  struct xf_pki_issued b = leaf_make("ca", XF_ROLE_CLIENT, "films-01", NULL);
+  struct xf_pki_issued a = leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", NULL);
+  struct xf_pki_issued b = leaf_make("ca", XF_PKI_ROLE_CLIENT, "films-01", NULL);
   assert_false(xf_pki_store_changed(store));
   assert_ok(xf_pki_revoke(&n, scratch("ca"), "books-01", NULL, XF_PKI_KEY_COMPROMISE, &o, &diag),
             &diag);
@@ -302,7 +302,7 @@ static void test_revoked(void **state) {
 static void test_crl_due(void **state) {
   (void)state;
   struct xf_diag diag = {0};
-  leaf_make("ca", XF_ROLE_CLIENT, "books-01", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "books-01", NULL);
   struct xf_ca_options o = {.crl_days = 1};
   assert_ok(xf_pki_crl_refresh(scratch("ca"), &o, &diag), &diag);
   open_store();
@@ -330,7 +330,7 @@ static void test_store_refused(void **state) {
               "the configured revocation list");
   assert_says(xf_pki_store_new(&s, crl, NULL, &diag), XF_E_FORMAT, &diag, "holds no certificate");
   assert_says(xf_pki_store_new(&s, ca, ca, &diag), XF_E_FORMAT, &diag, "holds no revocation list");
-  leaf_make("ca", XF_ROLE_CLIENT, "m", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "m", NULL);
   assert_says(xf_pki_store_new(&s, scratch("m.pem"), NULL, &diag), XF_E_FORMAT, &diag,
               "is not that of a CA");
   ca_make("other", XF_PKI_P256);
@@ -351,8 +351,8 @@ static void test_store_refused(void **state) {
   xf_pki_store_free(s);
 }
 
-static enum xf_rc own(struct xf_pki_own *out, const char *cert, const char *key, enum xf_role role,
-                      struct xf_diag *diag) {
+static enum xf_rc own(struct xf_pki_own *out, const char *cert, const char *key,
+                      enum xf_pki_role role, struct xf_diag *diag) {
   return xf_pki_own_check(out, store, scratch(cert), scratch(key), role, diag);
 }
 
@@ -360,28 +360,30 @@ static void test_own(void **state) {
   (void)state;
   struct xf_diag diag = {0};
   struct xf_pki_own got;
-  struct xf_pki_issued a = leaf_make("ca", XF_ROLE_CLIENT, "a", NULL);
-  leaf_make("ca", XF_ROLE_CLIENT, "b", NULL);
-  assert_ok(own(&got, "a.pem", "a.key", XF_ROLE_CLIENT, &diag), &diag);
+  struct xf_pki_issued a = leaf_make("ca", XF_PKI_ROLE_CLIENT, "a", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "b", NULL);
+  assert_ok(own(&got, "a.pem", "a.key", XF_PKI_ROLE_CLIENT, &diag), &diag);
   assert_true(xf_identity_equal(&got.identity, &a.identity));
   assert_string_equal(got.serial, a.serial);
   assert_int_equal(got.not_after_s, a.not_after_s);
-  assert_says(own(&got, "a.pem", "b.key", XF_ROLE_CLIENT, &diag), XF_E_AUTH, &diag,
+  assert_says(own(&got, "a.pem", "b.key", XF_PKI_ROLE_CLIENT, &diag), XF_E_AUTH, &diag,
               "is not the key of");
-  assert_says(own(&got, "a.pem", "a.key", XF_ROLE_COORDINATOR, &diag), XF_E_AUTH, &diag,
+  assert_says(own(&got, "a.pem", "a.key", XF_PKI_ROLE_COORDINATOR, &diag), XF_E_AUTH, &diag,
               "is the certificate of a client; this program needs one of a coordinator");
-  assert_says(own(&got, "a.pem", "a.pem", XF_ROLE_CLIENT, &diag), XF_E_AUTH, &diag, "chmod 0600");
-  assert_says(own(&got, "none", "a.key", XF_ROLE_CLIENT, &diag), XF_E_NOTFOUND, &diag, "none");
-  assert_says(own(&got, "a.key", "a.key", XF_ROLE_CLIENT, &diag), XF_E_FORMAT, &diag,
+  assert_says(own(&got, "a.pem", "a.pem", XF_PKI_ROLE_CLIENT, &diag), XF_E_AUTH, &diag,
+              "chmod 0600");
+  assert_says(own(&got, "none", "a.key", XF_PKI_ROLE_CLIENT, &diag), XF_E_NOTFOUND, &diag, "none");
+  assert_says(own(&got, "a.key", "a.key", XF_PKI_ROLE_CLIENT, &diag), XF_E_FORMAT, &diag,
               "holds no certificate");
   assert_int_equal(chmod(scratch("a.key"), 0644), 0);
-  assert_says(own(&got, "a.pem", "a.key", XF_ROLE_CLIENT, &diag), XF_E_AUTH, &diag, "mode 0644");
+  assert_says(own(&got, "a.pem", "a.key", XF_PKI_ROLE_CLIENT, &diag), XF_E_AUTH, &diag,
+              "mode 0644");
   assert_int_equal(chmod(scratch("a.key"), 0640), 0);
   xf_pki_store_set_time(store, a.not_after_s + 1);
   struct xf_ca_options o = {.crl_days = 60};
   assert_ok(xf_pki_crl_refresh(scratch("ca"), &o, &diag), &diag);
   assert_ok(xf_pki_store_reload(store, &diag), &diag);
-  assert_says(own(&got, "a.pem", "a.key", XF_ROLE_CLIENT, &diag), XF_E_AUTH, &diag,
+  assert_says(own(&got, "a.pem", "a.key", XF_PKI_ROLE_CLIENT, &diag), XF_E_AUTH, &diag,
               "a.pem: certificate of a expired");
 }
 
@@ -416,8 +418,8 @@ static void test_openssl_command(void **state) {
   struct xf_diag diag = {0};
   struct xf_ca_options o = {0};
   size_t n;
-  leaf_make("ca", XF_ROLE_CLIENT, "a", NULL);
-  leaf_make("ca", XF_ROLE_CLIENT, "b", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "a", NULL);
+  leaf_make("ca", XF_PKI_ROLE_CLIENT, "b", NULL);
   int status = openssl_verify("a.pem");
   if (status == -1) {
     print_message("skipped: no openssl command here\n");

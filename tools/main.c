@@ -1,0 +1,48 @@
+/* crossfed: finds the verb and hands over; every verb is one file of this folder. */
+#include "base/log.h"
+#include "base/rc.h"
+#include "crypto/init.h"
+#include "tools/tools.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+  const char *name;
+  int (*run)(int argc, char **argv);
+  const char *help;
+} verbs[] = {
+    {"plan", xf_tool_plan, "check a plan; print it resolved, and what combines"},
+    {"account", xf_tool_account, "epsilon of a number of Gaussian releases"},
+    {"pki", xf_tool_pki, "the private CA and the silo's side of enrolment"},
+};
+
+static void usage(FILE *out) {
+  fprintf(out, "usage: crossfed VERB [ARGUMENT]...\n\n");
+  for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+    fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+  fprintf(out, "\ncrossfed VERB --help tells more.\n");
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) {
+    usage(stderr);
+    return XF_EXIT_USAGE;
+  }
+  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    usage(stdout);
+    return XF_EXIT_OK;
+  }
+  xf_log_start(2, XF_LOG_AUTO, XF_LOG_WARN, NULL);
+  enum xf_rc rc = xf_crypto_start();
+  if (rc) {
+    fprintf(stderr, "crossfed: the cryptographic libraries fail their self-test: %s\n",
+            xf_rc_text(rc));
+    return XF_EXIT_FAILED;
+  }
+  for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+    if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
+  fprintf(stderr, "crossfed: there is no verb \"%s\"\n\n", argv[1]);
+  usage(stderr);
+  return XF_EXIT_USAGE;
+}
