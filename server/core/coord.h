@@ -70,7 +70,7 @@ struct xf_coord_recovery {
   uint64_t committed;  /* committed training rounds */
   uint64_t
       evaluated_at; /* value of `committed` at the last committed evaluation, UINT64_MAX: none */
-  uint32_t abandoned_in_row;
+  uint32_t abandoned_in_row;     /* training rounds, since the last commit or resume */
   struct xf_digest model_digest; /* of the committed model */
   bool frozen;                   /* directory exists (or the plan aligns nothing) */
   bool paused;

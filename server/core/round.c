@@ -115,6 +115,12 @@ static void step_idle(struct xf_coord *c) {
     if (!c->wait[0]) coord_wait(c, "paused; continue with: crossfed resume");
     return;
   }
+  if (c->abandoned_in_row >= ABANDON_LIMIT) { /* also after a crash before its row */
+    c->paused = true;
+    coord_persist(c, XF_RECORD_PAUSE, 0)->text = "three rounds in a row were abandoned";
+    coord_wait(c, "paused: three rounds in a row were abandoned; see crossfed rounds, then resume");
+    return;
+  }
   if (!c->frozen) {
     if (c->freezing) return;
     if (aligned == c->n ||
@@ -418,10 +424,6 @@ static void abandoned(struct xf_coord *c) {
   if (c->kind == XF_TASK_TRAIN) c->abandoned_in_row++;
   else c->evaluated_at = c->committed; /* one try; it never blocks the run */
   round_finish(c, XF_OUTCOME_DISCARDED);
-  if (c->abandoned_in_row < ABANDON_LIMIT) return;
-  c->paused = true;
-  coord_persist(c, XF_RECORD_PAUSE, 0)->text = "three rounds in a row were abandoned";
-  coord_wait(c, "paused: three rounds in a row were abandoned; see crossfed rounds, then resume");
 }
 
 void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_t member,

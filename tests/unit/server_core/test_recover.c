@@ -224,6 +224,35 @@ static void test_paused(void **state) {
   ct_stop(t);
 }
 
+/* The third ABANDON row is there, the PAUSE row is not. */
+static void test_pause_row_missing(void **state) {
+  (void)state;
+  struct ct *t = ct_start(2, 3);
+  t->recovery.last_round = 3;
+  t->recovery.abandoned_in_row = 3;
+  ct_run(t);
+  assert_true(ct_view(t).paused);
+  assert_int_equal(ct_records(t, XF_RECORD_PAUSE), 1);
+  assert_int_equal(ct_records(t, XF_RECORD_OPEN), 0);
+  ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_COMMAND, .command = XF_COMMAND_RESUME});
+  assert_int_equal(ct_records(t, XF_RECORD_OPEN), 1);
+  ct_stop(t);
+}
+
+/* A drained coordinator whose run is done says goodbye. */
+static void test_done_drain(void **state) {
+  (void)state;
+  struct ct *t = ct_start(1, 3);
+  t->recovery.done = true;
+  ct_run(t);
+  ct_join(t, 0);
+  const uint64_t conn = t->conn[0];
+  ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_COMMAND, .command = XF_COMMAND_DRAIN});
+  assert_non_null(ct_last(t, conn, XF_MSG_GOODBYE));
+  assert_int_equal(t->exits, 1);
+  ct_stop(t);
+}
+
 static void contradicts(void (*spoil)(struct ct *, struct ledger *)) {
   struct ledger l;
   struct ct *t = crashed(&l, XF_ROUND_CLOSING, 2);
@@ -275,7 +304,8 @@ int main(void) {
       cmocka_unit_test(test_open_with_all),  cmocka_unit_test(test_open_quorum),
       cmocka_unit_test(test_frozen_list),    cmocka_unit_test(test_outcome_in_next_offer),
       cmocka_unit_test(test_done),           cmocka_unit_test(test_done_row_missing),
-      cmocka_unit_test(test_paused),         cmocka_unit_test(test_contradictions),
+      cmocka_unit_test(test_paused),         cmocka_unit_test(test_pause_row_missing),
+      cmocka_unit_test(test_done_drain),     cmocka_unit_test(test_contradictions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
