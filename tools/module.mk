@@ -1,4 +1,4 @@
-DEPS    := base priv crypto pki plan
+DEPS    := base priv crypto pki plan json data
 PKGS    :=
 HEADERS :=
 PROGRAMS := crossfed

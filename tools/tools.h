@@ -9,6 +9,8 @@
 
 /* crossfed account: epsilon of a number of Gaussian releases. @err exit status @thread main */
 int xf_tool_account(int argc, char **argv);
+/* crossfed data: looks at data sets, splits them, makes synthetic ones. @err exit status @thread main */
+int xf_tool_data(int argc, char **argv);
 /* crossfed pki: the private CA, and the silo's side of enrolment. @err exit status @thread main */
 int xf_tool_pki(int argc, char **argv);
 /* crossfed plan: checks a plan and prints it resolved. @err exit status @thread main */
