@@ -1,3 +1,3 @@
-DEPS    := base tensor
+DEPS    := base
 PKGS    := zlib
 HEADERS := zlib.h
