@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/rc.h"
 #include "crypto/init.h"
+#include "tools/sim/verb.h"
 #include "tools/tools.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@ static const struct {
   int (*run)(int argc, char **argv);
   const char *help;
 } verbs[] = {
+    {"sim", xf_tool_sim, "run a plan with many clients in this process"},
     {"plan", xf_tool_plan, "check a plan; print it resolved, and what combines"},
     {"account", xf_tool_account, "epsilon of a number of Gaussian releases"},
     {"data", xf_tool_data, "look at data sets, split them, make synthetic ones"},

@@ -1,4 +1,4 @@
-DEPS    := base priv crypto pki plan json data
+DEPS    := base priv crypto pki plan json data tools/sim
 PKGS    :=
 HEADERS :=
 PROGRAMS := crossfed

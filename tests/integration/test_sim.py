@@ -1,0 +1,92 @@
+"""crossfed sim: the whole federation in one process, on generated data."""
+import json
+
+import pytest
+
+PLAN = """
+name: sim-test
+seed: 3
+data: {kind: interactions, split: {kind: leave-one-out, by: time, min: 5}}
+model: {kind: mf, dim: 8, loss: bpr, users: aligned, items: domain}
+stages:
+  - fed: {algorithm: fedavg, rounds: 4, min_domains: 2, deadline_s: 30}
+    local: {epochs: 1, batch: 64, optimizer: {kind: adam, lr: 0.01}, l2: 1.0e-4}
+    rows: {rule: pull, kappa: 0.25, min_holders: 2}
+eval: {every: 2, metrics: [hr@10, ndcg@10], protocol: [full, s50]}
+arms: [popularity, alone, federated]
+sim:
+  data: "%s"
+  columns: {user: 1, item: 2, domain: 3, value: 4, time: 5}
+  clients: {by: domain, name: "silo-{}"}
+"""
+
+
+def events(path):
+    """Three domains of two tastes each: users of a taste like its half of the items."""
+    lines, t = [], 0
+    state = 12345
+    for user in range(90):
+        for domain in range(3):
+            liked = [20 * (user % 2) + k for k in range(20)]
+            for _ in range(8):
+                state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+                item = liked[(state >> 33) % 20] if (state >> 20) % 10 else (state >> 33) % 40
+                t += 1
+                lines.append(f"u{user}\td{domain}i{item}\td{domain}\t1\t{t}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def plan(tmp_path):
+    data = tmp_path / "events.tsv"
+    events(data)
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN % data)
+    return path
+
+
+def run(crossfed, plan, *args):
+    return json.loads(crossfed("sim", str(plan), "--json", *args).out)
+
+
+@pytest.mark.sanitize
+def test_threads_do_not_change_a_bit(crossfed, plan):
+    one = run(crossfed, plan, "--threads", "1")
+    two = run(crossfed, plan, "--threads", "2")
+    assert one["model_blake2b"] == two["model_blake2b"]
+    assert one["metrics"] == two["metrics"]
+    assert one["rounds"] == 6 and one["abandoned"] == 0  # 4 of training, 2 of evaluation
+    assert {m["scope"] for m in one["metrics"]} == {f"domain:d{d}" for d in range(3)}
+
+
+def test_seed_and_plan_change_the_model(crossfed, plan):
+    base = run(crossfed, plan)["model_blake2b"]
+    assert run(crossfed, plan, "--seed", "4")["model_blake2b"] != base
+    assert run(crossfed, plan, "--set", "local.epochs=2")["model_blake2b"] != base
+
+
+def test_dropouts_do_not_stop_the_run(crossfed, plan):
+    got = run(crossfed, plan, "--set", "sim.dropout=0.2", "--set", "fed.quorum=0.3",
+              "--set", "fed.min_domains=1")
+    assert got["status"] == "done"
+    again = run(crossfed, plan, "--set", "sim.dropout=0.2", "--set", "fed.quorum=0.3",
+                "--set", "fed.min_domains=1", "--threads", "1")
+    assert got["model_blake2b"] == again["model_blake2b"]
+
+
+def test_learning_beats_popularity(crossfed, plan):
+    got = run(crossfed, plan, "--set", "fed.rounds=20")
+    value = {(m["scope"], m["arm"]): m["ndcg_10_full"] for m in got["metrics"]}
+    for d in range(3):
+        assert value[f"domain:d{d}", "federated"] > value[f"domain:d{d}", "popularity"]
+
+
+@pytest.mark.parametrize("sets, text", [
+    (["privacy.noise_multiplier=1.0", "privacy.clip=1.0", "fed.weighting=uniform"], "not in this version"),
+    (["sim.data=/nowhere/x.tsv"], "/nowhere/x.tsv"),
+    (["sim.clients.only=[d0, d9]"], "sim.clients.only"),
+])
+def test_refusals_say_why(crossfed, plan, sets, text):
+    args = [a for s in sets for a in ("--set", s)]
+    got = crossfed("sim", str(plan), *args, status=None)
+    assert got.status != 0 and text in got.err

@@ -1,0 +1,94 @@
+/* crossfed sim: a plan's whole federation in this process. */
+#include "tools/sim/verb.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "tensor/blas.h"
+#include "tools/sim/sim.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SETS_MAX = 64, ERRORS_MAX = 64 * 1024 };
+
+static const char usage[] =
+    "usage: crossfed sim PLAN.yaml [--set KEY=VALUE]... [--seed N] [--threads N] [--json] "
+    "[--verbose]\n"
+    "\n"
+    "Runs a plan with one client for each domain of sim.data: the daemons' state machines on a "
+    "virtual\n"
+    "clock, real training. Prints popularity, alone and federated side by side.\n"
+    "  --threads N  workers for local training (0: all cores); the result does not depend on it\n"
+    "  --json       one JSON object instead of the table\n"
+    "  --verbose    the coordinator's log on stderr\n";
+
+struct request {
+  const char *path, *sets[SETS_MAX];
+  size_t n_sets;
+  uint64_t seed, threads;
+  bool has_seed, json, verbose;
+};
+
+static bool parse(struct request *r, int argc, char **argv) {
+  for (int i = 1; i < argc; i++) {
+    const bool more = i + 1 < argc;
+    if (strcmp(argv[i], "--set") == 0 && more && r->n_sets < SETS_MAX)
+      r->sets[r->n_sets++] = argv[++i];
+    else if (strcmp(argv[i], "--seed") == 0 && more) {
+      r->has_seed = xf_str_u64(&r->seed, argv[i + 1], strlen(argv[i + 1])) == XF_OK;
+      if (!r->has_seed) return false;
+      i++;
+    } else if (strcmp(argv[i], "--threads") == 0 && more) {
+      if (xf_str_u64(&r->threads, argv[i + 1], strlen(argv[i + 1])) || r->threads > 256)
+        return false;
+      i++;
+    } else if (strcmp(argv[i], "--json") == 0) r->json = true;
+    else if (strcmp(argv[i], "--verbose") == 0) r->verbose = true;
+    else if (argv[i][0] != '-' && !r->path) r->path = argv[i];
+    else return false;
+  }
+  return r->path != NULL;
+}
+
+static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_buf *errors,
+                           struct xf_diag *diag) {
+  enum xf_rc rc = xf_plan_load(&sim->plan, r->path, r->sets, r->n_sets, errors, diag);
+  if (rc) return rc;
+  if (r->has_seed) sim->plan.seed = r->seed;
+  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  sim->threads = r->threads ? (uint32_t)r->threads : sim->plan.sim.threads;
+  if (!sim->threads) sim->threads = cores > 0 ? (uint32_t)cores : 1;
+  struct xf_blas_info blas;
+  rc = xf_blas_start(&blas, diag);
+  const struct xf_time from = xf_time_now();
+  if (!rc) rc = sim_init(sim, diag);
+  if (!rc) rc = sim_world_run(sim, diag);
+  if (!rc) rc = sim_report(sim, r->json, xf_time_diff_s(xf_time_now(), from), diag);
+  return rc;
+}
+
+int xf_tool_sim(int argc, char **argv) {
+  struct request r = {0};
+  if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    fputs(usage, stdout);
+    return XF_EXIT_OK;
+  }
+  if (!parse(&r, argc, argv)) {
+    fputs(usage, stderr);
+    return XF_EXIT_USAGE;
+  }
+  xf_log_set_level(r.verbose ? XF_LOG_INFO : XF_LOG_ERROR);
+  static struct sim sim;
+  struct xf_buf errors;
+  struct xf_diag diag;
+  xf_buf_init(&errors, ERRORS_MAX);
+  xf_diag_init(&diag);
+  enum xf_rc rc = simulate(&sim, &r, &errors, &diag);
+  if (rc)
+    fprintf(stderr, "%s%s", errors.len ? xf_buf_cstr(&errors) : xf_diag_text(&diag, rc),
+            errors.len ? "" : "\n");
+  sim_deinit(&sim);
+  xf_buf_deinit(&errors);
+  return xf_rc_exit(rc);
+}

@@ -1,0 +1,493 @@
+/* The event loop: a network without loss, a ledger in memory, virtual time; workers do the local work. */
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "crypto/stream.h"
+#include "fed/strategy.h"
+#include "tools/sim/sim.h"
+#include "wire/codec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum kind {
+  TO_SERVER,
+  TO_CLIENT,
+  CONN_UP,
+  CONN_DOWN,
+  SERVER_EVENT,
+  CLIENT_EVENT,
+  WORK_DONE,
+  TICK_SERVER,
+  TICK_CLIENT
+};
+
+struct item {
+  struct xf_time at;
+  uint64_t seq;
+  enum kind kind;
+  uint32_t client;
+  struct xf_coord_event se;
+  struct xf_session_event ce;
+  uint8_t *frame;
+  size_t frame_len;
+};
+
+struct world {
+  struct sim *sim;
+  struct xf_coord *coord;
+  struct xf_session **session;
+  bool *connected, *up;
+  struct xf_buf *spool; /* per member */
+  struct xf_buf *accepted;
+  struct xf_worker *pool;
+  struct item *heap;
+  size_t n, cap;
+  uint64_t seq;
+  struct xf_time now;
+  bool exited;
+  enum xf_rc rc;
+  struct xf_diag *diag;
+  struct xf_digest digest, next_digest;
+  struct xf_arena arena;
+  struct xf_buf wire;
+  uint32_t commits;
+};
+
+static bool less(const struct item *a, const struct item *b) {
+  return a->at.ns != b->at.ns ? a->at.ns < b->at.ns : a->seq < b->seq;
+}
+
+static void push(struct world *w, enum kind kind, double after_s, struct item it) {
+  if (w->n == w->cap) {
+    w->cap = w->cap ? 2 * w->cap : 256;
+    w->heap = xf_realloc_array(w->heap, w->cap, sizeof *w->heap);
+  }
+  it.kind = kind;
+  it.at = xf_time_add_s(w->now, after_s);
+  it.seq = w->seq++;
+  size_t i = w->n++;
+  for (; i > 0 && less(&it, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    w->heap[i] = w->heap[(i - 1) / 2];
+  w->heap[i] = it;
+}
+
+static struct item pop(struct world *w) {
+  struct item top = w->heap[0], last = w->heap[--w->n];
+  size_t i = 0;
+  for (size_t k; (k = 2 * i + 1) < w->n; i = k) {
+    if (k + 1 < w->n && less(&w->heap[k + 1], &w->heap[k])) k++;
+    if (!less(&w->heap[k], &last)) break;
+    w->heap[i] = w->heap[k];
+  }
+  if (w->n) w->heap[i] = last;
+  return top;
+}
+
+static void stop(struct world *w, enum xf_rc rc, const char *text) {
+  if (w->rc) return;
+  w->rc = xf_diag_set(w->diag, rc, "%s", text);
+}
+
+static void post(struct world *w, enum kind kind, uint32_t client, const struct xf_msg *msg) {
+  xf_buf_reset(&w->wire);
+  if (xf_msg_encode(&w->wire, msg)) {
+    stop(w, XF_E_LIMIT, "a message does not fit its frame");
+    return;
+  }
+  struct item it = {.client = client, .frame_len = w->wire.len};
+  it.frame = xf_memdup(w->wire.p, w->wire.len);
+  if (kind == TO_SERVER) w->sim->bytes_up += w->wire.len;
+  else w->sim->bytes_down += w->wire.len;
+  push(w, kind, 0.001, it);
+}
+
+/* conn ids are member index + 1: one connection per silo for the whole run */
+static uint32_t client_of(uint64_t conn) { return (uint32_t)conn - 1; }
+
+static void feed_server(struct world *w, const struct xf_coord_event *e);
+
+static void later(struct world *w, struct xf_coord_event e, double s) {
+  push(w, SERVER_EVENT, s, (struct item){.se = e});
+}
+
+static enum xf_rc fold(struct world *w, const struct xf_coord_action *a) {
+  struct sim *sim = w->sim;
+  const struct xf_plan_stage_part *st = &sim->plan.stages[0];
+  const struct xf_strategy strategy = {
+      .kind =
+          st->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE ? XF_STRATEGY_REPTILE : XF_STRATEGY_FEDAVG,
+      .server =
+          st->fed.server.kind == XF_PLAN_SERVER_MOMENTUM ? XF_STRATEGY_MOMENTUM : XF_STRATEGY_SGD,
+      .lr = st->fed.server.lr,
+      .momentum = st->fed.server.momentum,
+      .anneal = st->fed.server.anneal == XF_PLAN_ANNEAL_LINEAR,
+      .rounds = st->fed.rounds};
+  const struct xf_strategy_step step = xf_strategy_get(&strategy, w->commits);
+  struct xf_fold_member *member =
+      xf_calloc(a->n_participant ? a->n_participant : 1, sizeof *member);
+  struct xf_fold_rows *rows = xf_calloc(sim->n_silo, sizeof *rows);
+  const float **vec = xf_calloc(sim->n_silo, sizeof *vec);
+  for (size_t k = 0; k < a->n_participant; k++) {
+    const uint32_t i = a->participant[k];
+    rows[i] = (struct xf_fold_rows){sim->silo[i].dir_row, sim->silo[i].manifest.n};
+    vec[i] = (const float *)(const void *)w->accepted[i].p;
+    member[k] = (struct xf_fold_member){sim->silo[i].id, i, (uint32_t)a->weight[k], &rows[i]};
+  }
+  struct xf_fold_memory memory = {vec, sim->global, sim->next_global, sim->momentum};
+  struct xf_fold_job job = {.shape = &sim->shape,
+                            .member = member,
+                            .n_member = a->n_participant,
+                            .eta = step.eta,
+                            .mu = step.mu,
+                            .momentum = step.momentum,
+                            .io = xf_fold_memory_io(&memory)};
+  struct xf_fold_stats stats = {0};
+  enum xf_rc rc = xf_fold_step(&job, &stats, w->diag);
+  xf_free(member);
+  xf_free(rows);
+  xf_free(vec);
+  return rc;
+}
+
+static void aggregate(struct world *w, const struct xf_coord_action *a) {
+  struct xf_coord_event e = {.type = XF_COORD_EV_AGGREGATED, .digest = w->digest};
+  if (a->kind == XF_TASK_TRAIN) {
+    e.rc = fold(w, a);
+    if (e.rc) e.text = w->diag->text;
+    sim_model_digest(&w->next_digest, w->sim, w->sim->next_global);
+    e.digest = w->next_digest;
+  }
+  later(w, e, 0.001);
+}
+
+static void persist(struct world *w, const struct xf_coord_action *a) {
+  const struct xf_coord_record *r = a->record;
+  if (r->type == XF_RECORD_UPDATE) {
+    xf_buf_reset(&w->accepted[r->member[0]]);
+    if (xf_buf_put(&w->accepted[r->member[0]], w->spool[r->member[0]].p,
+                   w->spool[r->member[0]].len))
+      stop(w, XF_E_NOMEM, "no memory for an update");
+  } else if (r->type == XF_RECORD_COMMIT) {
+    w->sim->rounds++;
+    if (r->kind == XF_TASK_TRAIN) {
+      float *t = w->sim->global;
+      w->sim->global = w->sim->next_global;
+      w->sim->next_global = t;
+      w->digest = w->next_digest;
+      w->commits++;
+    }
+  } else if (r->type == XF_RECORD_ABANDON) {
+    w->sim->abandoned++;
+  } else if (r->type == XF_RECORD_PAUSE) {
+    stop(w, XF_E_STATE, r->text ? r->text : "the run paused itself");
+  }
+  later(w, (struct xf_coord_event){.type = XF_COORD_EV_PERSISTED, .token = a->token}, 0.001);
+}
+
+static void serve(struct world *w, const struct xf_coord_action *a) {
+  struct sim_silo *s = &w->sim->silo[a->member];
+  sim_silo_base(w->sim, s);
+  for (uint64_t at = a->offset; at < a->offset + a->length;) {
+    uint64_t n = a->offset + a->length - at;
+    if (n > XF_CHUNK_MAX) n = XF_CHUNK_MAX;
+    struct xf_msg msg = {.type = XF_MSG_MODEL_CHUNK};
+    msg.chunk = (struct xf_msg_chunk){.task_id = a->task_id,
+                                      .offset = at,
+                                      .data = (const uint8_t *)s->base + at,
+                                      .data_len = (size_t)n};
+    msg.chunk.crc32c = xf_crc32c(0, msg.chunk.data, msg.chunk.data_len);
+    post(w, TO_CLIENT, a->member, &msg);
+    at += n;
+  }
+}
+
+static void act_server(struct world *w, const struct xf_coord_action *a) {
+  switch (a->type) {
+  case XF_COORD_SEND: post(w, TO_CLIENT, client_of(a->conn), &a->msg); return;
+  case XF_COORD_CLOSE:
+    push(w, CONN_DOWN, 0.002, (struct item){.client = client_of(a->conn)});
+    return;
+  case XF_COORD_RESERVE:
+    later(w, (struct xf_coord_event){.type = XF_COORD_EV_RESERVED}, 0.001);
+    return;
+  case XF_COORD_SERVE: serve(w, a); return;
+  case XF_COORD_SPOOL_BEGIN: xf_buf_reset(&w->spool[a->member]); return;
+  case XF_COORD_SPOOL_WRITE:
+    if (xf_buf_put(&w->spool[a->member], a->data, a->data_len))
+      stop(w, XF_E_NOMEM, "no memory for an update");
+    return;
+  case XF_COORD_SPOOL_FINISH:
+    later(w, (struct xf_coord_event){.type = XF_COORD_EV_SPOOLED, .member = a->member}, 0.001);
+    return;
+  case XF_COORD_SPOOL_ABORT: xf_buf_reset(&w->spool[a->member]); return;
+  case XF_COORD_PERSIST: persist(w, a); return;
+  case XF_COORD_AGGREGATE: aggregate(w, a); return;
+  case XF_COORD_PUBLISH:
+    later(w, (struct xf_coord_event){.type = XF_COORD_EV_PUBLISHED}, 0.001);
+    return;
+  case XF_COORD_EXIT:
+    w->exited = true;
+    if (a->rc) stop(w, a->rc, a->text ? a->text : "the coordinator stopped");
+    return;
+  case XF_COORD_ALIGN:
+  case XF_COORD_FREEZE:
+  case XF_COORD_DIRECTORY: /* the simulator aligned everybody before the start */
+  case XF_COORD_COLLECT: return;
+  }
+}
+
+static void feed_server(struct world *w, const struct xf_coord_event *e) {
+  xf_coord_feed(w->coord, w->now, e);
+  for (const struct xf_coord_action *a; (a = xf_coord_next(w->coord));) act_server(w, a);
+}
+
+static void feed_client(struct world *w, uint32_t i, const struct xf_session_event *e);
+
+static void run(struct world *w, uint32_t i, const struct xf_msg_task_offer *o) {
+  struct sim_silo *s = &w->sim->silo[i];
+  s->offer = *o;
+  s->busy = true;
+  s->done = false;
+  s->job.run = sim_silo_work;
+  xf_worker_submit(w->pool, &s->job);
+  struct xf_rng rng;
+  xf_stream_init(&rng, w->sim->plan.seed, "availability", o->round, s->id);
+  const double delay = -w->sim->plan.sim.delay_s * 2 * (xf_rng_double(&rng) - 1);
+  push(w, WORK_DONE, 0.01 + 1e-6 * (double)xf_dataset_count(&s->data, XF_PART_TRAIN) + delay,
+       (struct item){.client = i});
+}
+
+static void work_done(struct world *w, uint32_t i) {
+  struct sim_silo *s = &w->sim->silo[i];
+  while (!s->done) {
+    struct sim_silo *back = (struct sim_silo *)xf_worker_wait(w->pool);
+    XF_ASSERT(back != NULL);
+    back->done = true;
+  }
+  s->busy = false;
+  struct xf_session_event e = {
+      .type = XF_SESSION_EV_WORKED, .rc = s->rc, .text = s->diag.text, .begin = &s->begin};
+  struct xf_rng rng;
+  xf_stream_init(&rng, w->sim->plan.seed, "availability", s->offer.round + ((uint64_t)1 << 40),
+                 s->id);
+  if (!s->rc && s->offer.kind == XF_TASK_TRAIN && xf_rng_double(&rng) < w->sim->plan.sim.dropout) {
+    e.rc = XF_E_CANCELLED; /* this client does not answer this round */
+    e.text = "dropped out (sim.dropout)";
+    s->tentative = false;
+  }
+  feed_client(w, i, &e);
+}
+
+static void upload(struct world *w, uint32_t i, const struct xf_session_action *a) {
+  const struct sim_silo *s = &w->sim->silo[i];
+  for (size_t at = (size_t)a->offset; at < s->payload.len;) {
+    size_t n = s->payload.len - at > XF_CHUNK_MAX ? XF_CHUNK_MAX : s->payload.len - at;
+    struct xf_msg msg = {.type = XF_MSG_UPDATE_CHUNK};
+    msg.chunk = (struct xf_msg_chunk){
+        .task_id = a->task_id, .offset = at, .data = s->payload.p + at, .data_len = n};
+    msg.chunk.crc32c = xf_crc32c(0, msg.chunk.data, n);
+    post(w, TO_SERVER, i, &msg);
+    at += n;
+  }
+}
+
+static void client_later(struct world *w, uint32_t i, struct xf_session_event e) {
+  push(w, CLIENT_EVENT, 0.0001, (struct item){.client = i, .ce = e});
+}
+
+static void act_client(struct world *w, uint32_t i, const struct xf_session_action *a) {
+  struct sim_silo *s = &w->sim->silo[i];
+  switch (a->type) {
+  case XF_SESSION_DIAL_ACTION: push(w, CONN_UP, 0.001, (struct item){.client = i}); return;
+  case XF_SESSION_CLOSE_ACTION: push(w, CONN_DOWN, 0.002, (struct item){.client = i}); return;
+  case XF_SESSION_SEND_ACTION: post(w, TO_SERVER, i, &a->msg); return;
+  case XF_SESSION_ADOPT_ACTION:
+    client_later(w, i,
+                 (struct xf_session_event){.type = XF_SESSION_EV_ADOPTED,
+                                           .layout_digest = w->sim->layout_digest,
+                                           .model_len = s->map.n_wire * sizeof(float)});
+    return;
+  case XF_SESSION_FETCH_BEGIN_ACTION:
+    if (a->offer->model_len != s->map.n_wire * sizeof(float)) stop(w, XF_E_SHAPE, "model length");
+    return;
+  case XF_SESSION_FETCH_WRITE_ACTION:
+    memcpy((uint8_t *)s->base + a->offset, a->data, a->data_len);
+    return;
+  case XF_SESSION_RUN_ACTION: run(w, i, a->offer); return;
+  case XF_SESSION_UPLOAD_ACTION: upload(w, i, a); return;
+  case XF_SESSION_STORE_FINAL_ACTION:
+    client_later(w, i, (struct xf_session_event){.type = XF_SESSION_EV_STORED});
+    return;
+  case XF_SESSION_SETTLE_ACTION:
+    if (a->verdict != XF_VERDICT_ACCEPTED && a->verdict != XF_VERDICT_DUPLICATE_OK)
+      s->tentative = false;
+    client_later(w, i, (struct xf_session_event){.type = XF_SESSION_EV_SETTLED});
+    return;
+  case XF_SESSION_OUTCOME_ACTION: sim_silo_outcome(s, a->outcome == XF_OUTCOME_COMMITTED); return;
+  case XF_SESSION_EXIT_ACTION:
+    w->up[i] = false;
+    if (a->rc) stop(w, a->rc, a->text ? a->text : "a silo stopped");
+    return;
+  case XF_SESSION_CANCEL_ACTION: s->job.cancel = true; return;
+  case XF_SESSION_MANIFEST_ACTION:
+  case XF_SESSION_DIRECTORY_ACTION: return;
+  }
+}
+
+static void feed_client(struct world *w, uint32_t i, const struct xf_session_event *e) {
+  if (!w->up[i]) return;
+  xf_session_feed(w->session[i], w->now, e);
+  for (const struct xf_session_action *a; (a = xf_session_next(w->session[i]));)
+    act_client(w, i, a);
+}
+
+static void step(struct world *w, struct item *it) {
+  struct xf_msg msg;
+  struct xf_diag diag;
+  switch (it->kind) {
+  case TO_SERVER:
+  case TO_CLIENT:
+    xf_arena_reset(&w->arena);
+    if (!w->connected[it->client]) return;
+    if (xf_msg_decode(&msg, &w->arena, (uint16_t)(it->frame[4] << 8 | it->frame[5]), it->frame + 8,
+                      it->frame_len - 8, &diag))
+      stop(w, XF_E_FORMAT, diag.text);
+    else if (it->kind == TO_SERVER)
+      feed_server(w, &(struct xf_coord_event){
+                         .type = XF_COORD_EV_MESSAGE, .conn = it->client + 1, .msg = &msg});
+    else
+      feed_client(w, it->client,
+                  &(struct xf_session_event){.type = XF_SESSION_EV_MESSAGE, .msg = &msg});
+    return;
+  case CONN_UP:
+    w->connected[it->client] = true;
+    feed_server(w, &(struct xf_coord_event){.type = XF_COORD_EV_OPENED,
+                                            .conn = it->client + 1,
+                                            .member_id = w->sim->silo[it->client].id});
+    feed_client(w, it->client, &(struct xf_session_event){.type = XF_SESSION_EV_DIALED});
+    return;
+  case CONN_DOWN:
+    if (!w->connected[it->client]) return;
+    w->connected[it->client] = false;
+    feed_server(w, &(struct xf_coord_event){.type = XF_COORD_EV_CLOSED, .conn = it->client + 1});
+    feed_client(w, it->client,
+                &(struct xf_session_event){.type = XF_SESSION_EV_LOST, .text = "closed"});
+    return;
+  case SERVER_EVENT: feed_server(w, &it->se); return;
+  case CLIENT_EVENT: feed_client(w, it->client, &it->ce); return;
+  case WORK_DONE: work_done(w, it->client); return;
+  case TICK_SERVER: feed_server(w, &(struct xf_coord_event){.type = XF_COORD_EV_TICK}); return;
+  case TICK_CLIENT:
+    feed_client(w, it->client, &(struct xf_session_event){.type = XF_SESSION_EV_TICK});
+    return;
+  }
+}
+
+/* The earliest deadline of a core before the next item becomes a tick. */
+static struct item next_item(struct world *w) {
+  struct xf_time first = w->n ? w->heap[0].at : XF_TIME_NEVER;
+  struct xf_time t = xf_coord_deadline(w->coord);
+  struct item tick = {.kind = TICK_SERVER, .at = t};
+  for (uint32_t i = 0; i < w->sim->n_silo; i++) {
+    if (!w->up[i]) continue;
+    struct xf_time d = xf_session_deadline(w->session[i]);
+    if (xf_time_before(d, tick.at)) tick = (struct item){.kind = TICK_CLIENT, .at = d, .client = i};
+  }
+  if (xf_time_before(tick.at, first)) {
+    if (xf_time_before(tick.at, w->now)) tick.at = w->now;
+    return tick;
+  }
+  return pop(w);
+}
+
+static void quiet_wake(void *arg) { (void)arg; }
+
+static enum xf_rc world_start(struct world *w, const struct xf_coord_member *member) {
+  struct sim *sim = w->sim;
+  struct xf_coord_config cfg = {.run_id = "sim",
+                                .member = member,
+                                .n_member = sim->n_silo,
+                                .plan = &sim->plan,
+                                .plan_canonical = sim->canonical.p,
+                                .plan_canonical_len = sim->canonical.len,
+                                .plan_digest = sim->plan_digest,
+                                .layout_digest = sim->layout_digest,
+                                .exit_when_done = true};
+  memcpy(cfg.federation, "sim", 4);
+  sim_model_digest(&w->digest, sim, sim->global);
+  struct xf_coord_recovery r = {
+      .epoch = 1, .evaluated_at = UINT64_MAX, .model_digest = w->digest, .frozen = true};
+  enum xf_rc rc = xf_coord_new(&w->coord, &cfg, &r, w->now, w->diag);
+  if (!rc) rc = xf_worker_start(&w->pool, sim->threads, quiet_wake, NULL);
+  if (rc) return rc;
+  for (uint32_t i = 0; i < sim->n_silo; i++) {
+    struct sim_silo *s = &sim->silo[i];
+    xf_coord_set_model_len(w->coord, i, s->map.n_wire * sizeof(float));
+    xf_buf_init(&w->spool[i], s->map.n_wire * sizeof(float) + XF_REPORT_MAX);
+    xf_buf_init(&w->accepted[i], s->map.n_wire * sizeof(float) + XF_REPORT_MAX);
+    struct xf_session_config sc = {.software = "crossfed sim", .jitter_key = i};
+    memcpy(sc.federation, "sim", 4);
+    memcpy(sc.member, s->id, sizeof sc.member);
+    sc.policy.allow_aligned = true;
+    w->session[i] = xf_session_new(&sc, &(struct xf_session_recovery){0});
+    w->up[i] = true;
+    client_later(w, i, (struct xf_session_event){.type = XF_SESSION_EV_START});
+  }
+  feed_server(w, &(struct xf_coord_event){.type = XF_COORD_EV_TICK});
+  return XF_OK;
+}
+
+static void world_end(struct world *w) {
+  if (w->pool)
+    while (xf_worker_wait(w->pool)) continue; /* work that nobody asks for any more */
+  xf_worker_stop(w->pool);
+  for (uint32_t i = 0; i < w->sim->n_silo; i++) {
+    xf_session_free(w->session[i]);
+    xf_buf_deinit(&w->spool[i]);
+    xf_buf_deinit(&w->accepted[i]);
+  }
+  for (size_t i = 0; i < w->n; i++) xf_free(w->heap[i].frame);
+  xf_coord_free(w->coord);
+  xf_free(w->session);
+  xf_free(w->connected);
+  xf_free(w->up);
+  xf_free(w->spool);
+  xf_free(w->accepted);
+  xf_free(w->heap);
+  xf_arena_deinit(&w->arena);
+  xf_buf_deinit(&w->wire);
+}
+
+enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag) {
+  struct world w = {.sim = sim, .diag = diag, .now = {1000000000}};
+  struct xf_coord_member *member = xf_calloc(sim->n_silo, sizeof *member);
+  for (size_t i = 0; i < sim->n_silo; i++) {
+    memcpy(member[i].id, sim->silo[i].id, sizeof member[i].id);
+    memcpy(member[i].domain, sim->silo[i].domain, sizeof member[i].domain);
+  }
+  w.session = xf_calloc(sim->n_silo, sizeof *w.session);
+  w.connected = xf_calloc(sim->n_silo, sizeof *w.connected);
+  w.up = xf_calloc(sim->n_silo, sizeof *w.up);
+  w.spool = xf_calloc(sim->n_silo, sizeof *w.spool);
+  w.accepted = xf_calloc(sim->n_silo, sizeof *w.accepted);
+  xf_arena_init(&w.arena, XF_MSG_ARENA);
+  xf_buf_init(&w.wire, 256 * 1024);
+  enum xf_rc rc = world_start(&w, member);
+  while (!rc && !w.rc && !w.exited) {
+    struct item it = next_item(&w);
+    if (it.at.ns == INT64_MAX) {
+      rc = xf_diag_set(diag, XF_E_STATE,
+                       "the simulation stands still: no event and no deadline is left");
+      break;
+    }
+    w.now = it.at;
+    step(&w, &it);
+    xf_free(it.frame);
+  }
+  if (!rc) rc = w.rc;
+  world_end(&w);
+  xf_free(member);
+  return rc;
+}
