@@ -1,5 +1,6 @@
 #include "client/core/policy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *model_text(enum xf_plan_model kind) {
@@ -14,6 +15,19 @@ static const char *model_text(enum xf_plan_model kind) {
 static enum xf_rc refuse(const char **key, const char *name) {
   *key = name;
   return XF_E_POLICY;
+}
+
+static enum xf_rc refuse_model(const struct xf_policy *policy, const struct xf_plan *plan,
+                               const char **key, struct xf_diag *diag) {
+  char list[128] = "";
+  for (uint32_t i = 0, at = 0; i < policy->n_models && at < sizeof list; i++) {
+    int n = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", policy->models[i]);
+    if (n < 0) break;
+    at += (uint32_t)n;
+  }
+  return xf_diag_set(diag, refuse(key, "policy.models"),
+                     "the plan trains model \"%s\", policy.models allows %s",
+                     model_text(plan->model.kind), list);
 }
 
 enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_plan *plan,
@@ -39,19 +53,20 @@ enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_
   if ((policy->noise_multiplier > 0 || v.noise_multiplier > 0) && !v.uniform)
     return xf_diag_set(
         diag, refuse(key, "policy.noise_multiplier"),
-        "with noise on, silos must be weighted uniformly; the plan weighs by samples");
+        "with noise on (plan %.4g, policy.noise_multiplier %.4g), every stage must have weighting "
+        "uniform; the plan weighs by samples",
+        v.noise_multiplier, policy->noise_multiplier);
   struct xf_policy_effect e;
   xf_policy_effect_get(&e, policy, plan);
   if (e.noise_multiplier > 0 && !(e.clip > 0))
-    return xf_diag_set(diag, refuse(key, "policy.clip"),
-                       "noise needs a clip: set policy.clip, or privacy.clip in the plan");
+    return xf_diag_set(
+        diag, refuse(key, "policy.clip"),
+        "noise of multiplier %.4g needs a clip: set policy.clip, or privacy.clip in the plan",
+        e.noise_multiplier);
   bool allowed = policy->n_models == 0;
   for (uint32_t i = 0; i < policy->n_models && !allowed; i++)
     allowed = strcmp(policy->models[i], model_text(plan->model.kind)) == 0;
-  if (!allowed)
-    return xf_diag_set(diag, refuse(key, "policy.models"),
-                       "the plan trains model \"%s\", which policy.models does not list",
-                       model_text(plan->model.kind));
+  if (!allowed) return refuse_model(policy, plan, key, diag);
   return XF_OK;
 }
 
@@ -59,13 +74,13 @@ enum xf_rc xf_policy_check_offer(const struct xf_policy *policy, uint64_t releas
                                  double epsilon, const char **key, struct xf_diag *diag) {
   if (policy->max_rounds && released >= policy->max_rounds)
     return xf_diag_set(diag, refuse(key, "policy.max_rounds"),
-                       "%llu updates were released, policy.max_rounds allows no more",
-                       (unsigned long long)released);
+                       "%llu updates were released, policy.max_rounds allows %llu",
+                       (unsigned long long)released, (unsigned long long)policy->max_rounds);
   if (cohort < policy->min_cohort)
     return xf_diag_set(diag, refuse(key, "policy.min_cohort"),
                        "the coordinator claims a cohort of %u, policy.min_cohort asks for %u",
                        cohort, policy->min_cohort);
-  if (policy->max_epsilon > 0 && epsilon > policy->max_epsilon)
+  if (policy->max_epsilon > 0 && !(epsilon <= policy->max_epsilon))
     return xf_diag_set(diag, refuse(key, "policy.max_epsilon"),
                        "epsilon would reach %.4g, policy.max_epsilon is %.4g", epsilon,
                        policy->max_epsilon);

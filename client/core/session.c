@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GREET_TIMEOUT_S = 15, ARENA_MAX = 1024 * 1024 };
+enum { GREET_TIMEOUT_S = 15, HEARTBEAT_MS = 10000, ARENA_MAX = 1024 * 1024 };
 
 struct xf_session_action *session_act(struct xf_session *s, enum xf_session_action_type type) {
   if (s->n_action == s->cap_action) {
@@ -28,7 +28,7 @@ struct xf_session_action *session_act(struct xf_session *s, enum xf_session_acti
 struct xf_msg *session_send(struct xf_session *s, enum xf_msg_type type) {
   struct xf_session_action *a = session_act(s, XF_SESSION_SEND_ACTION);
   a->msg.type = type;
-  s->beat_at = xf_time_add_ms(s->now, s->heartbeat_ms ? s->heartbeat_ms : 10000);
+  s->beat_at = xf_time_add_ms(s->now, s->heartbeat_ms ? s->heartbeat_ms : HEARTBEAT_MS);
   return &a->msg;
 }
 
@@ -158,6 +158,7 @@ static void on_welcome(struct xf_session *s, const struct xf_msg_welcome *w) {
   s->epoch = w->epoch;
   s->heartbeat_ms = w->heartbeat_ms;
   s->dead_after_ms = w->dead_after_ms;
+  s->beat_at = xf_time_add_ms(s->now, s->heartbeat_ms ? s->heartbeat_ms : HEARTBEAT_MS);
   s->n_members = w->n_members;
   s->failures = 0;
   xf_log(XF_LOG_INFO, "connected", XF_S("run", s->run_id), XF_U("committed", w->committed),
@@ -239,8 +240,10 @@ static void on_message(struct xf_session *s, const struct xf_msg *msg) {
   case XF_MSG_REFUSED: on_refused(s, &msg->refused); return;
   case XF_MSG_GOODBYE:
     session_act(s, XF_SESSION_CLOSE_ACTION);
-    if (s->final_stored) stop(s, XF_OK, "the run is done");
-    else
+    if (s->final_stored) {
+      s->connected = false; /* nobody is there to hear a goodbye */
+      stop(s, XF_OK, "the run is done");
+    } else
       lost(s, session_text(s, "the coordinator said goodbye: %s", msg->goodbye.text),
            msg->goodbye.retry_after_ms / 1000.0);
     return;
@@ -334,7 +337,8 @@ struct xf_time xf_session_deadline(const struct xf_session *s) {
                         ? GREET_TIMEOUT_S
                         : s->dead_after_ms / 1000.0;
   struct xf_time t = xf_time_min(xf_time_add_s(s->heard, patience), s->beat_at);
-  if (s->task == XF_TASK_STATE_PENDING) t = xf_time_min(t, s->resend_at);
+  if (s->task == XF_TASK_STATE_PENDING && s->state == XF_SESSION_READY)
+    t = xf_time_min(t, s->resend_at);
   return t;
 }
 

@@ -75,6 +75,11 @@ static void fetched_all(struct xf_session *s) {
   session_act(s, XF_SESSION_RUN_ACTION)->offer = &s->offer;
 }
 
+/* The final model is being stored: its bytes must stay as they are. */
+static bool storing(const struct xf_session *s) {
+  return s->task == XF_TASK_STATE_WORKING && !s->working;
+}
+
 void task_offer(struct xf_session *s, const struct xf_msg_task_offer *o) {
   bool same = xf_digest_equal(&o->task_id, &s->offer.task_id);
   if (same && (s->task == XF_TASK_STATE_PENDING || s->task == XF_TASK_STATE_SENDING ||
@@ -85,8 +90,16 @@ void task_offer(struct xf_session *s, const struct xf_msg_task_offer *o) {
     reply(s, &o->task_id, XF_OK, NULL, NULL); /* reconnected in the middle of the work */
     return;
   }
-  /* The plan is being read, an answer is unsettled or cancelled work still has to come back. */
-  if (s->state != XF_SESSION_READY || s->task >= XF_TASK_STATE_PENDING || s->working) {
+  if (same && s->state == XF_SESSION_READY && o->kind == XF_TASK_FINAL) {
+    if (storing(s)) return; /* the reply follows when it is stored */
+    if (s->task == XF_TASK_STATE_NONE && s->final_stored) {
+      reply(s, &o->task_id, XF_OK, NULL, NULL); /* the first reply was lost */
+      return;
+    }
+  }
+  /* The plan is being read, an answer is unsettled, or cancelled work or a store is under way. */
+  if (s->state != XF_SESSION_READY || s->task >= XF_TASK_STATE_PENDING || s->working ||
+      storing(s)) {
     s->held = *o;
     s->has_held = true;
     return;
@@ -166,6 +179,7 @@ void task_worked(struct xf_session *s, const struct xf_session_event *e) {
   /* Stored and charged: it goes out even when the round was cancelled; the verdict settles it. */
   s->cancelled = false;
   s->begin = *e->begin;
+  if (s->has_held && xf_digest_equal(&s->held.task_id, &s->begin.task_id)) s->has_held = false;
   s->released += s->offer.kind == XF_TASK_TRAIN;
   s->epsilon = e->epsilon;
   s->task = XF_TASK_STATE_PENDING;
@@ -178,12 +192,10 @@ void task_ready(struct xf_session *s) {
 }
 
 void task_free(struct xf_session *s) {
-  if (!s->has_held || s->state != XF_SESSION_READY || s->working ||
-      s->task >= XF_TASK_STATE_PENDING)
-    return;
+  if (!s->has_held || s->state != XF_SESSION_READY) return;
   s->has_held = false;
   struct xf_msg_task_offer o = s->held;
-  task_offer(s, &o);
+  task_offer(s, &o); /* holds it again if it is still too early */
 }
 
 void task_upload(struct xf_session *s, const struct xf_msg_update_ready *r) {
@@ -225,6 +237,7 @@ void task_stored(struct xf_session *s, enum xf_rc rc, const char *text) {
   s->final_stored = rc == XF_OK;
   if (s->state == XF_SESSION_READY)
     reply(s, &s->offer.task_id, rc, rc ? "store" : NULL, rc ? text : NULL);
+  task_free(s);
 }
 
 void task_lost(struct xf_session *s) {

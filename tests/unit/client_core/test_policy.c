@@ -1,0 +1,148 @@
+// What a silo refuses, and what it does under plan and policy together.
+#include "silo.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+static const struct xf_policy none = {0};
+
+/* The plan with `sets` is refused under `key`, and the sentence holds each of the words. */
+static void refused(const struct xf_policy *policy, const char *sets, const char *key,
+                    const char *first, const char *second) {
+  struct xf_plan plan;
+  struct xf_diag diag;
+  const char *got = "";
+  silo_plan(&plan, sets);
+  xf_diag_init(&diag);
+  assert_int_equal(xf_policy_check_plan(policy, &plan, &got, &diag), XF_E_POLICY);
+  assert_string_equal(got, key);
+  if (!strstr(diag.text, key) || !strstr(diag.text, first) || !strstr(diag.text, second))
+    fail_msg("\"%s\" should name %s, %s and %s", diag.text, key, first, second);
+}
+
+static void taken(const struct xf_policy *policy, const char *sets) {
+  struct xf_plan plan;
+  struct xf_diag diag;
+  const char *key = "";
+  silo_plan(&plan, sets);
+  xf_diag_init(&diag);
+  if (xf_policy_check_plan(policy, &plan, &key, &diag)) fail_msg("%s: %s", key, diag.text);
+}
+
+static void plan_limits(void **state) {
+  (void)state;
+  taken(&none, "");
+  refused(&(struct xf_policy){.max_rounds = 7}, "", "policy.max_rounds", "8 rounds", "allows 7");
+  taken(&(struct xf_policy){.max_rounds = 8}, "");
+  refused(&(struct xf_policy){.max_epochs = 2}, "local.epochs=3", "policy.max_epochs", "3 local",
+          "allows 2");
+  taken(&(struct xf_policy){.max_epochs = 3}, "local.epochs=3");
+  refused(&(struct xf_policy){.max_steps = 9}, "local.steps=10", "policy.max_steps", "10 local",
+          "allows 9");
+  taken(&(struct xf_policy){.max_steps = 10}, "local.steps=10");
+}
+
+static void plan_models(void **state) {
+  (void)state;
+  struct xf_policy p = {.models = {"mf", "mlp"}, .n_models = 2};
+  refused(&p, "", "policy.models", "\"logreg\"", "mf, mlp");
+  memcpy(p.models[1], "logreg", sizeof "logreg");
+  taken(&p, "");
+}
+
+static void plan_noise(void **state) {
+  (void)state;
+  refused(&(struct xf_policy){.noise_multiplier = 1.5, .clip = 1}, "", "policy.noise_multiplier",
+          "1.5", "uniform");
+  refused(&(struct xf_policy){.noise_multiplier = 1.5}, "fed.weighting=uniform", "policy.clip",
+          "1.5", "privacy.clip");
+  taken(&(struct xf_policy){.noise_multiplier = 1.5, .clip = 1}, "fed.weighting=uniform");
+  taken(&(struct xf_policy){.noise_multiplier = 1.5}, "fed.weighting=uniform privacy.clip=2");
+}
+
+static void plan_aligned(void **state) {
+  (void)state;
+  struct xf_plan plan;
+  struct xf_diag diag;
+  const char *key = "";
+  silo_plan(&plan, "");
+  plan.model.kind = XF_PLAN_MODEL_MF;
+  plan.model.users = XF_PLAN_USERS_ALIGNED;
+  xf_diag_init(&diag);
+  assert_int_equal(xf_policy_check_plan(&none, &plan, &key, &diag), XF_E_POLICY);
+  assert_string_equal(key, "policy.allow_aligned");
+  assert_non_null(strstr(diag.text, "policy.allow_aligned is false"));
+  const struct xf_policy allowed = {.allow_aligned = true};
+  assert_int_equal(xf_policy_check_plan(&allowed, &plan, &key, &diag), XF_OK);
+}
+
+static void offer_case(const struct xf_policy *p, uint64_t released, uint32_t cohort,
+                       double epsilon, const char *key, const char *first, const char *second) {
+  struct xf_diag diag;
+  const char *got = "";
+  xf_diag_init(&diag);
+  enum xf_rc rc = xf_policy_check_offer(p, released, cohort, epsilon, &got, &diag);
+  assert_int_equal(rc, key ? XF_E_POLICY : XF_OK);
+  if (!key) return;
+  assert_string_equal(got, key);
+  if (!strstr(diag.text, key) || !strstr(diag.text, first) || !strstr(diag.text, second))
+    fail_msg("\"%s\" should name %s, %s and %s", diag.text, key, first, second);
+}
+
+static void offers(void **state) {
+  (void)state;
+  const struct xf_policy p = {.max_rounds = 4, .min_cohort = 3, .max_epsilon = 2.5};
+  offer_case(&none, 1000, 0, 1000, NULL, "", "");
+  offer_case(&p, 3, 3, 2.5, NULL, "", "");
+  offer_case(&p, 4, 3, 0, "policy.max_rounds", "4 updates", "allows 4");
+  offer_case(&p, 0, 2, 0, "policy.min_cohort", "cohort of 2", "asks for 3");
+  offer_case(&p, 0, 3, 2.75, "policy.max_epsilon", "2.75", "2.5");
+  offer_case(&p, 0, 3, (double)NAN, "policy.max_epsilon", "nan", "2.5"); /* unknown is too much */
+}
+
+static void effect(void **state) {
+  (void)state;
+  static const struct {
+    double plan_clip, clip, plan_noise, noise;
+    bool export_metrics;
+    double want_clip, want_noise;
+    bool metrics;
+  } cases[] = {
+      {0, 0, 0, 0, false, 0, 0, true},    {2, 0, 0, 0, false, 2, 0, true},
+      {0, 3, 0, 0, false, 3, 0, true},    {2, 3, 0, 0, false, 2, 0, true},
+      {3, 2, 0.5, 1, false, 2, 1, false}, {3, 2, 1.5, 1, false, 2, 1.5, false},
+      {3, 2, 1.5, 1, true, 2, 1.5, true},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct xf_plan plan;
+    struct xf_policy_effect e;
+    silo_plan(&plan, "");
+    plan.privacy.clip = cases[i].plan_clip;
+    plan.privacy.noise_multiplier = cases[i].plan_noise;
+    xf_policy_effect_get(&e,
+                         &(struct xf_policy){.clip = cases[i].clip,
+                                             .noise_multiplier = cases[i].noise,
+                                             .max_weight = 40,
+                                             .export_metrics = cases[i].export_metrics},
+                         &plan);
+    assert_true(e.clip >= cases[i].want_clip && e.clip <= cases[i].want_clip);
+    assert_true(e.noise_multiplier >= cases[i].want_noise &&
+                e.noise_multiplier <= cases[i].want_noise);
+    assert_int_equal(e.max_weight, 40);
+    assert_int_equal(e.metrics, cases[i].metrics);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(plan_limits),  cmocka_unit_test(plan_models), cmocka_unit_test(plan_noise),
+      cmocka_unit_test(plan_aligned), cmocka_unit_test(offers),      cmocka_unit_test(effect),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
