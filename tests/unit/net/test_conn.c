@@ -395,7 +395,7 @@ static void test_slow_sender(void **state) {
 
 static void test_before_the_handshake(void **state) {
   (void)state;
-  struct xf_net_limits limits = {.handshake_ms = 80};
+  struct xf_net_limits limits = {.handshake_ms = 80, .linger_ms = 100};
   begin(&limits);
   int silent = tcp_socket();
   run(&server[0].closed);
