@@ -480,6 +480,34 @@ static void test_dialling(void **state) {
   end();
 }
 
+/* A name with two addresses, the first of them dead: the second is put in by hand while the first is tried. */
+static void test_second_address(void **state) {
+  (void)state;
+  begin(NULL);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in dead = {.sin_family = AF_INET}, live = {.sin_family = AF_INET};
+  socklen_t len = sizeof dead;
+  live.sin_port = htons(xf_listener_port(listener));
+  dead.sin_addr.s_addr = live.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  assert_int_equal(bind(fd, (struct sockaddr *)&dead, sizeof dead), 0);
+  assert_int_equal(getsockname(fd, (struct sockaddr *)&dead, &len), 0);
+  struct addrinfo second = {.ai_addr = (struct sockaddr *)&live, .ai_addrlen = sizeof live};
+  for (int i = 0; i < 2; i++) {
+    struct peer *p = &client[i];
+    p->conn = xf_conn_dial(&net, alpha, "127.0.0.1", ntohs(dead.sin_port), &handler, p);
+    while (!p->conn->dial->addresses) uv_run(&loop, UV_RUN_ONCE);
+    p->conn->dial->next = &second;
+    if (i == 0) continue;
+    while (p->conn->tcp_open && p->conn->dial) uv_run(&loop, UV_RUN_ONCE);
+    xf_conn_close(p->conn, false); /* wherever it is by now, also between the two sockets */
+  }
+  run(&client[0].open);
+  run(&client[1].closed);
+  ended(&client[1], XF_OK, "");
+  close(fd);
+  end();
+}
+
 static void test_too_many(void **state) {
   (void)state;
   begin_as(NULL, 1, pems_ctx(&pems, XF_PKI_ROLE_COORDINATOR, "hub", "ca", true, 0),
@@ -560,19 +588,13 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_both_ways),
-      cmocka_unit_test(test_megabyte),
-      cmocka_unit_test(test_bounded_queue),
-      cmocka_unit_test(test_close_delivers_queue),
-      cmocka_unit_test(test_bad_frames),
-      cmocka_unit_test(test_unknown_type),
-      cmocka_unit_test(test_slow_sender),
-      cmocka_unit_test(test_before_the_handshake),
-      cmocka_unit_test(test_refused_certificate),
-      cmocka_unit_test(test_dialling),
-      cmocka_unit_test(test_too_many),
-      cmocka_unit_test(test_sudden_ends),
-      cmocka_unit_test(test_listen_errors),
+      cmocka_unit_test(test_both_ways),           cmocka_unit_test(test_megabyte),
+      cmocka_unit_test(test_bounded_queue),       cmocka_unit_test(test_close_delivers_queue),
+      cmocka_unit_test(test_bad_frames),          cmocka_unit_test(test_unknown_type),
+      cmocka_unit_test(test_slow_sender),         cmocka_unit_test(test_before_the_handshake),
+      cmocka_unit_test(test_refused_certificate), cmocka_unit_test(test_dialling),
+      cmocka_unit_test(test_second_address),      cmocka_unit_test(test_too_many),
+      cmocka_unit_test(test_sudden_ends),         cmocka_unit_test(test_listen_errors),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
