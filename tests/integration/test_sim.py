@@ -90,3 +90,37 @@ def test_refusals_say_why(crossfed, plan, sets, text):
     args = [a for s in sets for a in ("--set", s)]
     got = crossfed("sim", str(plan), *args, status=None)
     assert got.status != 0 and text in got.err
+
+
+TABLE_PLAN = """
+name: sim-tables
+seed: 5
+data:
+  kind: table
+  split: {kind: random, valid_fraction: 0, test_fraction: 0.3}
+  table: {label: 3, scale: silo}
+model: {kind: logreg, loss: bce, n_in: 2, n_out: 1}
+stages:
+  - fed: {algorithm: fedavg, rounds: 10, deadline_s: 30}
+    local: {epochs: 2, batch: 8, optimizer: {kind: sgd, lr: 0.1}}
+eval: {every: 5, metrics: [acc, auc]}
+arms: [alone, federated]
+sim:
+  data: "%s"
+  clients: {by: file, files: [a.csv, b.csv, c.csv], name: "{}"}
+"""
+
+
+def test_tables_one_file_each(crossfed, tmp_path):
+    for k, name in enumerate(["a.csv", "b.csv", "c.csv"]):
+        rows = [(((7 * i + k) % 20) - 10, ((3 * i) % 11) - 5) for i in range(60)]
+        (tmp_path / name).write_text("".join(f"{x},{y},{int(x + y > 0)}\n" for x, y in rows))
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(TABLE_PLAN % tmp_path)
+    got = run(crossfed, plan)
+    federated = [m for m in got["metrics"] if m["arm"] == "federated"]
+    assert len(federated) == 3
+    for m in federated:
+        assert m["auc"] > 0.95 and m["acc"] > 0.8  # linearly separable
+    wrong = crossfed("sim", str(plan), "--set", "model.n_in=3", status=None)
+    assert wrong.status != 0 and "2 inputs" in wrong.err

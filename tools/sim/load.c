@@ -26,8 +26,18 @@ static enum xf_rc map_model(struct sim *sim, struct xf_diag *diag) {
                                 .users = m->users == XF_PLAN_USERS_ALIGNED ? XF_ROWS_ALIGNED
                                                                            : XF_ROWS_LOCAL,
                                 .items = XF_ROWS_LOCAL};
-  if (m->kind != XF_PLAN_MODEL_MF) return not_here(diag, "model.kind other than mf");
-  if (m->items != XF_PLAN_ITEMS_DOMAIN) return not_here(diag, "model.items other than domain");
+  if (m->kind == XF_PLAN_MODEL_MF && m->items != XF_PLAN_ITEMS_DOMAIN)
+    return not_here(diag, "model.items other than domain");
+  if (m->kind == XF_PLAN_MODEL_MLP) c->kind = XF_MODEL_MLP;
+  if (m->kind == XF_PLAN_MODEL_LOGREG) c->kind = XF_MODEL_LOGREG;
+  if (m->kind != XF_PLAN_MODEL_MF) c->users = XF_ROWS_LOCAL;
+  c->n_in = m->n_in;
+  c->n_out = m->n_out;
+  c->n_hidden = m->n_hidden;
+  memcpy(c->hidden, m->hidden, sizeof c->hidden);
+  c->activation = m->activation == XF_PLAN_ACTIVATION_TANH      ? XF_ACT_TANH
+                  : m->activation == XF_PLAN_ACTIVATION_SIGMOID ? XF_ACT_SIGMOID
+                                                                : XF_ACT_RELU;
   switch (m->loss) {
   case XF_PLAN_LOSS_BPR: c->loss = XF_LOSS_BPR; break;
   case XF_PLAN_LOSS_BCE: c->loss = XF_LOSS_BCE; break;
@@ -69,9 +79,11 @@ static void map_local(struct sim *sim) {
 
 static enum xf_rc map_measures(struct sim *sim, struct xf_diag *diag) {
   struct sim_measures *m = &sim->measures;
-  for (uint32_t p = 0; p < sim->plan.eval.n_protocol; p++) {
+  const bool ranking = sim->plan.data.kind == XF_PLAN_DATA_INTERACTIONS;
+  for (uint32_t p = 0; p < (ranking ? sim->plan.eval.n_protocol : 1); p++) {
     uint32_t n_neg = 0;
-    enum xf_rc rc = xf_metric_protocol_parse(&n_neg, sim->plan.eval.protocol[p], diag);
+    enum xf_rc rc =
+        ranking ? xf_metric_protocol_parse(&n_neg, sim->plan.eval.protocol[p], diag) : XF_OK;
     if (rc) return rc;
     for (uint32_t i = 0; i < sim->plan.eval.n_metrics; i++) {
       if (m->n == SIM_MEASURES_MAX)
@@ -79,9 +91,9 @@ static enum xf_rc map_measures(struct sim *sim, struct xf_diag *diag) {
       const char *text = sim->plan.eval.metrics[i];
       if (xf_measure_parse(&m->measure[m->n], text, strlen(text)))
         return xf_diag_set(diag, XF_E_CONFIG, "eval.metrics: \"%s\" is not a measure", text);
-      if (!xf_measure_fits(m->measure[m->n].kind, true)) return not_here(diag, text);
+      if (!xf_measure_fits(m->measure[m->n].kind, ranking)) return not_here(diag, text);
       m->n_neg[m->n] = n_neg;
-      xf_measure_key(m->key[m->n], m->measure[m->n], true, n_neg);
+      xf_measure_key(m->key[m->n], m->measure[m->n], ranking, n_neg);
       m->n++;
     }
   }
@@ -94,10 +106,11 @@ static enum xf_rc refuse_unread(const struct sim *sim, struct xf_diag *diag) {
   if (p->privacy.noise_multiplier > 0) return not_here(diag, "privacy.noise_multiplier");
   if (p->init[0]) return not_here(diag, "init");
   if (p->early_stop.patience) return not_here(diag, "early_stop");
-  if (p->data.kind != XF_PLAN_DATA_INTERACTIONS)
-    return not_here(diag, "data.kind other than interactions");
-  if (p->sim.clients.by != XF_PLAN_CLIENTS_DOMAIN)
-    return not_here(diag, "sim.clients.by other than domain");
+  if (p->data.kind == XF_PLAN_DATA_IDX) return not_here(diag, "data.kind idx");
+  if (p->data.kind == XF_PLAN_DATA_INTERACTIONS && p->sim.clients.by != XF_PLAN_CLIENTS_DOMAIN)
+    return not_here(diag, "interactions with sim.clients.by other than domain");
+  if (p->data.kind == XF_PLAN_DATA_TABLE && p->sim.clients.by != XF_PLAN_CLIENTS_FILE)
+    return not_here(diag, "tables with sim.clients.by other than file");
   for (uint32_t i = 0; i < p->n_arms; i++)
     if (p->arms[i] == XF_PLAN_ARM_POOLED || p->arms[i] == XF_PLAN_ARM_GUARDED)
       return not_here(diag, "arms pooled and guarded");
@@ -158,7 +171,22 @@ static enum xf_rc load_silo(struct sim *sim, struct sim_silo *s, const struct xf
   return rc ? rc : align(sim, s, diag);
 }
 
+static enum xf_rc load_tables(struct sim *sim, struct xf_diag *diag) {
+  const uint32_t n = sim->plan.sim.clients.n_files;
+  enum xf_rc rc = n ? XF_OK : xf_diag_set(diag, XF_E_CONFIG, "sim.clients.files names no file");
+  sim->silo = xf_calloc(n ? n : 1, sizeof *sim->silo);
+  for (uint32_t i = 0; i < n && !rc; i++) {
+    struct sim_silo *s = &sim->silo[sim->n_silo++];
+    xf_buf_init(&s->payload, (size_t)1 << 32);
+    s->sim = sim;
+    rc = sim_table_load(sim, s, i, diag);
+  }
+  if (!rc) qsort(sim->silo, sim->n_silo, sizeof *sim->silo, silo_order);
+  return rc;
+}
+
 static enum xf_rc load_data(struct sim *sim, struct xf_diag *diag) {
+  if (sim->plan.data.kind == XF_PLAN_DATA_TABLE) return load_tables(sim, diag);
   const struct xf_plan_sim_part *p = &sim->plan.sim;
   struct xf_interactions_spec spec = {.user = p->columns.user,
                                       .item = p->columns.item,
@@ -187,7 +215,9 @@ static enum xf_rc load_data(struct sim *sim, struct xf_diag *diag) {
 }
 
 static enum xf_rc silo_model(struct sim *sim, struct sim_silo *s, struct xf_diag *diag) {
-  const struct xf_model_size size = {s->data.split.n_users, s->data.split.n_items};
+  struct xf_model_size size = {0, 0};
+  if (s->data.kind == XF_DATASET_INTERACTIONS)
+    size = (struct xf_model_size){s->data.split.n_users, s->data.split.n_items};
   enum xf_rc rc = xf_model_new(&s->model, &sim->model_config, size, diag);
   if (rc) return rc;
   s->layout = xf_model_get_layout(s->model);

@@ -37,13 +37,16 @@ static void report_json(const struct sim *sim, double wall_s) {
 }
 
 static void report_table(const struct sim *sim, double wall_s) {
-  printf("%-20s %-18s %11s %11s %11s\n", "domain", "test", arm_names[0], arm_names[1],
+  printf("%-26s %-18s %11s %11s %11s\n", "domain", "test", arm_names[0], arm_names[1],
          arm_names[2]);
   for (size_t i = 0; i < sim->n_silo; i++)
     for (size_t m = 0; m < sim->measures.n; m++) {
-      printf("%-20s %-18s", m ? "" : sim->silo[i].domain, sim->measures.key[m]);
-      for (int a = 0; a < SIM_ARMS; a++)
-        printf(" %11.4f", xf_measure_value(sim->measures.measure[m].kind, sim->silo[i].arm[a][m]));
+      printf("%-26s %-18s", m ? "" : sim->silo[i].domain, sim->measures.key[m]);
+      for (int a = 0; a < SIM_ARMS; a++) {
+        const double v = xf_measure_value(sim->measures.measure[m].kind, sim->silo[i].arm[a][m]);
+        if (isfinite(v)) printf(" %11.4f", v);
+        else printf(" %11s", "-");
+      }
       printf("\n");
     }
   struct xf_digest d;

@@ -151,6 +151,8 @@ enum xf_rc sim_silo_measure(struct sim_silo *s, enum sim_arm arm, enum xf_part p
   const struct sim_measures *m = &s->sim->measures;
   if (arm == SIM_FEDERATED) task_start(s->sim, s, s->next);
   memset(sum, 0, m->n * sizeof *sum);
+  if (arm == SIM_POPULARITY && s->data.kind == XF_DATASET_TABLE)
+    return XF_OK;                              /* no such baseline */
   for (size_t i = 0, j = 0; i < m->n; i = j) { /* one pass per protocol */
     for (j = i; j < m->n && m->n_neg[j] == m->n_neg[i]; j++) continue;
     struct xf_rank_spec spec = {.part = part,

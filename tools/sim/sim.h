@@ -1,10 +1,11 @@
 /*
  * sim.h - many clients and one coordinator in one process: the daemons' cores on a virtual clock.
  *
+ * load.c   plan -> silos; tables.c: silos that hold tables
  * silo.c   one simulated silo: data, model, keys, personal state, local work
  * world.c  the event loop that plays shell for both cores; local work runs on worker threads
  * report.c evaluation sums, the table of arms
- * run.c    plan -> silos -> world -> results
+ * verb.c   the command
  * Not for: a silo's own process (client/io). Thread: the loop is one thread; struct sim_silo's work runs on
  * a worker while the loop waits for it, never both at once.
  */
@@ -89,6 +90,9 @@ struct sim {
 XF_WARN_UNUSED enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag);
 /* Releases; idempotent. @own sim */
 void sim_deinit(struct sim *sim);
+/* One file of sim.clients.files as a silo's table. @own fills silo->data, id, domain @err those of data */
+XF_WARN_UNUSED enum xf_rc sim_table_load(struct sim *sim, struct sim_silo *silo, uint32_t index,
+                                         struct xf_diag *diag);
 /* Digest of the global vector: BLAKE2b over its little-endian floats (decision 15). @own out */
 void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float *global);
 /* The base of a silo's task: its wire vector out of the global one. @shape silo->base[n_wire] */
