@@ -233,7 +233,7 @@ XF_WARN_UNUSED enum xf_rc xf_ledger_round_abandon(struct xf_ledger *l, uint64_t 
    @err E_STATE E_NOTFOUND */
 XF_WARN_UNUSED enum xf_rc xf_ledger_checkpoint_prune(struct xf_ledger *l, uint64_t round,
                                                      struct xf_diag *diag);
-/* Any other decision that must be on the record; `body` is JSON text. @err E_INVAL */
+/* Any other decision that must be on the record; `body` is a JSON object. @err E_INVAL */
 XF_WARN_UNUSED enum xf_rc xf_ledger_event(struct xf_ledger *l, const char *kind, const char *member,
                                           const char *body, struct xf_diag *diag);
 

@@ -85,10 +85,11 @@ XF_WARN_UNUSED enum xf_rc xf_outbox_get(struct xf_outbox *ob, const struct xf_di
 /* Payload bytes [at, at+len) of a pending item. @unit bytes @err E_NOTFOUND E_RANGE E_CORRUPT E_IO */
 XF_WARN_UNUSED enum xf_rc xf_outbox_read(struct xf_outbox *ob, const struct xf_digest *task_id,
                                          void *out, size_t len, uint64_t at, struct xf_diag *diag);
-/* The coordinator answered (any answer but CORRUPT): the row stays, the blob goes. Again: OK. Failpoint
-   "C6" (before). @err E_NOTFOUND E_IO */
+/* The coordinator answered (any answer but CORRUPT): the row stays, the blob goes. `accepted`: it holds the
+   update (ACCEPTED, DUPLICATE_OK); otherwise it never will, and the personal state is discarded too. Again:
+   OK, the first answer stands. Failpoint "C6" (before). @err E_NOTFOUND E_IO */
 XF_WARN_UNUSED enum xf_rc xf_outbox_settle(struct xf_outbox *ob, const struct xf_digest *task_id,
-                                           const char *verdict, int64_t now_us,
+                                           const char *verdict, bool accepted, int64_t now_us,
                                            struct xf_diag *diag);
 
 typedef enum xf_rc (*xf_outbox_on_item)(void *arg, const struct xf_outbox_item *item);
@@ -99,8 +100,8 @@ XF_WARN_UNUSED enum xf_rc xf_outbox_pending(struct xf_outbox *ob, xf_outbox_on_i
 XF_WARN_UNUSED enum xf_rc xf_outbox_items(struct xf_outbox *ob, xf_outbox_on_item fn, void *arg,
                                           struct xf_diag *diag);
 
-/* The fate of a task's update: promotes its personal state or discards it. Unknown tasks and repetitions
-   are OK. @err E_IO */
+/* The fate of a task's update: promotes its personal state or discards it. A promotion also discards what
+   older tasks left undecided. Unknown tasks and repetitions are OK. @err E_IO */
 XF_WARN_UNUSED enum xf_rc xf_outbox_outcome(struct xf_outbox *ob, const struct xf_digest *task_id,
                                             bool committed, int64_t now_us, struct xf_diag *diag);
 /* File name of the promoted personal state below personal/; "" : none yet. @err E_IO */

@@ -64,7 +64,7 @@ enum xf_rundir_type {
 struct xf_rundir_field { /* one key of summary.json */
   const char *name;
   enum xf_rundir_type type;
-  const char *s; /* STR (NULL: null) and JSON (verbatim, must be valid) */
+  const char *s; /* STR (NULL: null) and JSON (an object or array, verbatim) */
   uint64_t u;    /* UINT and BOOL */
   double f;      /* FLOAT */
 };

@@ -66,7 +66,7 @@ struct xf_safetensors_writer {
   struct xf_sha256_ctx sha; /* of the whole file */
   uint64_t data_at;         /* offset of the data part */
   uint64_t data_len;
-  uint64_t done; /* data bytes written */
+  uint64_t done; /* data bytes written; the file has data_at + data_len */
   char path[XF_PATH_MAX];
 };
 
