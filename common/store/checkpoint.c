@@ -43,6 +43,18 @@ void xf_checkpoint_digest(struct xf_digest *out, const struct xf_layout *layout,
   xf_blake2b_take(&ctx, out);
 }
 
+void xf_checkpoint_meta_digest(struct xf_digest *out, const struct xf_safetensors_meta *meta,
+                               size_t n) {
+  struct xf_blake2b_ctx ctx;
+  xf_blake2b_init(&ctx, NULL);
+  for (size_t i = 0; i < n; i++) {
+    if (strcmp(meta[i].key, XF_CHECKPOINT_CHECK) == 0) continue;
+    xf_blake2b_feed_field(&ctx, meta[i].key, strlen(meta[i].key));
+    xf_blake2b_feed_field(&ctx, meta[i].value, strlen(meta[i].value));
+  }
+  xf_blake2b_take(&ctx, out);
+}
+
 /* What goes into the file, beside the data. */
 struct plan {
   struct xf_safetensors_tensor *tensor;
@@ -107,7 +119,9 @@ static enum xf_rc write_file(const struct xf_fs *fs, const char *tmp, struct pla
                              const struct xf_checkpoint_src *src, struct xf_checkpoint_saved *out,
                              struct xf_diag *diag) {
   struct xf_safetensors_writer w;
-  const struct xf_safetensors_meta meta[] = {
+  struct xf_digest check;
+  char check_text[XF_DIGEST_HEX];
+  struct xf_safetensors_meta meta[] = {
       {"format", XF_CHECKPOINT_FORMAT},
       {"format_version", p->version},
       {"run", info->run},
@@ -118,9 +132,12 @@ static enum xf_rc write_file(const struct xf_fs *fs, const char *tmp, struct pla
       {"model_blake2b", p->model},
       {"model", xf_buf_cstr(&p->names)},
       {"aligned", xf_buf_cstr(&p->aligned)},
+      {XF_CHECKPOINT_CHECK, check_text},
   };
-  enum xf_rc rc =
-      xf_safetensors_create(&w, fs, tmp, p->tensor, p->n, meta, sizeof meta / sizeof meta[0], diag);
+  const size_t n_meta = sizeof meta / sizeof meta[0];
+  xf_checkpoint_meta_digest(&check, meta, n_meta);
+  xf_digest_print(check_text, &check);
+  enum xf_rc rc = xf_safetensors_create(&w, fs, tmp, p->tensor, p->n, meta, n_meta, diag);
   if (rc) return rc;
   rc = write_data(&w, src, diag);
   out->bytes = w.data_at + w.data_len;

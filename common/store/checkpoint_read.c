@@ -52,6 +52,13 @@ static enum xf_rc read_info(struct xf_checkpoint *c, const char *path, struct xf
     rc = xf_diag_set(diag, XF_E_VERSION,
                      "\"%s\" has checkpoint format %llu, this program reads format %d", path,
                      (unsigned long long)version, XF_CHECKPOINT_VERSION);
+  struct xf_digest check, want;
+  if (!rc) rc = need_digest(&c->st, path, XF_CHECKPOINT_CHECK, &want, diag);
+  if (!rc) {
+    xf_checkpoint_meta_digest(&check, c->st.meta, c->st.n_meta);
+    if (!xf_digest_equal(&check, &want))
+      return xf_diag_set(diag, XF_E_CORRUPT, "\"%s\": the metadata were altered or damaged", path);
+  }
   if (!rc) rc = need(&c->st, path, "run", &s, diag);
   if (!rc && xf_str_copy(i->run, sizeof i->run, s))
     rc = xf_diag_set(diag, XF_E_CORRUPT, "\"%s\": run id of %zu bytes", path, strlen(s));

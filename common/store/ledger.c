@@ -26,6 +26,7 @@ enum xf_rc xf_ledger_open(struct xf_ledger **out, const char *path, enum xf_ledg
                           const char *vfs, struct xf_diag *diag) {
   struct xf_ledger *l = xf_calloc(1, sizeof *l);
   *out = NULL;
+  l->mode = mode;
   xf_buf_init(&l->body, BODY_MAX);
   enum xf_rc rc =
       xf_sql_open(&l->sql, path, mode == XF_LEDGER_WRITE, vfs, xf_ledger_schema(), diag);
@@ -48,6 +49,8 @@ void xf_ledger_close(struct xf_ledger *l) {
 
 enum xf_rc xf_ledger_begin(struct xf_ledger *l, int64_t now_us, struct xf_diag *diag) {
   if (l->in_txn) return xf_diag_set(diag, XF_E_STATE, "ledger: a transaction is open already");
+  if (l->mode != XF_LEDGER_WRITE)
+    return xf_diag_set(diag, XF_E_STATE, "ledger \"%s\" is open for reading only", l->sql.path);
   enum xf_rc rc = xf_sql_run(&l->sql, diag, "BEGIN IMMEDIATE", XF_SQL_ARGS());
   if (rc) return rc;
   l->in_txn = true;

@@ -12,6 +12,7 @@
 
 struct xf_ledger {
   struct xf_sql sql;
+  enum xf_ledger_mode mode;
   bool in_txn;
   bool broken; /* a transaction was lost: nothing more until rollback */
   int64_t now_us;

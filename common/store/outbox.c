@@ -231,7 +231,7 @@ enum xf_rc xf_outbox_outcome(struct xf_outbox *ob, const struct xf_digest *task_
   if (!rc && committed) rc = promote(ob, seq, personal, now_us, diag);
   rc = xf_outbox_end(ob, rc, diag);
   if (rc) return rc;
-  if (committed) return xf_outbox_sweep(ob, &swept, diag);
+  if (committed) return xf_outbox_sweep(ob, false, &swept, diag);
   remove_personal(ob, personal);
   return XF_OK;
 }
@@ -271,7 +271,7 @@ enum xf_rc xf_outbox_run(struct xf_outbox *ob, const char *run, int64_t now_us,
   rc = xf_outbox_end(ob, rc, diag);
   if (rc) return rc;
   xf_outbox_stop_reading(ob);
-  return xf_outbox_sweep(ob, &swept, diag);
+  return xf_outbox_sweep(ob, false, &swept, diag);
 }
 
 enum xf_rc xf_outbox_meta_set(struct xf_outbox *ob, const char *key, const char *value,

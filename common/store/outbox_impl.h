@@ -31,9 +31,10 @@ void xf_outbox_read_item(const struct xf_sql_rows *rows, struct xf_outbox_item *
 /* "<dir>/outbox/<task id hex>.upd". @err E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_outbox_blob_path(const struct xf_outbox *ob, char out[XF_PATH_MAX],
                                               const struct xf_digest *task_id);
-/* Deletes every blob and personal file that no row needs. @err E_IO */
-XF_WARN_UNUSED enum xf_rc xf_outbox_sweep(struct xf_outbox *ob, struct xf_outbox_recovery *found,
-                                          struct xf_diag *diag);
+/* Deletes every blob and personal file whose row says that it is done with; `starting`: also those without a
+   row, which a crash has left. @err E_IO */
+XF_WARN_UNUSED enum xf_rc xf_outbox_sweep(struct xf_outbox *ob, bool starting,
+                                          struct xf_outbox_recovery *found, struct xf_diag *diag);
 /* Closes the blob that is being read, if any. @own ob */
 void xf_outbox_stop_reading(struct xf_outbox *ob);
 /* BEGIN IMMEDIATE; and COMMIT, or ROLLBACK when rc. @err of SQLite */

@@ -88,6 +88,7 @@ void xf_outbox_read_item(const struct xf_sql_rows *rows, struct xf_outbox_item *
 
 struct sweep {
   struct xf_outbox *ob;
+  bool starting; /* nothing is being made now: files without a row are left-overs */
   struct xf_outbox_recovery *found;
   struct xf_diag *diag;
 };
@@ -112,7 +113,7 @@ static enum xf_rc sweep_blob(void *arg, const char *name) {
   struct xf_digest task;
   int64_t pending = 0;
   bool row = false;
-  if (ends_with(name, ".upd.tmp")) {
+  if (ends_with(name, ".upd.tmp") && s->starting) {
     s->found->temps++;
     return remove_file(s, XF_STATE_OUTBOX, name);
   }
@@ -123,7 +124,7 @@ static enum xf_rc sweep_blob(void *arg, const char *name) {
   enum xf_rc rc = xf_sql_one_i64(&s->ob->sql, &pending, &row, s->diag,
                                  "SELECT state='pending' FROM outbox WHERE task_id=?1",
                                  XF_SQL_ARGS(A_D(&task)));
-  if (rc || (row && pending)) return rc;
+  if (rc || (row && pending) || (!row && !s->starting)) return rc;
   if (row) s->found->left_blobs++;
   else s->found->unsent++; /* never charged, so never sent */
   return remove_file(s, XF_STATE_OUTBOX, name);
@@ -131,22 +132,25 @@ static enum xf_rc sweep_blob(void *arg, const char *name) {
 
 static enum xf_rc sweep_personal(void *arg, const char *name) {
   struct sweep *s = arg;
-  int64_t n = 0;
+  int64_t needed = 0, known = 0;
   if (strncmp(name, "personal.", 9) != 0) return XF_OK; /* not ours */
   enum xf_rc rc =
-      xf_sql_one_i64(&s->ob->sql, &n, NULL, s->diag,
+      xf_sql_one_i64(&s->ob->sql, &needed, NULL, s->diag,
                      "SELECT (SELECT count(*) FROM outbox WHERE personal=?1 AND outcome='unknown')"
                      " + (SELECT count(*) FROM meta WHERE key='personal' AND value=?1)",
                      XF_SQL_ARGS(A_T(name)));
-  if (rc || n) return rc;
+  if (!rc)
+    rc = xf_sql_one_i64(&s->ob->sql, &known, NULL, s->diag,
+                        "SELECT count(*) FROM outbox WHERE personal=?1", XF_SQL_ARGS(A_T(name)));
+  if (rc || needed || (!known && !s->starting)) return rc;
   s->found->personal++;
   return remove_file(s, XF_STATE_PERSONAL, name);
 }
 
-enum xf_rc xf_outbox_sweep(struct xf_outbox *ob, struct xf_outbox_recovery *found,
+enum xf_rc xf_outbox_sweep(struct xf_outbox *ob, bool starting, struct xf_outbox_recovery *found,
                            struct xf_diag *diag) {
   char dir[XF_PATH_MAX];
-  struct sweep s = {.ob = ob, .found = found, .diag = diag};
+  struct sweep s = {.ob = ob, .starting = starting, .found = found, .diag = diag};
   *found = (struct xf_outbox_recovery){0};
   xf_diag_init(diag);
   enum xf_rc rc = xf_fs_join(dir, ob->dir, XF_STATE_OUTBOX);
@@ -231,7 +235,7 @@ enum xf_rc xf_outbox_open(struct xf_outbox **out, const struct xf_fs *fs, const 
   if (!rc) rc = open_common(out, fs, dir, vfs, true, diag);
   if (rc) return rc;
   struct checking c = {.ob = *out, .found = found, .diag = diag};
-  rc = xf_outbox_sweep(*out, found, diag);
+  rc = xf_outbox_sweep(*out, true, found, diag);
   if (!rc) rc = xf_outbox_pending(*out, check_pending, &c, diag);
   if (!rc) return XF_OK;
   xf_outbox_close(*out);

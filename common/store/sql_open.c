@@ -11,6 +11,14 @@
 
 enum { BUSY_MS = 5000 };
 
+/* The directory part of the path. */
+static void parent_of(const char *path, char out[XF_PATH_MAX]) {
+  const char *slash = strrchr(path, '/');
+  size_t n = slash == path ? 1 : slash ? (size_t)(slash - path) : 1;
+  memcpy(out, slash ? path : ".", n); /* the path fits XF_PATH_MAX */
+  out[n] = '\0';
+}
+
 /* A new file gets its mode from us, whatever the umask; the WAL and its index inherit it from SQLite. */
 static enum xf_rc create_file(struct xf_sql *sql, const struct xf_sql_kind *kind,
                               struct xf_diag *diag) {
@@ -28,10 +36,8 @@ static enum xf_rc create_file(struct xf_sql *sql, const struct xf_sql_kind *kind
     return xf_diag_set(diag, xf_rc_from_errno(err), "cannot create %s \"%s\": %s", kind->what,
                        sql->path, strerror_r(err, text, sizeof text));
   char dir[XF_PATH_MAX];
-  const char *slash = strrchr(sql->path, '/');
-  int n = snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - sql->path) : 1,
-                   slash ? sql->path : ".");
-  enum xf_rc rc = n < 0 ? XF_E_LIMIT : fs->syncdir(fs, dir[0] ? dir : "/");
+  parent_of(sql->path, dir);
+  enum xf_rc rc = fs->syncdir(fs, dir);
   return rc ? xf_diag_set(diag, rc, "cannot sync directory \"%s\"", dir) : XF_OK;
 }
 
@@ -65,13 +71,32 @@ static enum xf_rc exec(struct xf_sql *sql, const char *text, struct xf_diag *dia
   return rc == SQLITE_OK ? XF_OK : xf_sql_fail(sql, rc, diag);
 }
 
+static enum xf_rc sync_copy(const char *path, unsigned mode) {
+  const struct xf_fs *fs = xf_fs_posix();
+  struct xf_file file;
+  char dir[XF_PATH_MAX];
+  enum xf_rc rc = fs->open(fs, &file, path, XF_FS_RDWR);
+  if (rc) return rc;
+  rc = chmod(path, (mode_t)mode) == 0 ? fs->fsync(&file) : xf_rc_from_errno(errno);
+  enum xf_rc closed = fs->close(&file);
+  parent_of(path, dir);
+  if (!rc) rc = closed;
+  return rc ? rc : fs->syncdir(fs, dir);
+}
+
+/* A copy of an attempt that failed makes way: the database itself is still as that attempt found it. */
 static enum xf_rc backup(struct xf_sql *sql, const struct xf_sql_kind *kind, int64_t version,
                          struct xf_diag *diag) {
   char to[XF_PATH_MAX];
+  sqlite3_vfs *vfs = NULL;
   int n = snprintf(to, sizeof to, "%s.v%lld.bak", sql->path, (long long)version);
   if (n < 0 || n >= XF_PATH_MAX)
     return xf_diag_set(diag, XF_E_LIMIT, "path too long: \"%s\"", sql->path);
+  sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
+  if (vfs) (void)vfs->xDelete(vfs, to, 0); /* what stays in the way is reported by VACUUM */
   enum xf_rc rc = xf_sql_run(sql, diag, "VACUUM INTO ?1", XF_SQL_ARGS(A_T(to)));
+  if (!rc && !sql->exclusive && (rc = sync_copy(to, kind->mode)) != XF_OK)
+    xf_diag_set(diag, rc, "cannot sync: %s", xf_rc_text(rc));
   if (!rc) return XF_OK;
   return xf_diag_prefix(diag, rc, "cannot back up the %s to \"%s\" before its migration",
                         kind->what, to);
@@ -103,6 +128,9 @@ static enum xf_rc migrate(struct xf_sql *sql, bool write, const struct xf_sql_ki
                        "\"%s\" is a database but not a crossfed %s (application id 0x%08x, not "
                        "0x%08x): check the path",
                        sql->path, kind->what, (unsigned)app, (unsigned)kind->app_id);
+  if (version < 0 || (version == 0 && tables))
+    return xf_diag_set(diag, XF_E_CORRUPT, "%s \"%s\" is damaged: schema version %lld", kind->what,
+                       sql->path, (long long)version);
   if (version > kind->version)
     return xf_diag_set(diag, XF_E_VERSION,
                        "%s \"%s\" has schema %lld, this program knows schemas up to %d: install "
