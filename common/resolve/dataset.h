@@ -1,0 +1,36 @@
+/*
+ * dataset.h - a silo's data file as the plan wants it: loaded, split, scaled.
+ *
+ * Where the file lies and which columns mean what is the silo's business (client.yaml, or a plan's `sim`); how it is
+ * split and scaled is the plan's. Random splits are seeded by (plan seed, member).
+ * Owner: caller. Thread: any.
+ */
+#ifndef XF_RESOLVE_DATASET_H
+#define XF_RESOLVE_DATASET_H
+
+#include "data/dataset.h"
+#include "plan/plan.h"
+
+struct xf_source {
+  const char *path;
+  uint32_t user, item, domain, value, time; /* columns from 1; interactions */
+  const char *only_domain;                  /* NULL: all rows */
+  const char *split;                        /* file of a predefined split; tables */
+  const char *center;                       /* its lines that count; NULL: all */
+};
+
+/* @own out: xf_dataset_deinit also after an error @err those of data; E_SHAPE (inputs differ from model.n_in) */
+XF_WARN_UNUSED enum xf_rc xf_resolve_dataset(struct xf_dataset *out, const struct xf_plan *plan,
+                                             const char *member, const struct xf_source *source,
+                                             struct xf_diag *diag);
+/* The same for interactions that are loaded already: takes `inter` and splits it. @own takes inter's
+   contents */
+XF_WARN_UNUSED enum xf_rc xf_resolve_interactions(struct xf_dataset *out,
+                                                  const struct xf_plan *plan, const char *member,
+                                                  struct xf_interactions *inter,
+                                                  struct xf_diag *diag);
+/* The loader's view of a source under a plan (min_value). @own value, borrows source */
+struct xf_interactions_spec xf_resolve_columns(const struct xf_plan *plan,
+                                               const struct xf_source *source);
+
+#endif

@@ -1,0 +1,159 @@
+#include "resolve/resolve.h"
+
+#include "plan/metric.h"
+
+#include <string.h>
+
+static enum xf_rc not_here(struct xf_diag *diag, const char *what) {
+  return xf_diag_set(diag, XF_E_UNSUPPORTED, "%s: not in this version of crossfed", what);
+}
+
+enum xf_rc xf_resolve_check(const struct xf_plan *plan, struct xf_diag *diag) {
+  if (plan->n_stages != 1) return not_here(diag, "stages: more than one");
+  if (plan->init[0]) return not_here(diag, "init");
+  if (plan->early_stop.patience) return not_here(diag, "early_stop");
+  if (plan->data.kind == XF_PLAN_DATA_IDX) return not_here(diag, "data.kind: idx");
+  for (uint32_t i = 0; i < plan->n_arms; i++)
+    if (plan->arms[i] == XF_PLAN_ARM_POOLED || plan->arms[i] == XF_PLAN_ARM_GUARDED)
+      return not_here(diag, "arms: pooled, guarded");
+  struct xf_model_config config;
+  return xf_resolve_model(&config, plan, diag);
+}
+
+enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *plan,
+                            struct xf_diag *diag) {
+  const struct xf_plan_model_part *m = &plan->model;
+  struct xf_model_config c = {.init_std = m->init_std,
+                              .bias = m->bias,
+                              .dim = m->dim,
+                              .users = XF_ROWS_LOCAL,
+                              .items = XF_ROWS_LOCAL,
+                              .n_in = m->n_in,
+                              .n_out = m->n_out,
+                              .n_hidden = m->n_hidden};
+  switch (m->kind) {
+  case XF_PLAN_MODEL_MF: c.kind = XF_MODEL_MF; break;
+  case XF_PLAN_MODEL_MLP: c.kind = XF_MODEL_MLP; break;
+  case XF_PLAN_MODEL_LOGREG: c.kind = XF_MODEL_LOGREG; break;
+  }
+  switch (m->loss) {
+  case XF_PLAN_LOSS_BPR: c.loss = XF_LOSS_BPR; break;
+  case XF_PLAN_LOSS_BCE: c.loss = XF_LOSS_BCE; break;
+  case XF_PLAN_LOSS_SOFTMAX: c.loss = XF_LOSS_SOFTMAX; break;
+  case XF_PLAN_LOSS_MSE: c.loss = XF_LOSS_MSE; break;
+  }
+  switch (m->activation) {
+  case XF_PLAN_ACTIVATION_RELU: c.activation = XF_ACT_RELU; break;
+  case XF_PLAN_ACTIVATION_TANH: c.activation = XF_ACT_TANH; break;
+  case XF_PLAN_ACTIVATION_SIGMOID: c.activation = XF_ACT_SIGMOID; break;
+  }
+  memcpy(c.hidden, m->hidden, sizeof c.hidden);
+  memcpy(c.user_ns, m->user_ns, sizeof c.user_ns);
+  memcpy(c.item_ns, m->item_ns, sizeof c.item_ns);
+  if (m->kind == XF_PLAN_MODEL_MF) {
+    if (m->items != XF_PLAN_ITEMS_DOMAIN) return not_here(diag, "model.items: aligned, shared");
+    if (m->users == XF_PLAN_USERS_ALIGNED) c.users = XF_ROWS_ALIGNED;
+    else if (m->loss == XF_PLAN_LOSS_BPR)
+      return xf_diag_set(
+          diag, XF_E_CONFIG,
+          "model: mf with loss bpr, users: user and items: domain shares nothing; make "
+          "users aligned");
+  }
+  *out = c;
+  return XF_OK;
+}
+
+bool xf_resolve_pulls(const struct xf_plan *plan, uint32_t stage) {
+  return xf_resolve_ns(plan) && plan->stages[stage].rows.rule == XF_PLAN_ROW_RULE_PULL;
+}
+
+const char *xf_resolve_ns(const struct xf_plan *plan) {
+  return plan->model.kind == XF_PLAN_MODEL_MF && plan->model.users == XF_PLAN_USERS_ALIGNED
+             ? plan->model.user_ns
+             : NULL;
+}
+
+struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t stage) {
+  const struct xf_plan_stage_part *st = &plan->stages[stage];
+  enum xf_optim_kind kind = XF_OPTIM_SGD;
+  switch (st->local.optimizer.kind) {
+  case XF_PLAN_OPTIMIZER_SGD: break;
+  case XF_PLAN_OPTIMIZER_MOMENTUM: kind = XF_OPTIM_MOMENTUM; break;
+  case XF_PLAN_OPTIMIZER_ADAM: kind = XF_OPTIM_ADAM; break;
+  }
+  struct xf_local_config l = {.epochs = st->local.epochs,
+                              .steps = st->local.steps,
+                              .batch = st->local.batch,
+                              .optimizer = xf_optim_default(kind, (float)st->local.optimizer.lr),
+                              .l2 = st->local.l2,
+                              .negatives = st->local.negatives};
+  if (kind == XF_OPTIM_ADAM) {
+    l.optimizer.beta1 = (float)st->local.optimizer.b1;
+    l.optimizer.beta2 = (float)st->local.optimizer.b2;
+    l.optimizer.eps = (float)st->local.optimizer.eps;
+    l.optimizer.lazy = st->local.optimizer.sparse == XF_PLAN_SPARSE_LAZY;
+  } else if (kind == XF_OPTIM_MOMENTUM) {
+    l.optimizer.momentum = (float)st->local.optimizer.momentum;
+  }
+  if (xf_resolve_pulls(plan, stage)) {
+    l.pull = XF_PULL_DEFAULT;
+    l.kappa = st->rows.kappa;
+  }
+  return l;
+}
+
+struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage) {
+  const struct xf_plan_stage_part *st = &plan->stages[stage];
+  return (struct xf_strategy){
+      .kind =
+          st->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE ? XF_STRATEGY_REPTILE : XF_STRATEGY_FEDAVG,
+      .server =
+          st->fed.server.kind == XF_PLAN_SERVER_MOMENTUM ? XF_STRATEGY_MOMENTUM : XF_STRATEGY_SGD,
+      .lr = st->fed.server.lr,
+      .momentum = st->fed.server.momentum,
+      .anneal = st->fed.server.anneal == XF_PLAN_ANNEAL_LINEAR,
+      .rounds = st->fed.rounds};
+}
+
+enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage) {
+  switch (plan->stages[stage].fed.weighting) {
+  case XF_PLAN_WEIGHTING_SAMPLES: return XF_WEIGHT_SAMPLES;
+  case XF_PLAN_WEIGHTING_CAPPED: return XF_WEIGHT_CAPPED;
+  case XF_PLAN_WEIGHTING_UNIFORM: break;
+  }
+  return XF_WEIGHT_UNIFORM;
+}
+
+enum xf_rc xf_resolve_measures(struct xf_measures *out, const struct xf_plan *plan,
+                               struct xf_diag *diag) {
+  const bool ranking = plan->data.kind == XF_PLAN_DATA_INTERACTIONS;
+  const uint32_t n_protocol = ranking ? plan->eval.n_protocol : 1;
+  out->n = 0;
+  for (uint32_t p = 0; p < n_protocol; p++) {
+    uint32_t n_neg = 0;
+    if (ranking) {
+      enum xf_rc rc = xf_metric_protocol_parse(&n_neg, plan->eval.protocol[p], diag);
+      if (rc) return rc;
+    }
+    for (uint32_t i = 0; i < plan->eval.n_metrics; i++) {
+      const char *text = plan->eval.metrics[i];
+      if (out->n == XF_RESOLVE_MEASURES)
+        return xf_diag_set(diag, XF_E_LIMIT, "eval: more than %d measures", XF_RESOLVE_MEASURES);
+      if (xf_measure_parse(&out->measure[out->n], text, strlen(text)))
+        return xf_diag_set(diag, XF_E_CONFIG, "eval.metrics: \"%s\" is not a measure", text);
+      if (!xf_measure_fits(out->measure[out->n].kind, ranking))
+        return xf_diag_set(diag, XF_E_UNSUPPORTED, "eval.metrics: \"%s\" does not fit data.kind",
+                           text);
+      out->n_neg[out->n] = n_neg;
+      xf_measure_key(out->key[out->n], out->measure[out->n], ranking, n_neg);
+      out->n++;
+    }
+  }
+  return XF_OK;
+}
+
+size_t xf_measures_main(const struct xf_measures *measures) {
+  for (size_t i = 0; i < measures->n; i++)
+    if (measures->measure[i].kind == XF_MEASURE_NDCG) return i;
+  return 0;
+}

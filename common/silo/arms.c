@@ -1,0 +1,91 @@
+/* The arms a silo can serve: popularity, alone, federated - measured and asked in the same way. */
+#include "crypto/stream.h"
+#include "model/score.h"
+#include "rec/popularity.h"
+#include "silo/parts.h"
+
+#include <string.h>
+
+const char *xf_silo_arm_name(enum xf_silo_arm arm) {
+  static const char *const names[] = {
+#define ARM_NAME(n, t) t,
+      XF_SILO_ARM_LIST(ARM_NAME)
+#undef ARM_NAME
+  };
+  return (size_t)arm < sizeof names / sizeof names[0] ? names[arm] : "?";
+}
+
+static void alone_streams(void *arg, uint32_t task, struct xf_rng *shuffle,
+                          struct xf_rng *negative) {
+  silo_streams(arg, ((uint64_t)1 << 32) + task, shuffle, negative);
+}
+
+static enum xf_rc make_alone(struct xf_silo *s, struct xf_diag *diag) {
+  enum xf_rc rc = silo_first(s, s->arm, diag);
+  struct xf_train_job job = {.start = s->arm, .data = &s->data, .out = s->arm};
+  if (!rc)
+    rc =
+        xf_train_alone(s->trainer, &job, s->cfg.plan->stages[0].fed.rounds, alone_streams, s, diag);
+  return rc;
+}
+
+enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm, const float *base,
+                            struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  if (arm == XF_SILO_FEDERATED) {
+    if (!silo->aligned) return xf_diag_set(diag, XF_E_STATE, "the silo is not aligned yet");
+    silo_start(silo, silo->arm, base);
+  } else if (arm == XF_SILO_ALONE) {
+    rc = make_alone(silo, diag);
+  }
+  silo->made = arm;
+  return rc;
+}
+
+enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part, struct xf_measure_sum *sum,
+                           struct xf_diag *diag) {
+  const struct xf_measures *m = &silo->measures;
+  struct xf_rng rng;
+  xf_stream_init(&rng, silo->cfg.plan->seed, "eval", 0, silo->cfg.member);
+  const uint64_t seed = xf_rng_u64(&rng);
+  memset(sum, 0, m->n * sizeof *sum);
+  if (silo->made == XF_SILO_POPULARITY && silo->data.kind == XF_DATASET_TABLE) return XF_OK;
+  for (size_t i = 0, j = 0; i < m->n; i = j) { /* one pass per protocol */
+    for (j = i; j < m->n && m->n_neg[j] == m->n_neg[i]; j++) continue;
+    const struct xf_rank_spec spec = {.part = part,
+                                      .n_neg = m->n_neg[i],
+                                      .seed = seed,
+                                      .measure = m->measure + i,
+                                      .n_measure = j - i};
+    enum xf_rc rc =
+        silo->made == XF_SILO_POPULARITY
+            ? xf_evaluate_popularity(&silo->data.split, &spec, sum + i, diag)
+            : xf_evaluator_run(silo->evaluator, silo->arm, &silo->data, &spec, sum + i, diag);
+    if (rc) return rc;
+  }
+  return XF_OK;
+}
+
+enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out, struct xf_diag *diag) {
+  if (silo->data.kind != XF_DATASET_INTERACTIONS)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED, "tables have no items to score");
+  if (user >= silo->data.split.n_users)
+    return xf_diag_set(diag, XF_E_NOTFOUND, "user %u of %u", user, silo->data.split.n_users);
+  const float *row = NULL;
+  enum xf_rc rc = XF_OK;
+  if (silo->made == XF_SILO_POPULARITY) {
+    struct xf_popularity pop;
+    rc = xf_popularity_init(&pop, &silo->data.split);
+    if (!rc) memcpy(out, pop.score, pop.n_items * sizeof *out);
+    xf_popularity_deinit(&pop);
+    return rc;
+  }
+  struct xf_scorer *scorer = NULL;
+  rc = xf_scorer_new(&scorer, silo->model, diag);
+  if (!rc) rc = xf_scorer_users(scorer, silo->arm, &user, 1, &row, diag);
+  if (!rc) memcpy(out, row, silo->data.split.n_items * sizeof *out);
+  xf_scorer_free(scorer);
+  return rc;
+}
+
+const float *xf_silo_arm_params(const struct xf_silo *silo) { return silo->arm; }

@@ -1,0 +1,3 @@
+DEPS    := base param crypto data model train rec fed priv wire plan resolve
+PKGS    :=
+HEADERS :=

@@ -1,0 +1,127 @@
+/*
+ * silo.h - one silo's work, without its process: private data, model, personal state, keys, tasks, arms.
+ *
+ * client/io calls it beside real files and sockets, tools/sim in memory; both get the same bytes (decision 36).
+ *
+ *   xf_silo_new      data and plan -> model, personal state
+ *   xf_silo_align    which of its keys the frozen directory knows -> the wire vector's shape
+ *   xf_silo_work     a task -> the final bytes of its answer: trained, clipped, noised, digested; nothing of it is
+ *                    released here, the caller stores it with its privacy charge first (outbox)
+ *   xf_silo_outcome  the update was committed or not -> promote or drop the tentative personal state (decision 9)
+ *
+ * Owner: caller. Thread: one at a time; work runs on a worker while the owner leaves the silo alone, except for
+ * `cancel`.
+ */
+#ifndef XF_SILO_SILO_H
+#define XF_SILO_SILO_H
+
+#include "base/buf.h"
+#include "data/dataset.h"
+#include "param/manifest.h"
+#include "plan/plan.h"
+#include "priv/odometer.h"
+#include "resolve/resolve.h"
+#include "wire/msg.h"
+
+#include <stdatomic.h>
+
+struct xf_silo;
+
+enum { XF_SILO_ALIGN_KEY = 32 };
+
+struct xf_silo_config {
+  const struct xf_plan *plan; /* borrowed for the silo's life */
+  const char *member;         /* borrowed for the silo's life */
+  struct xf_dataset *data;    /* contents are taken, also after an error */
+  const uint8_t
+      *align_key; /* [32] shared by the silos, never by the coordinator; NULL: no alignment */
+  /* In force under plan and policy (client/core/policy.h). */
+  double clip, noise_multiplier;
+  uint32_t max_weight; /* 0: none */
+  bool metrics;        /* samples, loss and evaluation sums may leave */
+  bool seeded_noise;   /* simulator only: repeatable and NOT PRIVATE */
+};
+
+/* @own out: xf_silo_free @err E_CONFIG (aligned plan without key; no train samples) and those of model, train */
+XF_WARN_UNUSED enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config,
+                                      struct xf_diag *diag);
+/* Releases; NULL is legal. @own takes silo */
+void xf_silo_free(struct xf_silo *silo);
+
+/* The silo's keys, ascending; empty without alignment. @own borrowed */
+const struct xf_manifest *xf_silo_manifest(const struct xf_silo *silo);
+/* The directory's answer: holders[i] of the i-th key, 0 for a key it does not know (its row stays here). Once, before
+   the first task; a plan without alignment needs no call. @shape holders[manifest.n] @err E_STATE E_LIMIT */
+XF_WARN_UNUSED enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *holders,
+                                        struct xf_diag *diag);
+/* Bytes of the wire vector; 0 before alignment. @unit bytes */
+uint64_t xf_silo_model_len(const struct xf_silo *silo);
+/* @own silo */
+const struct xf_digest *xf_silo_layout_digest(const struct xf_silo *silo);
+const struct xf_dataset *xf_silo_data(const struct xf_silo *silo);
+const struct xf_measures *xf_silo_measures(const struct xf_silo *silo);
+const struct xf_model *xf_silo_model(const struct xf_silo *silo);
+
+struct xf_silo_task {
+  struct xf_msg_task_offer offer;
+  const float *base;         /* [model_len / 4] the task's wire vector */
+  struct xf_odometer spent;  /* before this task */
+  const atomic_bool *cancel; /* may be NULL */
+  void (*progress)(void *arg, uint64_t done, uint64_t total); /* on the worker; may be NULL */
+  void *arg;
+};
+struct xf_silo_answer {
+  struct xf_buf payload; /* caller's, initialised; replaced here */
+  struct xf_msg_update_begin
+      begin;       /* whole: weight, digests, clip, noise, epsilon after the charge */
+  double charge_z; /* noise multiplier as used: what to charge; 0: no noise */
+  bool clipped;
+  double norm;        /* L2 of the delta before clipping; stays in the silo */
+  uint64_t n_samples; /* stay in the silo unless `metrics` */
+  double loss;
+  uint64_t n_saturated;
+};
+/* Trains or evaluates. @thread worker @err E_NAN E_CANCELLED E_POLICY (an evaluation that may not leave) E_SHAPE and
+   those of train, rec, priv; after an error nothing may be sent and the personal state is as before */
+XF_WARN_UNUSED enum xf_rc xf_silo_work(struct xf_silo *silo, const struct xf_silo_task *task,
+                                       struct xf_silo_answer *answer, struct xf_diag *diag);
+
+/* Personal state: the whole parameter vector. `tentative` is the one of the last training answer. @shape x[n] */
+uint64_t xf_silo_params(const struct xf_silo *silo); /* @unit floats */
+const float *xf_silo_personal(const struct xf_silo *silo, bool tentative);
+/* Sets it after a restart; tentative: waits for its outcome. @shape x[n] @err E_SHAPE E_NAN */
+XF_WARN_UNUSED enum xf_rc xf_silo_restore(struct xf_silo *silo, const float *x, uint64_t n,
+                                          bool tentative);
+/* Promotes or drops the tentative state; without one nothing happens. @own silo */
+void xf_silo_outcome(struct xf_silo *silo, bool committed);
+
+/* --- arms (decision 9) -------------------------------------------------------------------------- */
+
+/* X(NAME, text) */
+#define XF_SILO_ARM_LIST(X)   \
+  X(POPULARITY, "popularity") \
+  X(ALONE, "alone")           \
+  X(FEDERATED, "federated")
+enum xf_silo_arm {
+#define XF_SILO_ARM_ENUM(n, t) XF_SILO_##n,
+  XF_SILO_ARM_LIST(XF_SILO_ARM_ENUM)
+#undef XF_SILO_ARM_ENUM
+      XF_SILO_N_ARM
+};
+/* @own static */
+const char *xf_silo_arm_name(enum xf_silo_arm arm);
+/* Makes an arm ready to be measured or asked: FEDERATED from base (the committed model's wire vector), ALONE by
+   training it (the same local work, rounds times), POPULARITY by counting. @err train's */
+XF_WARN_UNUSED enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm,
+                                           const float *base, struct xf_diag *diag);
+/* Measures the arm made last. Tables have no popularity: counts 0. @shape sum[measures.n] @err rec's */
+XF_WARN_UNUSED enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part,
+                                          struct xf_measure_sum *sum, struct xf_diag *diag);
+/* Scores of all items for a user by the arm made last. @shape out[n_items] @err E_NOTFOUND (user) E_UNSUPPORTED
+   (tables) */
+XF_WARN_UNUSED enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out,
+                                         struct xf_diag *diag);
+/* The parameters of the arm made last. @shape [xf_silo_params] @own silo */
+const float *xf_silo_arm_params(const struct xf_silo *silo);
+
+#endif

@@ -1,0 +1,204 @@
+/* A task: start, train, delta, clip, noise, digest - or evaluate and report. */
+#include "crypto/random.h"
+#include "crypto/sha256.h"
+#include "fed/pull.h"
+#include "param/vec.h"
+#include "priv/clip.h"
+#include "priv/noise.h"
+#include "resolve/global.h"
+#include "silo/parts.h"
+#include "wire/codec.h"
+
+#include <string.h>
+
+void silo_start(const struct xf_silo *s, float *start, const float *base) {
+  memcpy(start, s->full, s->layout->n * sizeof(float));
+  if (!s->prior) {
+    xf_wire_map_scatter(&s->map, start, base);
+    return;
+  }
+  for (size_t k = 0; k < s->map.n_run; k++) {
+    const struct xf_wire_run *r = &s->map.run[k];
+    if (r->wire < s->map.n_shared) memcpy(start + r->full, base + r->wire, r->len * sizeof(float));
+  }
+}
+
+/* The mean of the other holders' rows (the trainer multiplies by kappa); exact with uniform weights when all
+   holders reported. */
+static void task_prior(struct xf_silo *s, const float *base) {
+  const uint32_t min = s->cfg.plan->stages[0].rows.min_holders, need = min > 2 ? min : 2;
+  memset(s->prior, 0, s->layout->n * sizeof(float));
+  memset(s->held, 0, s->data.split.n_users);
+  base += s->map.n_shared;
+  for (size_t g = 0; g < s->layout->n_seg; g++) {
+    const struct xf_segment *seg = &s->layout->seg[g];
+    if (seg->role != XF_ROLE_ALIGNED) continue;
+    for (size_t i = 0; i < s->n_known; i++, base += seg->cols) {
+      const size_t at = (size_t)seg->offset + (size_t)s->known_row[i] * seg->cols;
+      xf_pull_prior(s->prior + at, base, s->full + at, seg->cols, s->holders[i], min, 1.0);
+      s->held[s->known_row[i]] = s->holders[i] >= need;
+    }
+  }
+}
+
+/* Begin's fields that every answer has, and the digests. */
+static void seal(const struct xf_silo *s, const struct xf_silo_task *task,
+                 struct xf_silo_answer *a) {
+  struct xf_msg_update_begin *b = &a->begin;
+  uint8_t input[XF_UPDATE_DIGEST_INPUT];
+  b->task_id = task->offer.task_id;
+  b->round = task->offer.round;
+  b->base_digest = task->offer.base_digest;
+  b->layout_digest = s->layout_digest;
+  b->payload_len = a->payload.len;
+  xf_sha256(&b->payload_digest, a->payload.p, a->payload.len);
+  xf_update_digest_input(input, b);
+  xf_sha256(&b->update_digest, input, sizeof input);
+}
+
+/* Per-row clip, then the global one, then integer noise; s->wire becomes what leaves. */
+static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
+                            struct xf_silo_answer *a, struct xf_diag *diag) {
+  const size_t n = (size_t)s->map.n_wire;
+  const double clip_row = s->cfg.plan->stages[0].rows.clip_row;
+  struct xf_clip_report clip = {0};
+  float *rows = s->wire + s->map.n_shared;
+  enum xf_rc rc = XF_OK;
+  for (size_t g = 0; g < s->layout->n_seg && clip_row > 0 && !rc; g++) {
+    if (s->layout->seg[g].role != XF_ROLE_ALIGNED) continue;
+    rc = xf_clip_rows(rows, s->n_known, s->layout->seg[g].cols, clip_row, &clip);
+    rows += s->n_known * s->layout->seg[g].cols;
+    a->clipped |= clip.n_clipped > 0;
+  }
+  if (rc) return xf_diag_set(diag, rc, "the update is not finite");
+  if (!(s->cfg.noise_multiplier > 0)) {
+    rc = xf_clip_step(s->wire, n, s->cfg.clip, &clip);
+    a->norm = clip.norm;
+    a->clipped |= clip.n_clipped > 0;
+    return rc ? xf_diag_set(diag, rc, "the update is not finite") : XF_OK;
+  }
+  struct xf_grid grid;
+  struct xf_grid_report report;
+  struct xf_noise_rng rng;
+  rc = xf_grid_init(&grid, s->cfg.clip, s->cfg.noise_multiplier, diag);
+  if (rc) return rc;
+  if (s->cfg.seeded_noise)
+    xf_noise_rng_init_seeded(&rng, s->cfg.plan->seed, task->offer.round, s->cfg.member);
+  else xf_noise_rng_init(&rng);
+  rc = xf_noise_fill(s->noise, n, &grid, &rng);
+  xf_noise_rng_deinit(&rng);
+  if (!rc) rc = xf_grid_step(s->wire, s->noise, n, &grid, &report);
+  memset(s->noise, 0, n * sizeof *s->noise);
+  if (rc) return xf_diag_set(diag, rc, "the update could not be noised: %s", xf_rc_text(rc));
+  a->norm = report.norm;
+  a->clipped |= report.n_clipped > 0;
+  a->n_saturated = report.n_saturated;
+  a->charge_z = grid.z_used;
+  return XF_OK;
+}
+
+static enum xf_rc charge(const struct xf_silo *s, const struct xf_silo_task *task,
+                         struct xf_silo_answer *a) {
+  struct xf_odometer spent = task->spent;
+  struct xf_odometer_report report;
+  const struct xf_odometer_charge c = {a->charge_z, 1};
+  enum xf_rc rc = xf_odometer_add(&spent, &c, 1);
+  if (!rc) rc = xf_odometer_get(&report, &spent, s->cfg.plan->privacy.delta);
+  if (rc) return rc;
+  a->begin.noise_multiplier = a->charge_z;
+  a->begin.epsilon = report.replace_one.value;
+  a->begin.epsilon_zero_out = report.zero_out.value;
+  return XF_OK;
+}
+
+struct relay {
+  const struct xf_silo_task *task;
+};
+static void relay_progress(void *arg, const struct xf_train_progress *p) {
+  const struct relay *r = arg;
+  if (r->task->progress) r->task->progress(r->task->arg, p->step, p->n_steps);
+}
+
+static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
+                             struct xf_silo_answer *a, struct xf_diag *diag) {
+  struct relay relay = {task};
+  struct xf_train_job job = {.start = s->next,
+                             .data = &s->data,
+                             .cancel = task->cancel,
+                             .progress = relay_progress,
+                             .arg = &relay,
+                             .out = s->next};
+  silo_streams(s, task->offer.round, &job.shuffle, &job.negative);
+  silo_start(s, s->next, task->base);
+  if (s->prior && task->offer.committed > 0) {
+    task_prior(s, task->base);
+    job.prior = s->prior;
+    job.held = s->held;
+  }
+  uint32_t weight = 0;
+  enum xf_rc rc = xf_trainer_run(s->trainer, &job, diag);
+  if (!rc)
+    rc = xf_weight_get(&weight, xf_resolve_weight(s->cfg.plan, 0), job.n_samples,
+                       s->cfg.plan->stages[0].fed.weight_cap, s->cfg.max_weight, diag);
+  if (rc) return rc;
+  xf_wire_map_gather(&s->map, s->wire, s->next);
+  xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
+  rc = privatise(s, task, a, diag);
+  if (rc) return rc;
+  a->n_samples = job.n_samples;
+  a->loss = job.loss;
+  a->begin.weight = weight;
+  a->begin.dtype = XF_DTYPE_FLOAT32;
+  a->begin.clip = s->cfg.clip;
+  if (s->cfg.metrics) {
+    a->begin.n_samples = job.n_samples;
+    a->begin.has_loss = true;
+    a->begin.loss_sum = job.loss * (double)job.n_samples;
+    a->begin.loss_count = job.n_samples;
+  }
+  if (a->charge_z > 0) rc = charge(s, task, a);
+  if (rc) return xf_diag_set(diag, rc, "the privacy charge cannot be computed: %s", xf_rc_text(rc));
+  rc = xf_buf_put(&a->payload, s->wire, (size_t)s->map.n_wire * sizeof(float));
+  if (rc)
+    return xf_diag_set(diag, rc, "no memory for an update of %llu bytes",
+                       (unsigned long long)xf_silo_model_len(s));
+  s->tentative = true;
+  return XF_OK;
+}
+
+static enum xf_rc work_evaluate(struct xf_silo *s, const struct xf_silo_task *task,
+                                struct xf_silo_answer *a, struct xf_diag *diag) {
+  const struct xf_measures *m = &s->measures;
+  struct xf_eval_metric row[2 * XF_RESOLVE_MEASURES];
+  size_t n = 0;
+  if (!s->cfg.metrics)
+    return xf_diag_set(diag, XF_E_POLICY,
+                       "noise is on and policy.export_metrics is false: evaluation sums stay here");
+  enum xf_rc rc = xf_silo_arm_make(s, XF_SILO_FEDERATED, task->base, diag);
+  for (int part = XF_PART_VALID; part <= XF_PART_TEST && !rc; part++) {
+    struct xf_measure_sum sum[XF_RESOLVE_MEASURES];
+    rc = xf_silo_measure(s, (enum xf_part)part, sum, diag);
+    for (size_t i = 0; i < m->n && !rc; i++)
+      row[n++] = (struct xf_eval_metric){"federated", part == XF_PART_TEST ? "test" : "valid",
+                                         m->key[i], sum[i].sum, (uint64_t)sum[i].count};
+  }
+  if (!rc) rc = xf_eval_report_encode(&a->payload, row, n);
+  a->begin.weight = 1;
+  a->begin.dtype = XF_DTYPE_REPORT;
+  return rc;
+}
+
+enum xf_rc xf_silo_work(struct xf_silo *silo, const struct xf_silo_task *task,
+                        struct xf_silo_answer *answer, struct xf_diag *diag) {
+  if (!silo->aligned || task->offer.model_len != xf_silo_model_len(silo))
+    return xf_diag_set(diag, XF_E_SHAPE, "the task's model has %llu bytes, this silo's %llu",
+                       (unsigned long long)task->offer.model_len,
+                       (unsigned long long)xf_silo_model_len(silo));
+  struct xf_buf payload = answer->payload;
+  xf_buf_reset(&payload);
+  *answer = (struct xf_silo_answer){.payload = payload};
+  enum xf_rc rc = task->offer.kind == XF_TASK_EVALUATE ? work_evaluate(silo, task, answer, diag)
+                                                       : work_train(silo, task, answer, diag);
+  if (!rc) seal(silo, task, answer);
+  return rc;
+}
