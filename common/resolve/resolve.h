@@ -42,7 +42,7 @@ struct xf_measures {
 /* @err E_CONFIG E_LIMIT E_UNSUPPORTED */
 XF_WARN_UNUSED enum xf_rc xf_resolve_measures(struct xf_measures *out, const struct xf_plan *plan,
                                               struct xf_diag *diag);
-/* Index of the measure that decides (early stop, what is served): the first NDCG, else the first. */
+/* Index of the measure that decides (early stop, what is served): the first NDCG, else the first. @thread any */
 size_t xf_measures_main(const struct xf_measures *measures);
 
 #endif

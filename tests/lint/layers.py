@@ -12,8 +12,9 @@ LAYERS = {
     "nn": 2, "data": 2, "priv": 2, "fed": 2, "wire": 2, "store": 2, "plan": 2, "pki": 2,
     "model": 3, "net": 3,
     "train": 4, "rec": 4, "http": 4, "server/core": 4, "client/core": 4,
-    "server/io": 5, "client/io": 5, "tools/sim": 5,
-    "tools": 6,
+    "resolve": 5, "silo": 6,
+    "server/io": 7, "client/io": 7, "tools/sim": 7,
+    "tools": 8,
 }
 
 # Third-party headers: pattern, the modules that may use them, at most how many files of the first of them (None: any).
