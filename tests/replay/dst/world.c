@@ -29,8 +29,6 @@ enum kind {
 };
 
 struct item {
-  struct xf_time at;
-  uint64_t seq;
   enum kind kind;
   uint32_t client;
   uint64_t conn, generation;
@@ -50,39 +48,17 @@ struct item {
   size_t frame_len;
 };
 
-static bool item_less(const struct item *a, const struct item *b) {
-  return a->at.ns != b->at.ns ? a->at.ns < b->at.ns : a->seq < b->seq;
+static struct item *push(struct world *w, enum kind kind, double delay_s, const struct item *init) {
+  struct item *it = xf_alloc(sizeof *it);
+  *it = init ? *init : (struct item){0};
+  it->kind = kind;
+  xf_eventq_put(&w->queue, xf_time_add_s(w->now, delay_s), it);
+  return it;
 }
 
-static struct item *push(struct world *w, enum kind kind, double delay_s, struct item *init) {
-  if (w->n_heap == w->cap_heap) {
-    w->cap_heap = w->cap_heap ? 2 * w->cap_heap : 64;
-    w->heap = xf_realloc_array(w->heap, w->cap_heap, sizeof *w->heap);
-  }
-  struct item it = init ? *init : (struct item){0};
-  it.kind = kind;
-  it.at = xf_time_add_s(w->now, delay_s);
-  it.seq = w->seq++;
-  size_t i = w->n_heap++;
-  for (; i > 0 && item_less(&it, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-    w->heap[i] = w->heap[(i - 1) / 2];
-  w->heap[i] = it;
-  return &w->heap[i];
-}
-
-static struct item pop(struct world *w) {
-  struct item top = w->heap[0], last = w->heap[--w->n_heap];
-  size_t i = 0;
-  for (;;) {
-    size_t k = 2 * i + 1;
-    if (k >= w->n_heap) break;
-    if (k + 1 < w->n_heap && item_less(&w->heap[k + 1], &w->heap[k])) k++;
-    if (!item_less(&w->heap[k], &last)) break;
-    w->heap[i] = w->heap[k];
-    i = k;
-  }
-  if (w->n_heap) w->heap[i] = last;
-  return top;
+static void item_free(struct item *it) {
+  xf_free(it->frame);
+  xf_free(it);
 }
 
 static void fail(struct world *w, const char *what, uint64_t round, uint32_t client) {
@@ -683,8 +659,7 @@ void world_init(struct world *w) {
 }
 
 static void world_clear(struct world *w) {
-  for (size_t i = 0; i < w->n_heap; i++) xf_free(w->heap[i].frame);
-  w->n_heap = 0;
+  for (struct item *it; (it = xf_eventq_take(&w->queue, NULL));) item_free(it);
   xf_coord_free(w->s.core);
   for (uint32_t i = 0; i < N_CLIENT; i++) xf_session_free(w->c[i].core);
   memset(&w->s, 0, sizeof w->s);
@@ -693,7 +668,7 @@ static void world_clear(struct world *w) {
 
 void world_deinit(struct world *w) {
   world_clear(w);
-  xf_free(w->heap);
+  xf_eventq_deinit(&w->queue);
   xf_arena_deinit(&w->arena);
   xf_buf_deinit(&w->wire);
   xf_buf_deinit(&w->canonical);
@@ -706,7 +681,7 @@ static void world_reset(struct world *w, uint64_t seed, bool calm) {
   w->calm = calm;
   w->error[0] = '\0';
   w->finished = w->exited = false;
-  w->seq = w->next_conn = 0;
+  w->next_conn = 0;
   w->crashes = 0;
   for (uint32_t i = 0; i < N_CLIENT; i++) {
     (void)snprintf(w->c[i].id, sizeof w->c[i].id, "silo-%u", i);
@@ -730,12 +705,11 @@ static void world_reset(struct world *w, uint64_t seed, bool calm) {
 bool world_run(struct world *w, uint64_t seed, bool calm, struct xf_digest *final) {
   world_reset(w, seed, calm);
   uint32_t n = 0;
-  while (w->n_heap && !w->error[0] && !w->exited && n < MAX_EVENTS) {
-    struct item it = pop(w);
-    w->now = it.at;
-    step(w, &it);
-    xf_free(it.frame);
-    n++;
+  for (; !w->error[0] && !w->exited && n < MAX_EVENTS; n++) {
+    struct item *it = xf_eventq_take(&w->queue, &w->now);
+    if (!it) break;
+    step(w, it);
+    item_free(it);
   }
   if (!w->error[0] && !w->exited) fail(w, "the run did not end (I9)", w->s.last_round, n);
   for (uint64_t k = 1; k <= w->s.last_round && !w->error[0]; k++) {

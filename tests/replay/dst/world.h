@@ -10,6 +10,7 @@
 #define XF_DST_WORLD_H
 
 #include "base/arena.h"
+#include "base/eventq.h"
 #include "base/rng.h"
 #include "client/core/session.h"
 #include "server/core/coord.h"
@@ -79,9 +80,8 @@ struct world {
   struct xf_coord_member member[N_CLIENT];
   struct server s;
   struct client c[N_CLIENT];
-  struct item *heap;
-  size_t n_heap, cap_heap;
-  uint64_t seq, next_conn;
+  struct xf_eventq queue;
+  uint64_t next_conn;
   bool calm; /* no faults */
   uint32_t crashes;
   bool finished, exited;
