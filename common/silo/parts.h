@@ -10,7 +10,8 @@
 #include "train/train.h"
 
 struct xf_silo {
-  struct xf_silo_config cfg;
+  struct xf_silo_config cfg; /* cfg.member points to `member` */
+  char member[64];
   struct xf_dataset data;
   struct xf_measures measures;
   struct xf_model *model;

@@ -2,6 +2,7 @@
 #include "silo/silo.h"
 
 #include "base/alloc.h"
+#include "base/str.h"
 #include "crypto/pseudonym.h"
 #include "crypto/stream.h"
 #include "param/vec.h"
@@ -87,9 +88,11 @@ enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config
                        struct xf_diag *diag) {
   struct xf_silo *s = xf_calloc(1, sizeof *s);
   s->cfg = *config;
+  s->cfg.member = s->member;
   s->data = *config->data;
   xf_dataset_init(config->data, s->data.kind);
-  enum xf_rc rc = make_keys(s, diag);
+  enum xf_rc rc = xf_str_copy(s->member, sizeof s->member, config->member);
+  if (!rc) rc = make_keys(s, diag);
   if (!rc) rc = make_model(s, diag);
   if (!rc) rc = make_vectors(s, diag);
   if (!rc && !xf_resolve_ns(s->cfg.plan)) rc = xf_silo_align(s, NULL, diag);

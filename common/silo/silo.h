@@ -31,7 +31,7 @@ enum { XF_SILO_ALIGN_KEY = 32 };
 
 struct xf_silo_config {
   const struct xf_plan *plan; /* borrowed for the silo's life */
-  const char *member;         /* borrowed for the silo's life */
+  const char *member;         /* copied */
   struct xf_dataset *data;    /* contents are taken, also after an error */
   const uint8_t
       *align_key; /* [32] shared by the silos, never by the coordinator; NULL: no alignment */

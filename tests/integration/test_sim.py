@@ -82,7 +82,7 @@ def test_learning_beats_popularity(crossfed, plan):
 
 
 @pytest.mark.parametrize("sets, text", [
-    (["privacy.noise_multiplier=1.0", "privacy.clip=1.0", "fed.weighting=uniform"], "not in this version"),
+    (["init=/nowhere/model.safetensors"], "not in this version"),
     (["sim.data=/nowhere/x.tsv"], "/nowhere/x.tsv"),
     (["sim.clients.only=[d0, d9]"], "sim.clients.only"),
 ])
@@ -90,6 +90,38 @@ def test_refusals_say_why(crossfed, plan, sets, text):
     args = [a for s in sets for a in ("--set", s)]
     got = crossfed("sim", str(plan), *args, status=None)
     assert got.status != 0 and text in got.err
+
+
+def test_noise_is_accounted_and_stamped(crossfed, plan):
+    sets = ["privacy.noise_multiplier=4.0", "privacy.clip=1.0", "fed.weighting=uniform"]
+    args = [a for s in sets for a in ("--set", s)]
+    got = run(crossfed, plan, *args)
+    assert got["stamp"] == "NOT PRIVATE: seeded"
+    # four releases under both relations, as `crossfed account` says; the grid rounds the noise up, never down
+    for key, sigma in (("epsilon_zero_out", 4.0), ("epsilon", 2.0)):
+        want = json.loads(crossfed("account", "--q", "1", "--sigma", sigma, "--steps", "4", "--delta",
+                                   repr(got["delta"]), "--json").out)["epsilon"]
+        assert want * 0.99 < got[key] <= want * (1 + 1e-9)
+    assert run(crossfed, plan, *args)["model_blake2b"] == got["model_blake2b"]
+    assert run(crossfed, plan, *args[2:])["model_blake2b"] != got["model_blake2b"]
+
+
+def test_arms_that_are_not_asked_are_not_run(crossfed, plan):
+    got = run(crossfed, plan, "--set", "arms=[popularity, federated]")
+    assert {m["arm"] for m in got["metrics"]} == {"popularity", "federated"}
+
+
+def test_run_directory(crossfed, plan, tmp_path):
+    out = tmp_path / "run"
+    got = run(crossfed, plan, "--out", str(out))
+    assert json.loads((out / "summary.json").read_text())["model_blake2b"] == got["model_blake2b"]
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert {(m["arm"], m["split"]) for m in lines} >= {("federated", "valid"), ("alone", "test")}
+    assert {m["scope"] for m in lines} == {"global", *(f"domain:d{d}" for d in range(3))}
+    again = crossfed("plan", str(out / "plan.resolved.yaml"), "--digest").out
+    assert again == crossfed("plan", str(plan), "--digest").out
+    events = [json.loads(line)["event"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert events.count("round_committed") == 6
 
 
 TABLE_PLAN = """

@@ -1,3 +1,3 @@
-DEPS    := base param tensor crypto nn data model train rec fed priv wire plan server/core client/core
+DEPS    := base json param tensor crypto data train fed priv wire store plan resolve silo server/core client/core
 PKGS    :=
 HEADERS :=

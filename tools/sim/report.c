@@ -1,75 +1,297 @@
-/* The table of arms: per silo and measure, popularity beside alone beside federated (test part). */
+/* What a run leaves: metrics.jsonl while it goes, the arms at its end, the table, summary.json. */
 #include "base/alloc.h"
+#include "base/log.h"
+#include "store/checkpoint.h"
+#include "tensor/blas.h"
 #include "tools/sim/sim.h"
+#include "wire/codec.h"
+#include "json/jsonw.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 
-static const char *const arm_names[SIM_ARMS] = {"popularity", "alone", "federated"};
+enum { JSON_MAX = 1 << 24 };
 
-static void put_number(double v) {
-  if (isfinite(v)) printf("%.6g", v);
-  else printf("null");
+static enum xf_rc put_line(struct sim *sim, uint64_t round, const char *scope, const char *arm,
+                           const char *split, const struct xf_measure_sum *sum,
+                           struct xf_diag *diag) {
+  struct xf_rundir_value value[XF_RESOLVE_MEASURES];
+  for (size_t i = 0; i < sim->measures.n; i++)
+    value[i] = (struct xf_rundir_value){sim->measures.key[i],
+                                        xf_measure_value(sim->measures.measure[i].kind, sum[i])};
+  const struct xf_rundir_metrics m = {round, scope, arm, split, value, sim->measures.n};
+  return sim->run.open ? xf_rundir_metrics(&sim->run, &m, diag) : XF_OK;
 }
 
-static void report_json(const struct sim *sim, double wall_s) {
-  struct xf_digest d;
-  char hex[XF_DIGEST_HEX];
-  sim_model_digest(&d, sim, sim->global);
-  printf(
-      "{\"v\":1,\"status\":\"done\",\"seed\":%llu,\"rounds\":%llu,\"abandoned\":%llu,\"wall_s\":%."
-      "3f,"
-      "\"threads\":%u,\"bytes_up\":%llu,\"bytes_down\":%llu,\"model_blake2b\":\"%s\",\"metrics\":[",
-      (unsigned long long)sim->plan.seed, (unsigned long long)sim->rounds,
-      (unsigned long long)sim->abandoned, wall_s, sim->threads, (unsigned long long)sim->bytes_up,
-      (unsigned long long)sim->bytes_down, xf_digest_print(hex, &d));
-  for (size_t i = 0; i < sim->n_silo; i++)
-    for (int a = 0; a < SIM_ARMS; a++) {
-      printf("%s{\"scope\":\"domain:%s\",\"arm\":\"%s\",\"split\":\"test\"", i || a ? "," : "",
-             sim->silo[i].domain, arm_names[a]);
-      for (size_t m = 0; m < sim->measures.n; m++) {
-        printf(",\"%s\":", sim->measures.key[m]);
-        put_number(xf_measure_value(sim->measures.measure[m].kind, sim->silo[i].arm[a][m]));
-      }
-      printf("}");
-    }
-  printf("]}\n");
-}
-
-static void report_table(const struct sim *sim, double wall_s) {
-  printf("%-26s %-18s %11s %11s %11s\n", "domain", "test", arm_names[0], arm_names[1],
-         arm_names[2]);
-  for (size_t i = 0; i < sim->n_silo; i++)
-    for (size_t m = 0; m < sim->measures.n; m++) {
-      printf("%-26s %-18s", m ? "" : sim->silo[i].domain, sim->measures.key[m]);
-      for (int a = 0; a < SIM_ARMS; a++) {
-        const double v = xf_measure_value(sim->measures.measure[m].kind, sim->silo[i].arm[a][m]);
-        if (isfinite(v)) printf(" %11.4f", v);
-        else printf(" %11s", "-");
-      }
-      printf("\n");
-    }
-  struct xf_digest d;
-  char hex[XF_DIGEST_HEX];
-  sim_model_digest(&d, sim, sim->global);
-  printf("%llu rounds, %llu abandoned, %.2f s, up %llu bytes, down %llu bytes\nmodel_blake2b %s\n",
-         (unsigned long long)sim->rounds, (unsigned long long)sim->abandoned, wall_s,
-         (unsigned long long)sim->bytes_up, (unsigned long long)sim->bytes_down,
-         xf_digest_print(hex, &d));
-}
-
-enum xf_rc sim_report(struct sim *sim, bool json, double wall_s, struct xf_diag *diag) {
-  for (size_t i = 0; i < sim->n_silo; i++) {
-    struct sim_silo *s = &sim->silo[i];
-    enum xf_rc rc = sim_silo_measure(s, SIM_POPULARITY, XF_PART_TEST, s->arm[SIM_POPULARITY], diag);
-    sim_silo_base(sim, s);
-    if (!rc) rc = sim_silo_measure(s, SIM_FEDERATED, XF_PART_TEST, s->arm[SIM_FEDERATED], diag);
-    if (!rc) rc = sim_silo_alone(s, diag);
-    if (!rc) rc = sim_silo_measure(s, SIM_ALONE, XF_PART_TEST, s->arm[SIM_ALONE], diag);
-    if (rc) return xf_diag_prefix(diag, rc, "silo %s", s->id);
+static void add(const struct sim *sim, struct xf_measure_sum *total,
+                const struct xf_measure_sum *sum) {
+  for (size_t i = 0; i < sim->measures.n; i++) {
+    total[i].sum += sum[i].sum;
+    total[i].count += sum[i].count;
   }
-  if (json) report_json(sim, wall_s);
-  else report_table(sim, wall_s);
-  return fflush(stdout) == 0 ? XF_OK
-                             : xf_diag_set(diag, XF_E_IO, "standard output cannot be written");
+}
+
+/* The sums of one split out of a client's report. */
+static enum xf_rc report_sums(const struct sim *sim, const struct xf_buf *payload,
+                              const char *split, struct xf_measure_sum *sum, struct xf_diag *diag) {
+  struct xf_arena arena;
+  struct xf_eval_metric *m = NULL;
+  size_t n = 0;
+  xf_arena_init(&arena, XF_MSG_ARENA);
+  memset(sum, 0, sim->measures.n * sizeof *sum);
+  enum xf_rc rc = xf_eval_report_decode(&m, &n, &arena, payload->p, payload->len, diag);
+  for (size_t k = 0; k < n && !rc; k++)
+    for (size_t i = 0; i < sim->measures.n; i++)
+      if (strcmp(m[k].split, split) == 0 && strcmp(m[k].name, sim->measures.key[i]) == 0)
+        sum[i] = (struct xf_measure_sum){m[k].sum, (double)m[k].count};
+  xf_arena_deinit(&arena);
+  return rc;
+}
+
+enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf *payload,
+                            const uint32_t *who, size_t n, struct xf_diag *diag) {
+  static const char *const splits[] = {"valid", "test"};
+  if (!sim->run.open) return XF_OK;
+  enum xf_rc rc = XF_OK;
+  for (size_t s = 0; s < 2 && !rc; s++) {
+    struct xf_measure_sum total[XF_RESOLVE_MEASURES] = {{0}}, sum[XF_RESOLVE_MEASURES];
+    for (size_t k = 0; k < n && !rc; k++) {
+      char scope[XF_PLAN_CLIENT_ID + 8];
+      (void)snprintf(scope, sizeof scope, "domain:%s", sim->client[who[k]].domain);
+      rc = report_sums(sim, &payload[who[k]], splits[s], sum, diag);
+      if (!rc) rc = put_line(sim, round, scope, "federated", splits[s], sum, diag);
+      add(sim, total, sum);
+    }
+    if (!rc) rc = put_line(sim, round, "global", "federated", splits[s], total, diag);
+  }
+  return rc;
+}
+
+static bool arm_wanted(const struct sim *sim, enum xf_silo_arm arm) {
+  if (arm == XF_SILO_FEDERATED) return true;
+  if (arm == XF_SILO_POPULARITY) return sim->plan.data.kind == XF_PLAN_DATA_INTERACTIONS;
+  for (uint32_t i = 0; i < sim->plan.n_arms; i++)
+    if (sim->plan.arms[i] == XF_PLAN_ARM_ALONE) return true;
+  return false;
+}
+
+/* What the silo serves: best on validation; ties and absent validation go to the later arm of the list. */
+static void choose(const struct sim *sim, struct sim_client *c) {
+  const size_t main = xf_measures_main(&sim->measures);
+  const enum xf_measure_kind kind = sim->measures.measure[main].kind;
+  const double sign = kind == XF_MEASURE_RMSE || kind == XF_MEASURE_LOGLOSS ? -1 : 1;
+  double best = -INFINITY;
+  c->served = XF_SILO_FEDERATED;
+  for (int a = XF_SILO_N_ARM - 1; a >= 0; a--) {
+    const double v = sign * xf_measure_value(kind, c->valid[a][main]);
+    if (!c->arm_run[a] || !(v > best)) continue;
+    best = v;
+    c->served = (enum xf_silo_arm)a;
+  }
+}
+
+struct arms_job {
+  struct xf_job job;
+  struct sim *sim;
+  struct sim_client *c;
+  enum xf_rc rc;
+  struct xf_diag diag;
+};
+
+static void run_arms(struct xf_job *job) {
+  struct arms_job *j = (struct arms_job *)job;
+  struct sim_client *c = j->c;
+  xf_diag_init(&j->diag);
+  sim_base(j->sim, c, c->base);
+  for (int a = 0; a < XF_SILO_N_ARM && !j->rc; a++) {
+    const enum xf_silo_arm arm = (enum xf_silo_arm)a;
+    if (!arm_wanted(j->sim, arm)) continue;
+    j->rc = xf_silo_arm_make(c->silo, arm, c->base, &j->diag);
+    if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_VALID, c->valid[a], &j->diag);
+    if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_TEST, c->test[a], &j->diag);
+    c->arm_run[a] = true;
+  }
+}
+
+static void no_wake(void *arg) { (void)arg; }
+
+static enum xf_rc make_arms(struct sim *sim, struct xf_diag *diag) {
+  struct xf_worker *pool = NULL;
+  struct arms_job *job = xf_calloc(sim->n_client, sizeof *job);
+  enum xf_rc rc = xf_worker_start(&pool, sim->threads, no_wake, NULL);
+  for (size_t i = 0; i < sim->n_client && !rc; i++) {
+    job[i] = (struct arms_job){.job = {.run = run_arms}, .sim = sim, .c = &sim->client[i]};
+    xf_worker_submit(pool, &job[i].job);
+  }
+  while (pool && xf_worker_wait(pool)) continue;
+  xf_worker_stop(pool);
+  for (size_t i = 0; i < sim->n_client && !rc; i++) {
+    if (job[i].rc)
+      rc = xf_diag_set(diag, job[i].rc, "silo %s: %s", sim->client[i].id,
+                       xf_diag_text(&job[i].diag, job[i].rc));
+    choose(sim, &sim->client[i]);
+  }
+  xf_free(job);
+  return rc;
+}
+
+static enum xf_rc put_final(struct sim *sim, struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  for (size_t i = 0; i < sim->n_client && !rc; i++)
+    for (int a = 0; a < XF_SILO_N_ARM && !rc; a++) {
+      char scope[XF_PLAN_CLIENT_ID + 8];
+      const struct sim_client *c = &sim->client[i];
+      if (!c->arm_run[a]) continue;
+      (void)snprintf(scope, sizeof scope, "domain:%s", c->domain);
+      const char *arm = xf_silo_arm_name((enum xf_silo_arm)a);
+      rc = put_line(sim, sim->rounds, scope, arm, "valid", c->valid[a], diag);
+      if (!rc) rc = put_line(sim, sim->rounds, scope, arm, "test", c->test[a], diag);
+    }
+  return rc;
+}
+
+/* The largest over silos, "per silo, against the coordinator, not per person" (decision 11). */
+static double max_epsilon(const struct sim *sim, double *zero_out) {
+  double most = 0;
+  *zero_out = 0;
+  for (size_t i = 0; i < sim->n_client; i++) {
+    struct xf_odometer_report r;
+    if (!sim->client[i].spent.charges || sim->client[i].spent.bare) continue;
+    if (xf_odometer_get(&r, &sim->client[i].spent, sim->plan.privacy.delta)) continue;
+    if (r.replace_one.value <= most) continue;
+    most = r.replace_one.value;
+    *zero_out = r.zero_out.value;
+  }
+  return most;
+}
+
+static void json_metrics(struct xf_jsonw *w, const struct sim *sim) {
+  xf_jsonw_key(w, "metrics");
+  xf_jsonw_array(w);
+  for (size_t i = 0; i < sim->n_client; i++)
+    for (int a = 0; a < XF_SILO_N_ARM; a++) {
+      const struct sim_client *c = &sim->client[i];
+      char scope[XF_PLAN_CLIENT_ID + 8];
+      if (!c->arm_run[a]) continue;
+      (void)snprintf(scope, sizeof scope, "domain:%s", c->domain);
+      xf_jsonw_object(w);
+      xf_jsonw_kstr(w, "scope", scope);
+      xf_jsonw_kstr(w, "arm", xf_silo_arm_name((enum xf_silo_arm)a));
+      xf_jsonw_kstr(w, "split", "test");
+      xf_jsonw_kbool(w, "served", c->served == (enum xf_silo_arm)a);
+      for (size_t m = 0; m < sim->measures.n; m++)
+        xf_jsonw_kdouble(w, sim->measures.key[m],
+                         xf_measure_value(sim->measures.measure[m].kind, c->test[a][m]));
+      xf_jsonw_object_end(w);
+    }
+  xf_jsonw_array_end(w);
+}
+
+/* One object for --json and summary.json. */
+static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double wall_s) {
+  struct xf_jsonw w;
+  struct xf_digest d;
+  char hex[XF_DIGEST_HEX];
+  double zero_out = 0;
+  const double epsilon = max_epsilon(sim, &zero_out);
+  struct rusage usage = {0};
+  (void)getrusage(RUSAGE_SELF, &usage);
+  sim_model_digest(&d, sim, sim->x);
+  xf_jsonw_init(&w, out);
+  xf_jsonw_object(&w);
+  xf_jsonw_kuint(&w, "v", 1);
+  xf_jsonw_kstr(&w, "status", "done");
+  xf_jsonw_kstr(&w, "name", sim->plan.name);
+  xf_jsonw_kuint(&w, "seed", sim->plan.seed);
+  xf_jsonw_kuint(&w, "rounds", sim->rounds);
+  xf_jsonw_kuint(&w, "abandoned", sim->abandoned);
+  xf_jsonw_kdouble(&w, "wall_s", wall_s);
+  xf_jsonw_kuint(&w, "threads", sim->threads);
+  json_metrics(&w, sim);
+  xf_jsonw_kuint(&w, "bytes_up", sim->bytes_up);
+  xf_jsonw_kuint(&w, "bytes_down", sim->bytes_down);
+  xf_jsonw_kuint(&w, "peak_rss_bytes", (uint64_t)usage.ru_maxrss * 1024);
+  if (sim->plan.privacy.noise_multiplier > 0) {
+    xf_jsonw_kdouble(&w, "epsilon", epsilon);
+    xf_jsonw_kdouble(&w, "epsilon_zero_out", zero_out);
+    xf_jsonw_kdouble(&w, "delta", sim->plan.privacy.delta);
+    xf_jsonw_kstr(&w, "stamp", "NOT PRIVATE: seeded");
+  }
+  xf_jsonw_kstr(&w, "blas", sim->blas.config);
+  xf_jsonw_kstr(&w, "isa", sim->blas.isa);
+  xf_jsonw_kstr(&w, "model_blake2b", xf_digest_print(hex, &d));
+  xf_jsonw_object_end(&w);
+  return xf_jsonw_finish(&w);
+}
+
+static void table_line(const struct sim *sim, const struct sim_client *c, size_t m) {
+  const enum xf_measure_kind kind = sim->measures.measure[m].kind;
+  printf("%-26s %-16s", m ? "" : c->domain, sim->measures.key[m]);
+  for (int a = 0; a < XF_SILO_N_ARM; a++) {
+    const double v = xf_measure_value(kind, c->test[a][m]);
+    if (c->arm_run[a] && isfinite(v)) printf(" %10.4f", v);
+    else printf(" %10s", "-");
+  }
+  printf(" %10.4f%s%s\n", xf_measure_value(kind, c->test[c->served][m]), m ? "" : "  ",
+         m ? "" : xf_silo_arm_name(c->served));
+}
+
+static void table(const struct sim *sim, double wall_s) {
+  struct xf_digest d;
+  char hex[XF_DIGEST_HEX];
+  double zero_out = 0;
+  const double epsilon = max_epsilon(sim, &zero_out);
+  printf("%-26s %-16s", "domain", "test");
+  for (int a = 0; a < XF_SILO_N_ARM; a++) printf(" %10s", xf_silo_arm_name((enum xf_silo_arm)a));
+  printf(" %10s\n", "served");
+  for (size_t i = 0; i < sim->n_client; i++)
+    for (size_t m = 0; m < sim->measures.n; m++) table_line(sim, &sim->client[i], m);
+  printf("%llu rounds, %llu abandoned, %.2f s, up %llu bytes, down %llu bytes\n",
+         (unsigned long long)sim->rounds, (unsigned long long)sim->abandoned, wall_s,
+         (unsigned long long)sim->bytes_up, (unsigned long long)sim->bytes_down);
+  if (sim->plan.privacy.noise_multiplier > 0)
+    printf("epsilon %.4g replace-one, %.4g zero-out at delta %g: the largest over silos, per silo, "
+           "against the "
+           "coordinator, not per person\nNOT PRIVATE: seeded noise\n",
+           epsilon, zero_out, sim->plan.privacy.delta);
+  sim_model_digest(&d, sim, sim->x);
+  printf("model_blake2b %s\n", xf_digest_print(hex, &d));
+}
+
+static enum xf_rc save_model(struct sim *sim, struct xf_diag *diag) {
+  char path[XF_PATH_MAX];
+  const char *ns = xf_resolve_ns(&sim->plan);
+  const struct xf_checkpoint_keys keys = {ns, sim->directory.all.key, sim->directory.all.n};
+  const struct xf_checkpoint_src src = {
+      .layout = sim->global.layout, .global = sim->x, .keys = &keys, .n_keys = ns != NULL};
+  struct xf_checkpoint_info info = {
+      .run = "sim", .round = sim->rounds, .plan = sim->plan_digest, .layout = sim->layout_digest};
+  struct xf_checkpoint_saved saved;
+  enum xf_rc rc = xf_rundir_path(&sim->run, path, "model.safetensors");
+  return rc ? rc : xf_checkpoint_save(sim->run.fs, path, &info, &src, &saved, diag);
+}
+
+enum xf_rc sim_report(struct sim *sim, bool json, struct xf_time from, struct xf_diag *diag) {
+  struct xf_buf out;
+  xf_buf_init(&out, JSON_MAX);
+  enum xf_rc rc = make_arms(sim, diag);
+  if (!rc) rc = put_final(sim, diag);
+  const double wall_s = xf_time_diff_s(xf_time_now(), from);
+  if (!rc) rc = json_summary(&out, sim, wall_s);
+  if (!rc && json) printf("%s\n", xf_buf_cstr(&out));
+  else if (!rc) table(sim, wall_s);
+  if (!rc && sim->run.open) {
+    char path[XF_PATH_MAX];
+    rc = xf_rundir_path(&sim->run, path, "summary.json");
+    if (!rc) rc = xf_buf_put_str(&out, "\n");
+    if (!rc) rc = xf_fs_replace(sim->run.fs, path, out.p, out.len, diag);
+    if (!rc) rc = save_model(sim, diag);
+    if (!rc) rc = xf_rundir_sync(&sim->run, diag);
+  }
+  xf_buf_deinit(&out);
+  if (!rc && fflush(stdout) != 0)
+    rc = xf_diag_set(diag, XF_E_IO, "standard output cannot be written");
+  return rc;
 }

@@ -6,6 +6,7 @@
 #include "tensor/blas.h"
 #include "tools/sim/sim.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,11 +21,12 @@ static const char usage[] =
     "virtual\n"
     "clock, real training. Prints popularity, alone and federated side by side.\n"
     "  --threads N  workers for local training (0: all cores); the result does not depend on it\n"
+    "  --out DIR    a run directory: plan.resolved.yaml, metrics.jsonl, summary.json, log.jsonl\n"
     "  --json       one JSON object instead of the table\n"
     "  --verbose    the coordinator's log on stderr\n";
 
 struct request {
-  const char *path, *sets[SETS_MAX];
+  const char *path, *out, *sets[SETS_MAX];
   size_t n_sets;
   uint64_t seed, threads;
   bool has_seed, json, verbose;
@@ -43,12 +45,29 @@ static bool parse(struct request *r, int argc, char **argv) {
       if (xf_str_u64(&r->threads, argv[i + 1], strlen(argv[i + 1])) || r->threads > 256)
         return false;
       i++;
-    } else if (strcmp(argv[i], "--json") == 0) r->json = true;
+    } else if (strcmp(argv[i], "--out") == 0 && more) r->out = argv[++i];
+    else if (strcmp(argv[i], "--json") == 0) r->json = true;
     else if (strcmp(argv[i], "--verbose") == 0) r->verbose = true;
     else if (argv[i][0] != '-' && !r->path) r->path = argv[i];
     else return false;
   }
   return r->path != NULL;
+}
+
+static enum xf_rc open_run(struct sim *sim, const char *dir, int *log_fd, struct xf_diag *diag) {
+  struct xf_buf text;
+  char path[XF_PATH_MAX];
+  xf_buf_init(&text, ERRORS_MAX);
+  enum xf_rc rc = xf_rundir_open(&sim->run, xf_fs_posix(), dir, true, diag);
+  if (!rc) rc = xf_plan_print(&text, &sim->plan);
+  if (!rc) rc = xf_rundir_plan(&sim->run, (const char *)text.p, text.len, diag);
+  if (!rc) rc = xf_rundir_path(&sim->run, path, "log.jsonl");
+  xf_buf_deinit(&text);
+  if (rc) return rc;
+  *log_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  if (*log_fd < 0) return xf_diag_set(diag, XF_E_IO, "%s cannot be written", path);
+  xf_log_set_file(*log_fd, XF_LOG_INFO);
+  return XF_OK;
 }
 
 static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_buf *errors,
@@ -59,12 +78,17 @@ static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_b
   const long cores = sysconf(_SC_NPROCESSORS_ONLN);
   sim->threads = r->threads ? (uint32_t)r->threads : sim->plan.sim.threads;
   if (!sim->threads) sim->threads = cores > 0 ? (uint32_t)cores : 1;
-  struct xf_blas_info blas;
-  rc = xf_blas_start(&blas, diag);
+  rc = xf_blas_start(&sim->blas, diag);
   const struct xf_time from = xf_time_now();
+  int log_fd = -1;
   if (!rc) rc = sim_init(sim, diag);
+  if (!rc && r->out) rc = open_run(sim, r->out, &log_fd, diag);
   if (!rc) rc = sim_world_run(sim, diag);
-  if (!rc) rc = sim_report(sim, r->json, xf_time_diff_s(xf_time_now(), from), diag);
+  if (!rc) rc = sim_report(sim, r->json, from, diag);
+  if (log_fd >= 0) {
+    xf_log_set_file(-1, XF_LOG_INFO);
+    (void)close(log_fd); /* lines are written as they come; nothing is buffered here */
+  }
   return rc;
 }
 

@@ -2,9 +2,12 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "base/eventq.h"
 #include "base/log.h"
+#include "client/core/session.h"
 #include "crypto/stream.h"
-#include "fed/strategy.h"
+#include "fed/fold.h"
+#include "server/core/coord.h"
 #include "tools/sim/sim.h"
 #include "wire/codec.h"
 
@@ -24,8 +27,6 @@ enum kind {
 };
 
 struct item {
-  struct xf_time at;
-  uint64_t seq;
   enum kind kind;
   uint32_t client;
   struct xf_coord_event se;
@@ -39,12 +40,9 @@ struct world {
   struct xf_coord *coord;
   struct xf_session **session;
   bool *connected, *up;
-  struct xf_buf *spool; /* per member */
-  struct xf_buf *accepted;
+  struct xf_buf *spool, *accepted; /* per member */
   struct xf_worker *pool;
-  struct item *heap;
-  size_t n, cap;
-  uint64_t seq;
+  struct xf_eventq queue;
   struct xf_time now;
   bool exited;
   enum xf_rc rc;
@@ -53,36 +51,21 @@ struct world {
   struct xf_arena arena;
   struct xf_buf wire;
   uint32_t commits;
+  uint64_t round; /* being aggregated */
+  uint32_t *who;
+  size_t n_who;
 };
 
-static bool less(const struct item *a, const struct item *b) {
-  return a->at.ns != b->at.ns ? a->at.ns < b->at.ns : a->seq < b->seq;
-}
-
 static void push(struct world *w, enum kind kind, double after_s, struct item it) {
-  if (w->n == w->cap) {
-    w->cap = w->cap ? 2 * w->cap : 256;
-    w->heap = xf_realloc_array(w->heap, w->cap, sizeof *w->heap);
-  }
-  it.kind = kind;
-  it.at = xf_time_add_s(w->now, after_s);
-  it.seq = w->seq++;
-  size_t i = w->n++;
-  for (; i > 0 && less(&it, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-    w->heap[i] = w->heap[(i - 1) / 2];
-  w->heap[i] = it;
+  struct item *own = xf_memdup(&it, sizeof it);
+  own->kind = kind;
+  xf_eventq_put(&w->queue, xf_time_add_s(w->now, after_s), own);
 }
 
-static struct item pop(struct world *w) {
-  struct item top = w->heap[0], last = w->heap[--w->n];
-  size_t i = 0;
-  for (size_t k; (k = 2 * i + 1) < w->n; i = k) {
-    if (k + 1 < w->n && less(&w->heap[k + 1], &w->heap[k])) k++;
-    if (!less(&w->heap[k], &last)) break;
-    w->heap[i] = w->heap[k];
-  }
-  if (w->n) w->heap[i] = last;
-  return top;
+static void item_free(struct item *it) {
+  if (!it) return;
+  xf_free(it->frame);
+  xf_free(it);
 }
 
 static void stop(struct world *w, enum xf_rc rc, const char *text) {
@@ -114,35 +97,27 @@ static void later(struct world *w, struct xf_coord_event e, double s) {
 
 static enum xf_rc fold(struct world *w, const struct xf_coord_action *a) {
   struct sim *sim = w->sim;
-  const struct xf_plan_stage_part *st = &sim->plan.stages[0];
-  const struct xf_strategy strategy = {
-      .kind =
-          st->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE ? XF_STRATEGY_REPTILE : XF_STRATEGY_FEDAVG,
-      .server =
-          st->fed.server.kind == XF_PLAN_SERVER_MOMENTUM ? XF_STRATEGY_MOMENTUM : XF_STRATEGY_SGD,
-      .lr = st->fed.server.lr,
-      .momentum = st->fed.server.momentum,
-      .anneal = st->fed.server.anneal == XF_PLAN_ANNEAL_LINEAR,
-      .rounds = st->fed.rounds};
+  const struct xf_strategy strategy = xf_resolve_strategy(&sim->plan, 0);
   const struct xf_strategy_step step = xf_strategy_get(&strategy, w->commits);
   struct xf_fold_member *member =
       xf_calloc(a->n_participant ? a->n_participant : 1, sizeof *member);
-  struct xf_fold_rows *rows = xf_calloc(sim->n_silo, sizeof *rows);
-  const float **vec = xf_calloc(sim->n_silo, sizeof *vec);
+  struct xf_fold_rows *rows = xf_calloc(sim->n_client, sizeof *rows);
+  const float **vec = xf_calloc(sim->n_client, sizeof *vec);
   for (size_t k = 0; k < a->n_participant; k++) {
     const uint32_t i = a->participant[k];
-    rows[i] = (struct xf_fold_rows){sim->silo[i].dir_row, sim->silo[i].manifest.n};
+    const struct sim_client *c = &sim->client[i];
+    rows[i] = (struct xf_fold_rows){c->dir_row, xf_silo_manifest(c->silo)->n};
     vec[i] = (const float *)(const void *)w->accepted[i].p;
-    member[k] = (struct xf_fold_member){sim->silo[i].id, i, (uint32_t)a->weight[k], &rows[i]};
+    member[k] = (struct xf_fold_member){c->id, i, (uint32_t)a->weight[k], &rows[i]};
   }
-  struct xf_fold_memory memory = {vec, sim->global, sim->next_global, sim->momentum};
-  struct xf_fold_job job = {.shape = &sim->shape,
-                            .member = member,
-                            .n_member = a->n_participant,
-                            .eta = step.eta,
-                            .mu = step.mu,
-                            .momentum = step.momentum,
-                            .io = xf_fold_memory_io(&memory)};
+  struct xf_fold_memory memory = {vec, sim->x, sim->next_x, sim->momentum};
+  const struct xf_fold_job job = {.shape = &sim->global.shape,
+                                  .member = member,
+                                  .n_member = a->n_participant,
+                                  .eta = step.eta,
+                                  .mu = step.mu,
+                                  .momentum = step.momentum,
+                                  .io = xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats = {0};
   enum xf_rc rc = xf_fold_step(&job, &stats, w->diag);
   xf_free(member);
@@ -156,9 +131,12 @@ static void aggregate(struct world *w, const struct xf_coord_action *a) {
   if (a->kind == XF_TASK_TRAIN) {
     e.rc = fold(w, a);
     if (e.rc) e.text = w->diag->text;
-    sim_model_digest(&w->next_digest, w->sim, w->sim->next_global);
+    sim_model_digest(&w->next_digest, w->sim, w->sim->next_x);
     e.digest = w->next_digest;
   }
+  w->round = a->round;
+  w->n_who = a->n_participant;
+  if (a->n_participant) memcpy(w->who, a->participant, a->n_participant * sizeof *w->who);
   later(w, e, 0.001);
 }
 
@@ -172,11 +150,14 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
   } else if (r->type == XF_RECORD_COMMIT) {
     w->sim->rounds++;
     if (r->kind == XF_TASK_TRAIN) {
-      float *t = w->sim->global;
-      w->sim->global = w->sim->next_global;
-      w->sim->next_global = t;
+      float *t = w->sim->x;
+      w->sim->x = w->sim->next_x;
+      w->sim->next_x = t;
       w->digest = w->next_digest;
       w->commits++;
+    } else {
+      enum xf_rc rc = sim_report_round(w->sim, w->round, w->accepted, w->who, w->n_who, w->diag);
+      if (rc && !w->rc) w->rc = rc;
     }
   } else if (r->type == XF_RECORD_ABANDON) {
     w->sim->abandoned++;
@@ -187,8 +168,8 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
 }
 
 static void serve(struct world *w, const struct xf_coord_action *a) {
-  struct sim_silo *s = &w->sim->silo[a->member];
-  sim_silo_base(w->sim, s);
+  struct sim_client *s = &w->sim->client[a->member];
+  sim_base(w->sim, s, s->base);
   for (uint64_t at = a->offset; at < a->offset + a->length;) {
     uint64_t n = a->offset + a->length - at;
     if (n > XF_CHUNK_MAX) n = XF_CHUNK_MAX;
@@ -245,48 +226,63 @@ static void feed_server(struct world *w, const struct xf_coord_event *e) {
 
 static void feed_client(struct world *w, uint32_t i, const struct xf_session_event *e);
 
-static void run(struct world *w, uint32_t i, const struct xf_msg_task_offer *o) {
-  struct sim_silo *s = &w->sim->silo[i];
-  s->offer = *o;
-  s->busy = true;
-  s->done = false;
-  s->job.run = sim_silo_work;
-  xf_worker_submit(w->pool, &s->job);
+static void work(struct xf_job *job) {
+  struct sim_client *c = (struct sim_client *)job;
+  xf_diag_init(&c->diag);
+  c->rc = xf_silo_work(c->silo, &c->task, &c->answer, &c->diag);
+}
+
+/* A seeded uniform of a client's round: who drops out, who is slow. */
+static double availability(const struct world *w, const struct sim_client *c, uint64_t round) {
   struct xf_rng rng;
-  xf_stream_init(&rng, w->sim->plan.seed, "availability", o->round, s->id);
-  const double delay = -w->sim->plan.sim.delay_s * 2 * (xf_rng_double(&rng) - 1);
-  push(w, WORK_DONE, 0.01 + 1e-6 * (double)xf_dataset_count(&s->data, XF_PART_TRAIN) + delay,
-       (struct item){.client = i});
+  xf_stream_init(&rng, w->sim->plan.seed, "availability", round, c->id);
+  return xf_rng_double(&rng);
+}
+
+static void run(struct world *w, uint32_t i, const struct xf_msg_task_offer *o) {
+  struct sim_client *c = &w->sim->client[i];
+  c->task =
+      (struct xf_silo_task){.offer = *o, .base = c->base, .spent = c->spent, .cancel = &c->cancel};
+  c->cancel = false;
+  c->done = false;
+  c->job.run = work;
+  xf_worker_submit(w->pool, &c->job);
+  const size_t n = xf_dataset_count(xf_silo_data(c->silo), XF_PART_TRAIN);
+  const double delay = 2 * w->sim->plan.sim.delay_s * availability(w, c, o->round);
+  push(w, WORK_DONE, 0.01 + 1e-6 * (double)n + delay, (struct item){.client = i});
 }
 
 static void work_done(struct world *w, uint32_t i) {
-  struct sim_silo *s = &w->sim->silo[i];
-  while (!s->done) {
-    struct sim_silo *back = (struct sim_silo *)xf_worker_wait(w->pool);
+  struct sim_client *c = &w->sim->client[i];
+  while (!c->done) {
+    struct sim_client *back = (struct sim_client *)xf_worker_wait(w->pool);
     XF_ASSERT(back != NULL);
     back->done = true;
   }
-  s->busy = false;
   struct xf_session_event e = {
-      .type = XF_SESSION_EV_WORKED, .rc = s->rc, .text = s->diag.text, .begin = &s->begin};
-  struct xf_rng rng;
-  xf_stream_init(&rng, w->sim->plan.seed, "availability", s->offer.round + ((uint64_t)1 << 40),
-                 s->id);
-  if (!s->rc && s->offer.kind == XF_TASK_TRAIN && xf_rng_double(&rng) < w->sim->plan.sim.dropout) {
-    e.rc = XF_E_CANCELLED; /* this client does not answer this round */
+      .type = XF_SESSION_EV_WORKED, .rc = c->rc, .text = c->diag.text, .begin = &c->answer.begin};
+  const bool train = c->task.offer.kind == XF_TASK_TRAIN;
+  if (!c->rc && train &&
+      availability(w, c, c->task.offer.round + ((uint64_t)1 << 40)) < w->sim->plan.sim.dropout) {
+    e.rc = XF_E_CANCELLED; /* before anything is charged: this client does not answer this round */
     e.text = "dropped out (sim.dropout)";
-    s->tentative = false;
+    xf_silo_outcome(c->silo, false);
+  } else if (!c->rc && train) {
+    const struct xf_odometer_charge charge = {c->answer.charge_z, 1};
+    if (xf_odometer_add(&c->spent, &charge, 1))
+      stop(w, XF_E_RANGE, "the privacy charge is out of range");
+    e.epsilon = c->answer.begin.epsilon;
   }
   feed_client(w, i, &e);
 }
 
 static void upload(struct world *w, uint32_t i, const struct xf_session_action *a) {
-  const struct sim_silo *s = &w->sim->silo[i];
-  for (size_t at = (size_t)a->offset; at < s->payload.len;) {
-    size_t n = s->payload.len - at > XF_CHUNK_MAX ? XF_CHUNK_MAX : s->payload.len - at;
+  const struct xf_buf *payload = &w->sim->client[i].answer.payload;
+  for (size_t at = (size_t)a->offset; at < payload->len;) {
+    size_t n = payload->len - at > XF_CHUNK_MAX ? XF_CHUNK_MAX : payload->len - at;
     struct xf_msg msg = {.type = XF_MSG_UPDATE_CHUNK};
     msg.chunk = (struct xf_msg_chunk){
-        .task_id = a->task_id, .offset = at, .data = s->payload.p + at, .data_len = n};
+        .task_id = a->task_id, .offset = at, .data = payload->p + at, .data_len = n};
     msg.chunk.crc32c = xf_crc32c(0, msg.chunk.data, n);
     post(w, TO_SERVER, i, &msg);
     at += n;
@@ -298,7 +294,7 @@ static void client_later(struct world *w, uint32_t i, struct xf_session_event e)
 }
 
 static void act_client(struct world *w, uint32_t i, const struct xf_session_action *a) {
-  struct sim_silo *s = &w->sim->silo[i];
+  struct sim_client *s = &w->sim->client[i];
   switch (a->type) {
   case XF_SESSION_DIAL_ACTION: push(w, CONN_UP, 0.001, (struct item){.client = i}); return;
   case XF_SESSION_CLOSE_ACTION: push(w, CONN_DOWN, 0.002, (struct item){.client = i}); return;
@@ -307,10 +303,10 @@ static void act_client(struct world *w, uint32_t i, const struct xf_session_acti
     client_later(w, i,
                  (struct xf_session_event){.type = XF_SESSION_EV_ADOPTED,
                                            .layout_digest = w->sim->layout_digest,
-                                           .model_len = s->map.n_wire * sizeof(float)});
+                                           .model_len = xf_silo_model_len(s->silo)});
     return;
   case XF_SESSION_FETCH_BEGIN_ACTION:
-    if (a->offer->model_len != s->map.n_wire * sizeof(float)) stop(w, XF_E_SHAPE, "model length");
+    if (a->offer->model_len != xf_silo_model_len(s->silo)) stop(w, XF_E_SHAPE, "model length");
     return;
   case XF_SESSION_FETCH_WRITE_ACTION:
     memcpy((uint8_t *)s->base + a->offset, a->data, a->data_len);
@@ -322,10 +318,12 @@ static void act_client(struct world *w, uint32_t i, const struct xf_session_acti
     return;
   case XF_SESSION_SETTLE_ACTION:
     if (a->verdict != XF_VERDICT_ACCEPTED && a->verdict != XF_VERDICT_DUPLICATE_OK)
-      s->tentative = false;
+      xf_silo_outcome(s->silo, false);
     client_later(w, i, (struct xf_session_event){.type = XF_SESSION_EV_SETTLED});
     return;
-  case XF_SESSION_OUTCOME_ACTION: sim_silo_outcome(s, a->outcome == XF_OUTCOME_COMMITTED); return;
+  case XF_SESSION_OUTCOME_ACTION:
+    xf_silo_outcome(s->silo, a->outcome == XF_OUTCOME_COMMITTED);
+    return;
   case XF_SESSION_EXIT_ACTION:
     w->up[i] = false;
     if (a->rc) stop(w, a->rc, a->text ? a->text : "a silo stopped");
@@ -365,7 +363,7 @@ static void step(struct world *w, struct item *it) {
     w->connected[it->client] = true;
     feed_server(w, &(struct xf_coord_event){.type = XF_COORD_EV_OPENED,
                                             .conn = it->client + 1,
-                                            .member_id = w->sim->silo[it->client].id});
+                                            .member_id = w->sim->client[it->client].id});
     feed_client(w, it->client, &(struct xf_session_event){.type = XF_SESSION_EV_DIALED});
     return;
   case CONN_DOWN:
@@ -385,21 +383,20 @@ static void step(struct world *w, struct item *it) {
   }
 }
 
-/* The earliest deadline of a core before the next item becomes a tick. */
-static struct item next_item(struct world *w) {
-  struct xf_time first = w->n ? w->heap[0].at : XF_TIME_NEVER;
+/* The next thing to happen: a queued item, or the tick of a core whose deadline comes before it. */
+static struct item *next_item(struct world *w) {
+  struct item tick = {.kind = TICK_SERVER};
   struct xf_time t = xf_coord_deadline(w->coord);
-  struct item tick = {.kind = TICK_SERVER, .at = t};
-  for (uint32_t i = 0; i < w->sim->n_silo; i++) {
+  for (uint32_t i = 0; i < w->sim->n_client; i++) {
     if (!w->up[i]) continue;
-    struct xf_time d = xf_session_deadline(w->session[i]);
-    if (xf_time_before(d, tick.at)) tick = (struct item){.kind = TICK_CLIENT, .at = d, .client = i};
+    const struct xf_time d = xf_session_deadline(w->session[i]);
+    if (!xf_time_before(d, t)) continue;
+    t = d;
+    tick = (struct item){.kind = TICK_CLIENT, .client = i};
   }
-  if (xf_time_before(tick.at, first)) {
-    if (xf_time_before(tick.at, w->now)) tick.at = w->now;
-    return tick;
-  }
-  return pop(w);
+  if (!xf_time_before(t, xf_eventq_next(&w->queue))) return xf_eventq_take(&w->queue, &w->now);
+  if (xf_time_before(w->now, t)) w->now = t;
+  return xf_memdup(&tick, sizeof tick);
 }
 
 static void quiet_wake(void *arg) { (void)arg; }
@@ -408,7 +405,7 @@ static enum xf_rc world_start(struct world *w, const struct xf_coord_member *mem
   struct sim *sim = w->sim;
   struct xf_coord_config cfg = {.run_id = "sim",
                                 .member = member,
-                                .n_member = sim->n_silo,
+                                .n_member = sim->n_client,
                                 .plan = &sim->plan,
                                 .plan_canonical = sim->canonical.p,
                                 .plan_canonical_len = sim->canonical.len,
@@ -416,17 +413,18 @@ static enum xf_rc world_start(struct world *w, const struct xf_coord_member *mem
                                 .layout_digest = sim->layout_digest,
                                 .exit_when_done = true};
   memcpy(cfg.federation, "sim", 4);
-  sim_model_digest(&w->digest, sim, sim->global);
+  sim_model_digest(&w->digest, sim, sim->x);
   struct xf_coord_recovery r = {
       .epoch = 1, .evaluated_at = UINT64_MAX, .model_digest = w->digest, .frozen = true};
   enum xf_rc rc = xf_coord_new(&w->coord, &cfg, &r, w->now, w->diag);
   if (!rc) rc = xf_worker_start(&w->pool, sim->threads, quiet_wake, NULL);
   if (rc) return rc;
-  for (uint32_t i = 0; i < sim->n_silo; i++) {
-    struct sim_silo *s = &sim->silo[i];
-    xf_coord_set_model_len(w->coord, i, s->map.n_wire * sizeof(float));
-    xf_buf_init(&w->spool[i], s->map.n_wire * sizeof(float) + XF_REPORT_MAX);
-    xf_buf_init(&w->accepted[i], s->map.n_wire * sizeof(float) + XF_REPORT_MAX);
+  for (uint32_t i = 0; i < sim->n_client; i++) {
+    struct sim_client *s = &sim->client[i];
+    const uint64_t model_len = xf_silo_model_len(s->silo);
+    xf_coord_set_model_len(w->coord, i, model_len);
+    xf_buf_init(&w->spool[i], model_len + XF_REPORT_MAX);
+    xf_buf_init(&w->accepted[i], model_len + XF_REPORT_MAX);
     struct xf_session_config sc = {.software = "crossfed sim", .jitter_key = i};
     memcpy(sc.federation, "sim", 4);
     memcpy(sc.member, s->id, sizeof sc.member);
@@ -443,48 +441,49 @@ static void world_end(struct world *w) {
   if (w->pool)
     while (xf_worker_wait(w->pool)) continue; /* work that nobody asks for any more */
   xf_worker_stop(w->pool);
-  for (uint32_t i = 0; i < w->sim->n_silo; i++) {
+  for (uint32_t i = 0; i < w->sim->n_client; i++) {
     xf_session_free(w->session[i]);
     xf_buf_deinit(&w->spool[i]);
     xf_buf_deinit(&w->accepted[i]);
   }
-  for (size_t i = 0; i < w->n; i++) xf_free(w->heap[i].frame);
+  for (struct item *it; (it = xf_eventq_take(&w->queue, NULL));) item_free(it);
+  xf_eventq_deinit(&w->queue);
+  xf_free(w->who);
   xf_coord_free(w->coord);
   xf_free(w->session);
   xf_free(w->connected);
   xf_free(w->up);
   xf_free(w->spool);
   xf_free(w->accepted);
-  xf_free(w->heap);
   xf_arena_deinit(&w->arena);
   xf_buf_deinit(&w->wire);
 }
 
 enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag) {
   struct world w = {.sim = sim, .diag = diag, .now = {1000000000}};
-  struct xf_coord_member *member = xf_calloc(sim->n_silo, sizeof *member);
-  for (size_t i = 0; i < sim->n_silo; i++) {
-    memcpy(member[i].id, sim->silo[i].id, sizeof member[i].id);
-    memcpy(member[i].domain, sim->silo[i].domain, sizeof member[i].domain);
+  struct xf_coord_member *member = xf_calloc(sim->n_client, sizeof *member);
+  for (size_t i = 0; i < sim->n_client; i++) {
+    memcpy(member[i].id, sim->client[i].id, sizeof member[i].id);
+    memcpy(member[i].domain, sim->client[i].domain, sizeof member[i].domain);
   }
-  w.session = xf_calloc(sim->n_silo, sizeof *w.session);
-  w.connected = xf_calloc(sim->n_silo, sizeof *w.connected);
-  w.up = xf_calloc(sim->n_silo, sizeof *w.up);
-  w.spool = xf_calloc(sim->n_silo, sizeof *w.spool);
-  w.accepted = xf_calloc(sim->n_silo, sizeof *w.accepted);
+  w.session = xf_calloc(sim->n_client, sizeof *w.session);
+  w.connected = xf_calloc(sim->n_client, sizeof *w.connected);
+  w.up = xf_calloc(sim->n_client, sizeof *w.up);
+  w.spool = xf_calloc(sim->n_client, sizeof *w.spool);
+  w.who = xf_calloc(sim->n_client, sizeof *w.who);
+  w.accepted = xf_calloc(sim->n_client, sizeof *w.accepted);
   xf_arena_init(&w.arena, XF_MSG_ARENA);
   xf_buf_init(&w.wire, 256 * 1024);
   enum xf_rc rc = world_start(&w, member);
   while (!rc && !w.rc && !w.exited) {
-    struct item it = next_item(&w);
-    if (it.at.ns == INT64_MAX) {
+    struct item *it = next_item(&w);
+    if (!it) {
       rc = xf_diag_set(diag, XF_E_STATE,
                        "the simulation stands still: no event and no deadline is left");
       break;
     }
-    w.now = it.at;
-    step(&w, &it);
-    xf_free(it.frame);
+    step(&w, it);
+    item_free(it);
   }
   if (!rc) rc = w.rc;
   world_end(&w);
