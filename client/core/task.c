@@ -161,7 +161,7 @@ void task_cancel(struct xf_session *s, const struct xf_msg_task_cancel *c) {
     session_act(s, XF_SESSION_CANCEL_ACTION);
   } else if (s->task == XF_TASK_STATE_FETCHING) {
     s->task = XF_TASK_STATE_NONE;
-  } else if (s->task == XF_TASK_STATE_SENDING) {
+  } else if (s->task == XF_TASK_STATE_SENDING && !XF_PLANTED("silent_cancel")) {
     announce(s); /* the round is gone, the stored answer is not: its verdict (LATE) settles it */
   }
 }
