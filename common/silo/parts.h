@@ -28,7 +28,8 @@ struct xf_silo {
   bool aligned;
   struct xf_wire_map map;
   float *full;  /* personal state */
-  float *next;  /* of the task at hand, then tentative */
+  float *next;  /* tentative: of the last answer */
+  float *task;  /* of the task at hand; changes places with next when the answer is whole */
   float *arm;   /* parameters of the arm made last */
   float *prior; /* NULL unless rows are pulled */
   uint8_t *held;

@@ -72,8 +72,9 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
 static enum xf_rc make_vectors(struct xf_silo *s, struct xf_diag *diag) {
   s->full = xf_try_calloc(s->layout->n, sizeof(float));
   s->next = xf_try_calloc(s->layout->n, sizeof(float));
+  s->task = xf_try_calloc(s->layout->n, sizeof(float));
   s->arm = xf_try_calloc(s->layout->n, sizeof(float));
-  if (!s->full || !s->next || !s->arm)
+  if (!s->full || !s->next || !s->task || !s->arm)
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
                        (unsigned long long)s->layout->n);
   if (xf_resolve_pulls(s->cfg.plan, 0)) {
@@ -118,6 +119,7 @@ void xf_silo_free(struct xf_silo *silo) {
   xf_free(silo->holders);
   xf_free(silo->full);
   xf_free(silo->next);
+  xf_free(silo->task);
   xf_free(silo->arm);
   xf_free(silo->prior);
   xf_free(silo->held);

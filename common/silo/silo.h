@@ -73,7 +73,8 @@ struct xf_silo_task {
 struct xf_silo_answer {
   struct xf_buf payload; /* caller's, initialised; replaced here */
   struct xf_msg_update_begin
-      begin;       /* whole: weight, digests, clip, noise, epsilon after the charge */
+      begin; /* whole: weight, digests, clip, noise, epsilon after the charge; without a finite
+                      epsilon (a release without noise came before) noise and epsilon are 0 */
   double charge_z; /* noise multiplier as used: what to charge; 0: no noise */
   bool clipped;
   double norm;        /* L2 of the delta before clipping; stays in the silo */
@@ -81,12 +82,14 @@ struct xf_silo_answer {
   double loss;
   uint64_t n_saturated;
 };
-/* Trains or evaluates. @thread worker @err E_NAN E_CANCELLED E_POLICY (an evaluation that may not leave) E_SHAPE and
-   those of train, rec, priv; after an error nothing may be sent and the personal state is as before */
+/* Trains or evaluates (which makes the FEDERATED arm). @thread worker @err E_NAN E_CANCELLED E_POLICY (an evaluation
+   that may not leave) E_INVAL (a final model is no work) E_SHAPE and those of train, rec, priv; after an error nothing
+   may be sent and the personal state, tentative too, is as before */
 XF_WARN_UNUSED enum xf_rc xf_silo_work(struct xf_silo *silo, const struct xf_silo_task *task,
                                        struct xf_silo_answer *answer, struct xf_diag *diag);
 
-/* Personal state: the whole parameter vector. `tentative` is the one of the last training answer. @shape x[n] */
+/* Personal state: the whole parameter vector. `tentative` is the one of the last training answer. The pointer holds
+   until the next call that trains. @shape x[n] */
 uint64_t xf_silo_params(const struct xf_silo *silo); /* @unit floats */
 const float *xf_silo_personal(const struct xf_silo *silo, bool tentative);
 /* Sets it after a restart; tentative: waits for its outcome. @shape x[n] @err E_SHAPE E_NAN */

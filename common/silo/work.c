@@ -9,6 +9,7 @@
 #include "silo/parts.h"
 #include "wire/codec.h"
 
+#include <math.h>
 #include <string.h>
 
 void silo_start(const struct xf_silo *s, float *start, const float *base) {
@@ -64,6 +65,7 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
   struct xf_clip_report clip = {0};
   float *rows = s->wire + s->map.n_shared;
   enum xf_rc rc = XF_OK;
+  a->norm = sqrt(xf_vec_norm2(s->wire, n));
   for (size_t g = 0; g < s->layout->n_seg && clip_row > 0 && !rc; g++) {
     if (s->layout->seg[g].role != XF_ROLE_ALIGNED) continue;
     rc = xf_clip_rows(rows, s->n_known, s->layout->seg[g].cols, clip_row, &clip);
@@ -73,7 +75,6 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
   if (rc) return xf_diag_set(diag, rc, "the update is not finite");
   if (!(s->cfg.noise_multiplier > 0)) {
     rc = xf_clip_step(s->wire, n, s->cfg.clip, &clip);
-    a->norm = clip.norm;
     a->clipped |= clip.n_clipped > 0;
     return rc ? xf_diag_set(diag, rc, "the update is not finite") : XF_OK;
   }
@@ -90,7 +91,6 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
   if (!rc) rc = xf_grid_step(s->wire, s->noise, n, &grid, &report);
   memset(s->noise, 0, n * sizeof *s->noise);
   if (rc) return xf_diag_set(diag, rc, "the update could not be noised: %s", xf_rc_text(rc));
-  a->norm = report.norm;
   a->clipped |= report.n_clipped > 0;
   a->n_saturated = report.n_saturated;
   a->charge_z = grid.z_used;
@@ -105,6 +105,7 @@ static enum xf_rc charge(const struct xf_silo *s, const struct xf_silo_task *tas
   enum xf_rc rc = xf_odometer_add(&spent, &c, 1);
   if (!rc) rc = xf_odometer_get(&report, &spent, s->cfg.plan->privacy.delta);
   if (rc) return rc;
+  if (!isfinite(report.replace_one.value)) return XF_OK; /* no guarantee: nothing is claimed */
   a->begin.noise_multiplier = a->charge_z;
   a->begin.epsilon = report.replace_one.value;
   a->begin.epsilon_zero_out = report.zero_out.value;
@@ -122,14 +123,14 @@ static void relay_progress(void *arg, const struct xf_train_progress *p) {
 static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
                              struct xf_silo_answer *a, struct xf_diag *diag) {
   struct relay relay = {task};
-  struct xf_train_job job = {.start = s->next,
+  struct xf_train_job job = {.start = s->task,
                              .data = &s->data,
                              .cancel = task->cancel,
                              .progress = relay_progress,
                              .arg = &relay,
-                             .out = s->next};
+                             .out = s->task};
   silo_streams(s, task->offer.round, &job.shuffle, &job.negative);
-  silo_start(s, s->next, task->base);
+  silo_start(s, s->task, task->base);
   if (s->prior && task->offer.committed > 0) {
     task_prior(s, task->base);
     job.prior = s->prior;
@@ -141,7 +142,7 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
     rc = xf_weight_get(&weight, xf_resolve_weight(s->cfg.plan, 0), job.n_samples,
                        s->cfg.plan->stages[0].fed.weight_cap, s->cfg.max_weight, diag);
   if (rc) return rc;
-  xf_wire_map_gather(&s->map, s->wire, s->next);
+  xf_wire_map_gather(&s->map, s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
   rc = privatise(s, task, a, diag);
   if (rc) return rc;
@@ -162,6 +163,10 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
   if (rc)
     return xf_diag_set(diag, rc, "no memory for an update of %llu bytes",
                        (unsigned long long)xf_silo_model_len(s));
+  float *const made =
+      s->task; /* only now: after an error the answer before may still await its outcome */
+  s->task = s->next;
+  s->next = made;
   s->tentative = true;
   return XF_OK;
 }
@@ -190,13 +195,15 @@ static enum xf_rc work_evaluate(struct xf_silo *s, const struct xf_silo_task *ta
 
 enum xf_rc xf_silo_work(struct xf_silo *silo, const struct xf_silo_task *task,
                         struct xf_silo_answer *answer, struct xf_diag *diag) {
+  struct xf_buf payload = answer->payload;
+  xf_buf_reset(&payload);
+  *answer = (struct xf_silo_answer){.payload = payload};
   if (!silo->aligned || task->offer.model_len != xf_silo_model_len(silo))
     return xf_diag_set(diag, XF_E_SHAPE, "the task's model has %llu bytes, this silo's %llu",
                        (unsigned long long)task->offer.model_len,
                        (unsigned long long)xf_silo_model_len(silo));
-  struct xf_buf payload = answer->payload;
-  xf_buf_reset(&payload);
-  *answer = (struct xf_silo_answer){.payload = payload};
+  if (task->offer.kind == XF_TASK_FINAL)
+    return xf_diag_set(diag, XF_E_INVAL, "a final model is stored, not worked on");
   enum xf_rc rc = task->offer.kind == XF_TASK_EVALUATE ? work_evaluate(silo, task, answer, diag)
                                                        : work_train(silo, task, answer, diag);
   if (!rc) seal(silo, task, answer);

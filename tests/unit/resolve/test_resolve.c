@@ -1,0 +1,212 @@
+/* What a plan may say and this version cannot do is refused by its key; the rest arrives in the libraries' structs. */
+#include "plans.h"
+#include "resolve/resolve.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+static struct xf_plan plan;
+
+static void two_stages(struct xf_plan *p) {
+  p->stages[1] = p->stages[0];
+  p->n_stages = 2;
+}
+static void from_checkpoint(struct xf_plan *p) { memcpy(p->init, "x.ckpt", 7); }
+static void early(struct xf_plan *p) { p->early_stop.patience = 3; }
+static void images(struct xf_plan *p) { p->data.kind = XF_PLAN_DATA_IDX; }
+static void pooled(struct xf_plan *p) {
+  p->arms[0] = XF_PLAN_ARM_FEDERATED;
+  p->arms[1] = XF_PLAN_ARM_POOLED;
+  p->n_arms = 2;
+}
+static void guarded(struct xf_plan *p) {
+  p->arms[0] = XF_PLAN_ARM_GUARDED;
+  p->n_arms = 1;
+}
+static void aligned_items(struct xf_plan *p) { p->model.items = XF_PLAN_ITEMS_ALIGNED; }
+static void shared_items(struct xf_plan *p) { p->model.items = XF_PLAN_ITEMS_SHARED; }
+static void own_users(struct xf_plan *p) { p->model.users = XF_PLAN_USERS_USER; }
+
+static void test_refusals(void **state) {
+  (void)state;
+  static const struct {
+    void (*change)(struct xf_plan *p);
+    const char *says;
+    enum xf_rc rc;
+  } row[] = {
+      {two_stages, "stages: more than one", XF_E_UNSUPPORTED},
+      {from_checkpoint, "init", XF_E_UNSUPPORTED},
+      {early, "early_stop", XF_E_UNSUPPORTED},
+      {images, "data.kind: idx", XF_E_UNSUPPORTED},
+      {pooled, "arms: pooled", XF_E_UNSUPPORTED},
+      {guarded, "arms: pooled, guarded", XF_E_UNSUPPORTED},
+      {aligned_items, "model.items: aligned", XF_E_UNSUPPORTED},
+      {shared_items, "model.items: aligned, shared", XF_E_UNSUPPORTED},
+      {own_users, "users: user and items: domain shares nothing", XF_E_CONFIG},
+  };
+  for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    struct xf_diag diag;
+    plans_load(&plan, plans_mf, "");
+    row[i].change(&plan);
+    xf_diag_init(&diag);
+    assert_int_equal(xf_resolve_check(&plan, &diag), row[i].rc);
+    if (!strstr(diag.text, row[i].says)) fail_msg("\"%s\" lacks \"%s\"", diag.text, row[i].says);
+  }
+}
+
+static void test_accepts(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *sets;
+  } row[] = {
+      {plans_mf, ""},
+      {plans_mf, "rows.rule=average"},
+      {plans_mf, "model.loss=bce model.users=user"},
+      {plans_mf, "model.loss=mse"},
+      {plans_table, ""},
+      {plans_table, "model.kind=mlp model.hidden=4,3 model.loss=mse eval.metrics=rmse"},
+  };
+  for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    struct xf_diag diag;
+    plans_load(&plan, row[i].text, row[i].sets);
+    xf_diag_init(&diag);
+    if (xf_resolve_check(&plan, &diag)) fail_msg("%s: %s", row[i].sets, diag.text);
+  }
+}
+
+static void test_model(void **state) {
+  (void)state;
+  struct xf_model_config c;
+  plans_load(&plan, plans_mf, "model.loss=bce model.init_std=0.5 model.user_ns=people");
+  assert_int_equal(xf_resolve_model(&c, &plan, NULL), XF_OK);
+  assert_int_equal(c.kind, XF_MODEL_MF);
+  assert_int_equal(c.loss, XF_LOSS_BCE);
+  assert_int_equal(c.users, XF_ROWS_ALIGNED);
+  assert_int_equal(c.items, XF_ROWS_LOCAL);
+  assert_int_equal(c.dim, 3);
+  assert_true(c.init_std == 0.5);
+  assert_string_equal(c.user_ns, "people");
+  assert_string_equal(xf_resolve_ns(&plan), "people");
+
+  plans_load(&plan, plans_table,
+             "model.kind=mlp model.loss=softmax model.n_in=5 model.n_out=3 model.hidden=4,6 "
+             "model.activation=tanh eval.metrics=acc");
+  assert_int_equal(xf_resolve_model(&c, &plan, NULL), XF_OK);
+  assert_int_equal(c.kind, XF_MODEL_MLP);
+  assert_int_equal(c.loss, XF_LOSS_SOFTMAX);
+  assert_int_equal(c.activation, XF_ACT_TANH);
+  assert_int_equal(c.n_in, 5);
+  assert_int_equal(c.n_out, 3);
+  assert_int_equal(c.n_hidden, 2);
+  assert_int_equal(c.hidden[0], 4);
+  assert_int_equal(c.hidden[1], 6);
+  assert_null(xf_resolve_ns(&plan));
+  assert_false(xf_resolve_pulls(&plan, 0));
+}
+
+static void test_local(void **state) {
+  (void)state;
+  plans_load(
+      &plan, plans_mf,
+      "local.epochs=2 local.batch=16 local.l2=0.5 local.negatives=3 local.optimizer.kind=adam "
+      "local.optimizer.lr=0.25 local.optimizer.b1=0.5 local.optimizer.b2=0.75 "
+      "local.optimizer.eps=0.125 local.optimizer.sparse=lazy rows.kappa=0.75");
+  struct xf_local_config l = xf_resolve_local(&plan, 0);
+  assert_int_equal(l.epochs, 2);
+  assert_int_equal(l.steps, 0);
+  assert_int_equal(l.batch, 16);
+  assert_int_equal(l.negatives, 3);
+  assert_true(l.l2 == 0.5 && l.pull == XF_PULL_DEFAULT && l.kappa == 0.75);
+  assert_int_equal(l.optimizer.kind, XF_OPTIM_ADAM);
+  assert_true(l.optimizer.lr == 0.25f && l.optimizer.beta1 == 0.5f && l.optimizer.beta2 == 0.75f &&
+              l.optimizer.eps == 0.125f && l.optimizer.lazy);
+  assert_true(xf_resolve_pulls(&plan, 0));
+
+  plans_load(&plan, plans_mf,
+             "rows.rule=average local.optimizer.kind=momentum local.optimizer.momentum=0.5 "
+             "local.steps=9");
+  l = xf_resolve_local(&plan, 0);
+  assert_int_equal(l.steps, 9);
+  assert_int_equal(l.epochs, 0);
+  assert_int_equal(l.optimizer.kind, XF_OPTIM_MOMENTUM);
+  assert_true(l.optimizer.momentum == 0.5f && l.pull == 0 && l.kappa == 0);
+  assert_false(xf_resolve_pulls(&plan, 0));
+}
+
+static void test_strategy_and_weight(void **state) {
+  (void)state;
+  plans_load(&plan, plans_mf,
+             "fed.server.kind=momentum fed.server.lr=0.5 fed.server.momentum=0.25 "
+             "fed.weighting=capped fed.weight_cap=9");
+  struct xf_strategy s = xf_resolve_strategy(&plan, 0);
+  assert_int_equal(s.kind, XF_STRATEGY_FEDAVG);
+  assert_int_equal(s.server, XF_STRATEGY_MOMENTUM);
+  assert_true(s.lr == 0.5 && s.momentum == 0.25 && !s.anneal);
+  assert_int_equal(s.rounds, 4);
+  assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_CAPPED);
+
+  plans_load(&plan, plans_mf,
+             "fed.algorithm=reptile fed.weighting=uniform fed.server.anneal=linear local.steps=4");
+  s = xf_resolve_strategy(&plan, 0);
+  assert_int_equal(s.kind, XF_STRATEGY_REPTILE);
+  assert_int_equal(s.server, XF_STRATEGY_SGD);
+  assert_true(s.anneal);
+  assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_UNIFORM);
+  plans_load(&plan, plans_mf, "fed.weighting=samples");
+  assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_SAMPLES);
+}
+
+static void test_measures(void **state) {
+  (void)state;
+  struct xf_measures m;
+  plans_load(&plan, plans_mf, "eval.metrics=hr@10,ndcg@5 eval.protocol=full,s99");
+  assert_int_equal(xf_resolve_measures(&m, &plan, NULL), XF_OK);
+  static const char *const key[] = {"hr_10_full", "ndcg_5_full", "hr_10_s99", "ndcg_5_s99"};
+  assert_int_equal(m.n, 4);
+  for (size_t i = 0; i < 4; i++) {
+    assert_string_equal(m.key[i], key[i]);
+    assert_int_equal(m.n_neg[i], i < 2 ? 0 : 99);
+  }
+  assert_int_equal(xf_measures_main(&m), 1);
+
+  plans_load(&plan, plans_table, "");
+  assert_int_equal(xf_resolve_measures(&m, &plan, NULL), XF_OK);
+  assert_int_equal(m.n, 2);
+  assert_string_equal(m.key[0], "acc");
+  assert_int_equal(xf_measures_main(&m), 0);
+}
+
+static void measure_refused(const char *metric, enum xf_rc want, const char *says) {
+  struct xf_measures m;
+  struct xf_diag diag;
+  plans_load(&plan, plans_table, "");
+  memset(plan.eval.metrics[1], 0, sizeof plan.eval.metrics[1]);
+  memcpy(plan.eval.metrics[1], metric, strlen(metric));
+  xf_diag_init(&diag);
+  assert_int_equal(xf_resolve_measures(&m, &plan, &diag), want);
+  if (!strstr(diag.text, says)) fail_msg("\"%s\" lacks \"%s\"", diag.text, says);
+}
+
+static void test_measures_refused(void **state) {
+  (void)state;
+  measure_refused("ndcg@10", XF_E_UNSUPPORTED, "eval.metrics: \"ndcg@10\" does not fit");
+  measure_refused("beauty", XF_E_CONFIG, "eval.metrics: \"beauty\"");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_accepts),
+      cmocka_unit_test(test_model),
+      cmocka_unit_test(test_local),
+      cmocka_unit_test(test_strategy_and_weight),
+      cmocka_unit_test(test_measures),
+      cmocka_unit_test(test_measures_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
