@@ -5,6 +5,7 @@
 #include "base/diag.h"
 #include "base/str.h"
 #include "priv/rdp.h"
+#include "tools/json_out.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -98,7 +99,7 @@ static enum xf_rc parse(struct request *r, int argc, char **argv, struct xf_diag
   return XF_OK;
 }
 
-enum { MAX_ASSUMES = 6 };
+enum { MAX_ASSUMES = 6, JSON_MAX = 16384 };
 
 static size_t assumptions(const char *out[MAX_ASSUMES], const struct request *r,
                           const struct xf_rdp_point *p) {
@@ -122,25 +123,36 @@ static size_t assumptions(const char *out[MAX_ASSUMES], const struct request *r,
   return n;
 }
 
-static void print(const struct request *r, const struct xf_rdp_point *p) {
+static void print_text(const struct request *r, const struct xf_rdp_point *p) {
   const char *assumes[MAX_ASSUMES];
   const size_t n = assumptions(assumes, r, p);
-  const bool finite = isfinite(p->value);
-  if (!r->json) {
-    if (finite)
-      printf("epsilon %.6g at delta %g (order %g, accountant rdp)\n", p->value, r->delta, p->order);
-    else printf("epsilon infinite at delta %g (accountant rdp)\n", r->delta);
-    for (size_t i = 0; i < n; i++) printf("%s%s\n", i ? "        " : "assumes ", assumes[i]);
-    return;
-  }
-  if (finite)
-    printf("{\"v\":1,\"epsilon\":%.12g,\"delta\":%.12g,\"order\":%.12g", p->value, r->delta,
-           p->order);
-  else printf("{\"v\":1,\"epsilon\":null,\"delta\":%.12g,\"order\":null", r->delta);
-  printf(",\"accountant\":\"rdp\",\"assumes\":[");
-  for (size_t i = 0; i < n; i++)
-    printf("%s\"%s\"", i ? "," : "", assumes[i]); /* no quotes inside */
-  printf("]}\n");
+  if (isfinite(p->value))
+    printf("epsilon %.6g at delta %g (order %g, accountant rdp)\n", p->value, r->delta, p->order);
+  else printf("epsilon infinite at delta %g (accountant rdp)\n", r->delta);
+  for (size_t i = 0; i < n; i++) printf("%s%s\n", i ? "        " : "assumes ", assumes[i]);
+}
+
+static enum xf_rc print_json(const struct request *r, const struct xf_rdp_point *p) {
+  const char *assumes[MAX_ASSUMES];
+  const size_t n = assumptions(assumes, r, p);
+  struct xf_jsonw w;
+  struct xf_buf buf;
+  xf_buf_init(&buf, JSON_MAX);
+  xf_jsonw_init(&w, &buf);
+  xf_jsonw_object(&w);
+  xf_jsonw_kuint(&w, "v", 1);
+  xf_jsonw_kdouble(&w, "epsilon", p->value); /* infinite: null */
+  xf_jsonw_kdouble(&w, "delta", r->delta);
+  xf_jsonw_kdouble(&w, "order", isfinite(p->value) ? p->order : (double)NAN);
+  xf_jsonw_kstr(&w, "accountant", "rdp");
+  xf_jsonw_key(&w, "assumes");
+  xf_jsonw_array(&w);
+  for (size_t i = 0; i < n; i++) xf_jsonw_str(&w, assumes[i]);
+  xf_jsonw_array_end(&w);
+  xf_jsonw_object_end(&w);
+  const enum xf_rc rc = xf_tool_json(&buf, &w);
+  xf_buf_deinit(&buf);
+  return rc;
 }
 
 int xf_tool_account(int argc, char **argv) {
@@ -164,6 +176,8 @@ int xf_tool_account(int argc, char **argv) {
     (void)fputs(usage, stderr);
     return XF_EXIT_USAGE;
   }
-  print(&r, &point);
-  return fflush(stdout) ? XF_EXIT_FAILED : XF_EXIT_OK;
+  if (!r.json) print_text(&r, &point);
+  else rc = print_json(&r, &point);
+  if (rc) (void)fprintf(stderr, "crossfed account: %s\n", xf_rc_text(rc));
+  return rc || fflush(stdout) ? XF_EXIT_FAILED : XF_EXIT_OK;
 }

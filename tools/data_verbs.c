@@ -3,7 +3,7 @@
 #include "base/fs.h"
 #include "crypto/stream.h"
 #include "tools/data.h"
-#include "json/jsonw.h"
+#include "tools/json_out.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,12 +18,6 @@ struct facts {
   size_t events;
   struct xf_split_count split;
 };
-
-static enum xf_rc print_buf(struct xf_buf *buf, enum xf_rc rc) {
-  if (!rc) rc = xf_buf_put_u8(buf, '\n');
-  if (!rc && fwrite(buf->p, 1, buf->len, stdout) != buf->len) rc = XF_E_IO;
-  return rc;
-}
 
 static void facts_json(struct xf_jsonw *w, const struct facts *f) {
   xf_jsonw_object(w);
@@ -133,7 +127,7 @@ static enum xf_rc print_facts(const struct facts *total, const struct facts *dom
   for (uint32_t d = 0; d < n; d++) facts_json(&w, &domain[d]);
   xf_jsonw_array_end(&w);
   xf_jsonw_object_end(&w);
-  const enum xf_rc rc = print_buf(&buf, xf_jsonw_finish(&w));
+  const enum xf_rc rc = xf_tool_json(&buf, &w);
   xf_buf_deinit(&buf);
   return rc;
 }
@@ -157,6 +151,58 @@ enum xf_rc xf_data_stats(const struct xf_data_request *r, struct xf_diag *diag) 
   return rc;
 }
 
+/* Members of a flat object behind "v". */
+struct fact {
+  const char *key;
+  uint64_t value;
+  bool is_bool;
+};
+static enum xf_rc print_object(const struct fact *x, size_t n) {
+  struct xf_buf buf;
+  struct xf_jsonw w;
+  xf_buf_init(&buf, FACTS_MAX);
+  xf_jsonw_init(&w, &buf);
+  xf_jsonw_object(&w);
+  xf_jsonw_kuint(&w, "v", 1);
+  for (size_t i = 0; i < n; i++)
+    if (x[i].is_bool) xf_jsonw_kbool(&w, x[i].key, x[i].value);
+    else xf_jsonw_kuint(&w, x[i].key, x[i].value);
+  xf_jsonw_object_end(&w);
+  const enum xf_rc rc = xf_tool_json(&buf, &w);
+  xf_buf_deinit(&buf);
+  return rc;
+}
+#define PRINT_OBJECT(x) print_object(x, sizeof(x) / sizeof((x)[0]))
+
+static enum xf_rc print_table(const struct xf_table *t, bool json) {
+  const struct fact fact[] = {{"ok", 1, true},
+                              {"rows", t->n, false},
+                              {"inputs", t->n_in, false},
+                              {"classes", t->n_class, false},
+                              {"missing", t->n_missing, false}};
+  if (json) return PRINT_OBJECT(fact);
+  printf("ok: %zu rows of %u inputs, %u classes, %llu rows with missing values left out\n", t->n,
+         t->n_in, t->n_class, (unsigned long long)t->n_missing);
+  return XF_OK;
+}
+
+static enum xf_rc print_interactions(const struct xf_interactions *x, bool json) {
+  const struct fact fact[] = {{"ok", 1, true},
+                              {"header", x->count.header, true},
+                              {"lines", x->count.lines, false},
+                              {"events", x->n, false},
+                              {"users", x->users.n, false},
+                              {"items", x->items.n, false},
+                              {"domains", x->domains.n, false},
+                              {"other_domain", x->count.other_domain, false}};
+  if (json) return PRINT_OBJECT(fact);
+  printf("ok: %llu events%s, %zu kept: %u users, %u items, %u domains%s%s\n",
+         (unsigned long long)x->count.lines, x->count.header ? " below a header" : "", x->n,
+         x->users.n, x->items.n, x->domains.n, x->value ? ", values" : "",
+         x->time ? ", times" : ", no times");
+  return XF_OK;
+}
+
 static enum xf_rc check_table(const struct xf_data_request *r, struct xf_diag *diag) {
   struct xf_table t;
   struct xf_table_spec spec = r->table_spec;
@@ -164,36 +210,21 @@ static enum xf_rc check_table(const struct xf_data_request *r, struct xf_diag *d
   spec.n_drop = r->n_drop;
   spec.one_hot = r->one_hot;
   spec.n_one_hot = r->n_one_hot;
-  const enum xf_rc rc = xf_table_load(&t, r->file, &spec, diag);
+  enum xf_rc rc = xf_table_load(&t, r->file, &spec, diag);
   if (rc) return rc;
-  if (r->json)
-    printf("{\"v\":1,\"ok\":true,\"rows\":%zu,\"inputs\":%u,\"classes\":%u,\"missing\":%llu}\n",
-           t.n, t.n_in, t.n_class, (unsigned long long)t.n_missing);
-  else
-    printf("ok: %zu rows of %u inputs, %u classes, %llu rows with missing values left out\n", t.n,
-           t.n_in, t.n_class, (unsigned long long)t.n_missing);
+  rc = print_table(&t, r->json);
   xf_table_deinit(&t);
-  return XF_OK;
+  return rc;
 }
 
 enum xf_rc xf_data_check(const struct xf_data_request *r, struct xf_diag *diag) {
   if (r->table) return check_table(r, diag);
   struct xf_interactions x;
-  const enum xf_rc rc = xf_interactions_load(&x, r->file, &r->spec, diag);
+  enum xf_rc rc = xf_interactions_load(&x, r->file, &r->spec, diag);
   if (rc) return rc;
-  if (r->json)
-    printf("{\"v\":1,\"ok\":true,\"header\":%s,\"lines\":%llu,\"events\":%zu,\"users\":%u,"
-           "\"items\":%u,"
-           "\"domains\":%u,\"other_domain\":%llu}\n",
-           x.count.header ? "true" : "false", (unsigned long long)x.count.lines, x.n, x.users.n,
-           x.items.n, x.domains.n, (unsigned long long)x.count.other_domain);
-  else
-    printf("ok: %llu events%s, %zu kept: %u users, %u items, %u domains%s%s\n",
-           (unsigned long long)x.count.lines, x.count.header ? " below a header" : "", x.n,
-           x.users.n, x.items.n, x.domains.n, x.value ? ", values" : "",
-           x.time ? ", times" : ", no times");
+  rc = print_interactions(&x, r->json);
   xf_interactions_deinit(&x);
-  return XF_OK;
+  return rc;
 }
 
 static enum xf_rc make_dir(const char *dir, struct xf_diag *diag) {
@@ -247,16 +278,18 @@ static enum xf_rc save_part(const struct xf_interactions *x, const struct xf_spl
   return rc;
 }
 
-static void print_split(const struct xf_split_count *c, bool json) {
+static enum xf_rc print_split(const struct xf_split_count *c, bool json) {
   const unsigned long long n[] = {c->n_events[0], c->n_events[1], c->n_events[2], c->repeats,
                                   c->few_users,   c->no_train[1], c->no_train[2]};
-  printf(json ? "{\"v\":1,\"train\":%llu,\"valid\":%llu,\"test\":%llu,\"repeats\":%llu,\"few_"
-                "users\":%llu,"
-                "\"valid_no_train\":%llu,\"test_no_train\":%llu}\n"
-              : "%llu train, %llu validation, %llu test events; left out: %llu repeats, %llu users "
-                "with too "
-                "few, %llu and %llu held-out events of items without train events\n",
+  const struct fact fact[] = {{"train", n[0], false},        {"valid", n[1], false},
+                              {"test", n[2], false},         {"repeats", n[3], false},
+                              {"few_users", n[4], false},    {"valid_no_train", n[5], false},
+                              {"test_no_train", n[6], false}};
+  if (json) return PRINT_OBJECT(fact);
+  printf("%llu train, %llu validation, %llu test events; left out: %llu repeats, %llu users with "
+         "too few, %llu and %llu held-out events of items without train events\n",
          n[0], n[1], n[2], n[3], n[4], n[5], n[6]);
+  return XF_OK;
 }
 
 enum xf_rc xf_data_split(const struct xf_data_request *r, struct xf_diag *diag) {
@@ -272,7 +305,7 @@ enum xf_rc xf_data_split(const struct xf_data_request *r, struct xf_diag *diag) 
   if (!rc) rc = make_dir(r->out, diag);
   for (int p = 0; !rc && p < XF_N_PART; p++)
     rc = save_part(&x, &split, (enum xf_part)p, r->out, diag);
-  if (!rc) print_split(&split.count, r->json);
+  if (!rc) rc = print_split(&split.count, r->json);
   xf_split_deinit(&split);
   xf_interactions_deinit(&x);
   return rc;
