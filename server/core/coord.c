@@ -215,6 +215,8 @@ static void coord_frozen(struct xf_coord *c, const struct xf_coord_event *event)
   }
   c->frozen = true;
   c->freezing = false;
+  if (!xf_digest_is_zero(&event->digest))
+    c->model_digest = event->digest; /* its rows are known now */
   for (uint32_t i = 0; i < c->n; i++)
     if (c->m[i].ready && c->m[i].aligned) coord_act(c, XF_COORD_DIRECTORY)->conn = c->m[i].conn;
 }

@@ -103,7 +103,7 @@ struct xf_coord_recovery {
   X(CLOSED)     /* it is gone: conn */                                                   \
   X(MESSAGE)    /* conn, msg */                                                          \
   X(ALIGNED)    /* a member's manifests are complete and stored: member */               \
-  X(FROZEN)     /* answer to FREEZE: rc, text */                                         \
+  X(FROZEN)     /* answer to FREEZE: rc, text, digest of model 0 */                      \
   X(RESERVED)   /* answer to RESERVE: rc */                                              \
   X(SPOOLED)    /* answer to SPOOL_FINISH: member, rc, text */                           \
   X(PERSISTED)  /* answer to PERSIST: token, rc */                                       \
