@@ -1,0 +1,237 @@
+/* A closed round: the updates of its frozen list folded from the spool into the next model, or its reports summed. */
+#include "server/io/state.h"
+
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "json/json.h"
+
+#include <string.h>
+
+enum { METRICS_MAX = 32 << 20 };
+
+void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
+                  enum xf_task_kind kind, const uint32_t *member, const uint64_t *weight,
+                  size_t n) {
+  *a = (struct srv_agg){.st = st,
+                        .round = round,
+                        .committed = st->committed,
+                        .kind = kind,
+                        .base_digest = st->model_digest,
+                        .n_part = n};
+  memcpy(a->base, st->model_path, sizeof a->base);
+  xf_buf_init(&a->metrics, METRICS_MAX);
+  a->part = xf_calloc(n ? n : 1, sizeof *a->part);
+  for (size_t k = 0; k < n; k++) {
+    struct xf_spool_head head = {.round = round};
+    xf_coord_task_id(&head.task_id, st->run_id, round, st->cfg->members[member[k]].id,
+                     &st->model_digest, &st->plan_digest);
+    a->part[k] = (struct srv_part){.member = member[k], .weight = weight[k]};
+    xf_spool_name(a->part[k].file, &head);
+  }
+}
+
+void srv_agg_deinit(struct srv_agg *a) {
+  xf_free(a->part);
+  xf_free(a->global);
+  xf_free(a->momentum);
+  xf_buf_deinit(&a->metrics);
+  *a = (struct srv_agg){0};
+}
+
+void srv_agg_give(struct srv_agg *a, struct srv_state *st) {
+  srv_next_drop(st);
+  st->next = (struct srv_next){.round = a->round,
+                               .global = a->global,
+                               .momentum = a->momentum,
+                               .n = a->n,
+                               .model = a->kind == XF_TASK_TRAIN ? a->model : a->base_digest,
+                               .metrics = xf_strdup(xf_buf_cstr(&a->metrics))};
+  a->global = a->momentum = NULL;
+}
+
+static bool cancelled(const struct srv_agg *a) { return a->cancel && atomic_load(a->cancel); }
+
+static enum xf_rc open_parts(struct srv_agg *a, struct xf_spool_entry *e, struct xf_diag *diag) {
+  for (size_t k = 0; k < a->n_part; k++) {
+    const struct srv_part *p = &a->part[k];
+    const struct xf_coord_member *m = &a->st->cfg->members[p->member];
+    enum xf_rc rc = xf_spool_open(&e[k], &a->st->spool, p->file, diag);
+    if (rc) return xf_diag_prefix(diag, rc, "update of \"%s\"", m->id);
+    if (strcmp(e[k].head.member, m->id) != 0 ||
+        (a->kind == XF_TASK_TRAIN && e[k].head.weight != p->weight))
+      return xf_diag_set(diag, XF_E_CORRUPT,
+                         "update of \"%s\": its file is of \"%s\" with weight %llu", m->id,
+                         e[k].head.member, (unsigned long long)e[k].head.weight);
+  }
+  return XF_OK;
+}
+
+/* --- training ----------------------------------------------------------------------------------------------------- */
+
+struct fold_files {
+  struct srv_agg *a;
+  struct xf_checkpoint base;
+  struct xf_spool_entry *entry;
+  struct xf_diag *diag;
+};
+
+static enum xf_rc read_member(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
+  struct fold_files *f = arg;
+  return xf_spool_read_floats(&f->entry[slot], out, n, at, f->diag);
+}
+
+static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
+  struct fold_files *f = arg;
+  return xf_checkpoint_read(&f->base, out, at, n, f->diag);
+}
+
+static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
+  struct fold_files *f = arg;
+  memcpy(f->a->global + at, x, n * sizeof *x);
+  return XF_OK;
+}
+
+static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+  struct fold_files *f = arg;
+  if (f->base.has_momentum) return xf_checkpoint_read_momentum(&f->base, out, at, n, f->diag);
+  memset(out, 0, n * sizeof *out); /* before the first commit */
+  return XF_OK;
+}
+
+static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+  struct fold_files *f = arg;
+  memcpy(f->a->momentum + at, x, n * sizeof *x);
+  return XF_OK;
+}
+
+static enum xf_rc fold_tiles(struct srv_agg *a, const struct xf_fold_job *job,
+                             struct xf_diag *diag) {
+  struct xf_fold_stats stats;
+  enum xf_rc rc = xf_fold_check(job, diag);
+  if (rc) return rc;
+  struct xf_fold_scratch *scratch = xf_fold_scratch_new();
+  const uint64_t tiles = xf_fold_tiles(job->shape);
+  for (uint64_t t = 0; t < tiles && !rc; t++) {
+    rc = cancelled(a) ? xf_diag_set(diag, XF_E_CANCELLED, "the coordinator stops")
+                      : xf_fold_tile(job, scratch, t, &stats, diag);
+    if (t == tiles / 2) XF_FAILPOINT("K9");
+  }
+  xf_fold_scratch_free(scratch);
+  return rc;
+}
+
+static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
+  struct srv_agg *a = f->a;
+  const struct srv_state *st = a->st;
+  const struct xf_strategy strategy = xf_resolve_strategy(&st->plan, 0);
+  const struct xf_strategy_step step = xf_strategy_get(&strategy, (uint32_t)a->committed);
+  struct xf_fold_member *member = xf_calloc(a->n_part ? a->n_part : 1, sizeof *member);
+  struct xf_fold_rows *rows = xf_calloc(a->n_part ? a->n_part : 1, sizeof *rows);
+  enum xf_rc rc = XF_OK;
+  for (size_t k = 0; k < a->n_part && !rc; k++) {
+    const uint32_t i = a->part[k].member;
+    rows[k] = (struct xf_fold_rows){st->m[i].row, st->m[i].n_row};
+    member[k] = (struct xf_fold_member){st->cfg->members[i].id, k, (uint32_t)a->part[k].weight,
+                                        st->global.shape.n_ns ? &rows[k] : NULL};
+    if (f->entry[k].head.payload_len != xf_fold_wire(&st->global.shape, &member[k]) * sizeof(float))
+      rc = xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes", st->cfg->members[i].id,
+                       (unsigned long long)f->entry[k].head.payload_len);
+  }
+  a->n = st->global.n;
+  a->global = xf_try_calloc((size_t)a->n, sizeof *a->global);
+  if (step.momentum) a->momentum = xf_try_calloc((size_t)a->n, sizeof *a->momentum);
+  if (!rc && (!a->global || (step.momentum && !a->momentum)))
+    rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
+                     (unsigned long long)a->n);
+  xf_fold_sort(member, a->n_part);
+  const struct xf_fold_job job = {.shape = &st->global.shape,
+                                  .member = member,
+                                  .n_member = a->n_part,
+                                  .eta = step.eta,
+                                  .mu = step.mu,
+                                  .momentum = step.momentum,
+                                  .io = {.arg = f,
+                                         .read = read_member,
+                                         .read_old = read_old,
+                                         .write_new = write_new,
+                                         .read_state = read_state,
+                                         .write_state = write_state}};
+  if (!rc) rc = fold_tiles(a, &job, diag);
+  if (!rc) xf_checkpoint_digest(&a->model, st->global.layout, a->global);
+  xf_free(member);
+  xf_free(rows);
+  return rc;
+}
+
+/* Training loss, where a silo's policy lets it out: it travels beside the update, in the spool file's header. */
+static void add_loss(const struct srv_agg *a, size_t k, const struct xf_spool_entry *e,
+                     struct srv_sums *sums) {
+  struct xf_json *json = NULL;
+  double sum = 0;
+  uint64_t count = 0;
+  if (!e->head.meta[0] ||
+      xf_json_parse(&json, "spool", e->head.meta, strlen(e->head.meta), NULL, NULL))
+    return;
+  const struct xf_json_value *root = xf_json_root(json);
+  if (xf_json_double(xf_json_find(root, "loss_sum"), &sum) &&
+      xf_json_uint(xf_json_find(root, "loss_count"), &count) && count) {
+    const struct xf_eval_metric m = {"federated", "train", "loss", sum, count};
+    srv_sums_add(sums, a->part[k].member, &m, 1);
+  }
+  xf_json_free(json);
+}
+
+static enum xf_rc run_train(struct srv_agg *a, struct xf_spool_entry *entry, struct srv_sums *sums,
+                            struct xf_diag *diag) {
+  struct fold_files f = {.a = a, .entry = entry, .diag = diag};
+  enum xf_rc rc = xf_checkpoint_open(&f.base, a->st->fs, a->base, diag);
+  if (rc) return rc;
+  if (!xf_digest_equal(&f.base.info.model, &a->base_digest))
+    rc =
+        xf_diag_set(diag, XF_E_CORRUPT, "\"%s\" is not the model this round started from", a->base);
+  if (!rc) rc = fold(&f, diag);
+  xf_checkpoint_close(&f.base);
+  for (size_t k = 0; k < a->n_part && !rc; k++) add_loss(a, k, &entry[k], sums);
+  return rc;
+}
+
+/* --- evaluation --------------------------------------------------------------------------------------------------- */
+
+static enum xf_rc run_evaluate(struct srv_agg *a, struct xf_spool_entry *entry,
+                               struct srv_sums *sums, struct xf_diag *diag) {
+  struct xf_arena arena;
+  uint8_t *bytes = xf_alloc(XF_REPORT_MAX);
+  enum xf_rc rc = XF_OK;
+  xf_arena_init(&arena, XF_MSG_ARENA);
+  for (size_t k = 0; k < a->n_part && !rc; k++) {
+    struct xf_eval_metric *metric = NULL;
+    size_t n = 0;
+    const uint64_t len = entry[k].head.payload_len;
+    xf_arena_reset(&arena);
+    rc = len > XF_REPORT_MAX
+             ? xf_diag_set(diag, XF_E_LIMIT, "a report of %llu bytes", (unsigned long long)len)
+             : xf_spool_read(&entry[k], bytes, (size_t)len, 0, diag);
+    if (!rc) rc = xf_eval_report_decode(&metric, &n, &arena, bytes, (size_t)len, diag);
+    if (!rc) srv_sums_add(sums, a->part[k].member, metric, n);
+  }
+  xf_arena_deinit(&arena);
+  xf_free(bytes);
+  return rc;
+}
+
+enum xf_rc srv_agg_run(struct srv_agg *a, struct xf_diag *diag) {
+  struct xf_spool_entry *entry = xf_calloc(a->n_part ? a->n_part : 1, sizeof *entry);
+  struct srv_sums *sums = srv_sums_new(a->st);
+  enum xf_rc rc = open_parts(a, entry, diag);
+  if (!rc)
+    rc = a->kind == XF_TASK_TRAIN ? run_train(a, entry, sums, diag)
+                                  : run_evaluate(a, entry, sums, diag);
+  if (!rc) {
+    rc = srv_sums_print(&a->metrics, sums);
+    if (rc) xf_diag_set(diag, rc, "the round's metrics exceed %d bytes", METRICS_MAX);
+  }
+  for (size_t k = 0; k < a->n_part; k++) xf_spool_close(&entry[k]);
+  xf_free(entry);
+  srv_sums_free(sums);
+  return rc;
+}

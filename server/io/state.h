@@ -1,0 +1,211 @@
+/*
+ * state.h - the coordinator's state directory in use: lock, ledger, spool, models, directory of aligned rows. No socket,
+ * no loop, no core: what can be tested on a temporary directory.
+ *
+ * One file per concern: state.c opens and closes, recover.c rebuilds, align.c keeps manifests and the directory, model.c
+ * the checkpoints, aggregate.c folds a round, metrics.c writes what people read, persist.c turns the core's records into
+ * ledger rows. Owner: the caller embeds the struct. Thread: the loop's; srv_agg_run and srv_publish_run on a worker.
+ */
+#ifndef XF_SERVER_IO_STATE_H
+#define XF_SERVER_IO_STATE_H
+
+#include "base/worker.h"
+#include "param/manifest.h"
+#include "plan/plan.h"
+#include "resolve/global.h"
+#include "resolve/resolve.h"
+#include "server/io/config.h"
+#include "store/checkpoint.h"
+#include "store/ledger_read.h"
+#include "store/lock.h"
+#include "store/rundir.h"
+#include "store/spool.h"
+#include "store/state.h"
+#include "wire/codec.h"
+
+struct srv_member {
+  bool aligned;                /* its keys are known (always, for a plan without alignment) */
+  bool late;                   /* announced after the freeze: takes part without rows */
+  struct xf_manifest manifest; /* its keys */
+  uint32_t *row;               /* their rows in the directory, once frozen */
+  size_t n_row;
+  struct xf_buf keys; /* arriving: bytes of keys */
+  uint64_t total;     /* keys announced; 0: nothing is arriving */
+};
+
+/* A model computed and not yet committed. */
+struct srv_next {
+  uint64_t round;
+  float *global, *momentum; /* [n]; freed once published */
+  uint64_t n;
+  struct xf_checkpoint_saved saved;
+  struct xf_digest model;
+  char path[XF_STATE_CKPT_NAME];
+  char *metrics; /* JSON of the round, also of an evaluation */
+};
+
+struct srv_state {
+  struct srv_config *cfg; /* borrowed */
+  const struct xf_fs *fs;
+  struct xf_plan plan;
+  struct xf_buf canonical;
+  struct xf_digest plan_digest, layout_digest;
+  struct xf_measures measures;
+  const char *ns; /* of aligned rows; NULL: none */
+  uint32_t n;
+  struct srv_member *m; /* [n], in the order of cfg->members */
+
+  struct xf_lock lock;
+  struct xf_ledger *ledger;
+  struct xf_spool spool;
+  struct xf_rundir rundir;
+  char run_id[XF_LEDGER_ID_MAX];
+  uint64_t epoch, committed;
+  int64_t created_us;
+
+  bool frozen;
+  struct xf_directory directory; /* empty without alignment */
+  struct xf_digest directory_digest;
+  bool has_global;
+  struct xf_global global;
+
+  bool has_model;
+  struct xf_checkpoint model; /* open: what is served */
+  char model_path[XF_PATH_MAX];
+  uint64_t model_round;
+  struct xf_digest model_digest;
+  struct srv_next next;
+};
+
+/* --- state.c --- */
+/* Loads and checks the plan and everything that follows from it. Opens no state. */
+XF_WARN_UNUSED enum xf_rc srv_state_init(struct srv_state *st, struct srv_config *cfg,
+                                         struct xf_diag *diag);
+/* --check-config on a state directory that may be in use: reads, touches nothing. */
+XF_WARN_UNUSED enum xf_rc srv_state_check(struct srv_state *st, struct xf_diag *diag);
+/* Takes the lock and opens everything; a fresh directory gets its run and, where nothing is aligned, model 0.
+   E_CONFIG when the run was made with another plan or federation. */
+XF_WARN_UNUSED enum xf_rc srv_state_open(struct srv_state *st, bool new_run, struct xf_diag *diag);
+/* Releases everything; idempotent, legal after a failed open. */
+void srv_state_close(struct srv_state *st);
+uint32_t srv_state_member(const struct srv_state *st, const char *id); /* UINT32_MAX: none */
+/* "<state_dir>/<name>" */
+XF_WARN_UNUSED enum xf_rc srv_state_path(const struct srv_state *st, char out[XF_PATH_MAX],
+                                         const char *name, struct xf_diag *diag);
+
+/* --- align.c --- */
+/* Manifests and, when it was frozen, the directory from the ledger. */
+XF_WARN_UNUSED enum xf_rc srv_align_load(struct srv_state *st, struct xf_diag *diag);
+/* One Manifest message. *complete: all its keys are here and stored. An error is the sentence for the silo. */
+XF_WARN_UNUSED enum xf_rc srv_align_take(struct srv_state *st, uint32_t member,
+                                         const struct xf_msg_manifest *msg, bool *complete,
+                                         struct xf_diag *diag);
+/* Forgets a half-received manifest (its connection is gone). */
+void srv_align_drop(struct srv_state *st, uint32_t member);
+/* Freezes the union of what is there, makes model 0, stores both. */
+XF_WARN_UNUSED enum xf_rc srv_align_freeze(struct srv_state *st, struct xf_diag *diag);
+/* Part `at` of a member's directory into msg (holders in buf); returns the keys it covers. */
+size_t srv_align_part(const struct srv_state *st, uint32_t member, uint64_t at, struct xf_msg *msg,
+                      uint8_t *buf, size_t cap);
+
+/* --- model.c --- */
+/* Global shape; and model 0 (file and ledger row), when the run has none: inside an open ledger transaction. */
+XF_WARN_UNUSED enum xf_rc srv_model_first(struct srv_state *st, struct xf_diag *diag);
+/* Opens a checkpoint as the one that is served; `verify` also recomputes its digest. */
+XF_WARN_UNUSED enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoint *c,
+                                         bool verify, struct xf_diag *diag);
+/* Bytes of a member's wire vector. */
+uint64_t srv_model_len(const struct srv_state *st, uint32_t member);
+/* Bytes [at, at+len) of a member's wire vector. len <= XF_CHUNK_MAX. */
+XF_WARN_UNUSED enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, uint64_t at,
+                                         uint8_t *out, size_t len, struct xf_diag *diag);
+/* The committed round's model becomes the one that is served. */
+XF_WARN_UNUSED enum xf_rc srv_model_adopt(struct srv_state *st, struct xf_diag *diag);
+/* Spool of decided rounds and old checkpoints go. */
+XF_WARN_UNUSED enum xf_rc srv_model_collect(struct srv_state *st, struct xf_diag *diag);
+/* Disk space that a round may take. */
+XF_WARN_UNUSED enum xf_rc srv_model_reserve(struct srv_state *st, enum xf_task_kind kind,
+                                            struct xf_diag *diag);
+/* Files of ckpt/ that no ledger row names are moved to old/. */
+XF_WARN_UNUSED enum xf_rc srv_model_strays(struct srv_state *st, struct xf_diag *diag);
+void srv_next_drop(struct srv_state *st);
+
+/* --- aggregate.c --- */
+struct srv_part {
+  uint32_t member;
+  uint64_t weight;
+  char file[XF_SPOOL_NAME_MAX];
+};
+struct srv_agg {
+  const struct srv_state *st; /* what the worker reads of it does not change meanwhile */
+  const atomic_bool *cancel;
+  uint64_t round, committed;
+  enum xf_task_kind kind;
+  char base[XF_PATH_MAX];
+  struct xf_digest base_digest;
+  struct srv_part *part;
+  size_t n_part;
+  /* results */
+  float *global, *momentum;
+  uint64_t n;
+  struct xf_digest model;
+  struct xf_buf metrics;
+};
+/* Prepares on the loop thread; participants by member index with their weights. */
+void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
+                  enum xf_task_kind kind, const uint32_t *member, const uint64_t *weight, size_t n);
+/* Computes: the new global vector and its digest, or the sums of an evaluation. */
+XF_WARN_UNUSED enum xf_rc srv_agg_run(struct srv_agg *a, struct xf_diag *diag);
+/* Hands the results over to st->next. */
+void srv_agg_give(struct srv_agg *a, struct srv_state *st);
+void srv_agg_deinit(struct srv_agg *a);
+/* Writes st->next as its round's checkpoint file, durably. */
+XF_WARN_UNUSED enum xf_rc srv_publish_run(struct srv_state *st, struct xf_diag *diag);
+
+/* --- metrics.c --- */
+struct srv_sums; /* evaluation sums by scope, arm, split and name */
+struct srv_sums *srv_sums_new(const struct srv_state *st);
+void srv_sums_free(struct srv_sums *sums);
+/* Adds one member's figures to its own, its domain's and the global scope. */
+void srv_sums_add(struct srv_sums *sums, uint32_t member, const struct xf_eval_metric *metric,
+                  size_t n);
+/* {"v":1,"lines":[{"scope","arm","split","values":{name:[sum,count]}}]} */
+XF_WARN_UNUSED enum xf_rc srv_sums_print(struct xf_buf *out, const struct srv_sums *sums);
+/* Appends a committed round's lines to metrics.jsonl. */
+XF_WARN_UNUSED enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, const char *json,
+                                            struct xf_diag *diag);
+/* metrics.jsonl anew from the ledger, plan.resolved.yaml. */
+XF_WARN_UNUSED enum xf_rc srv_metrics_replay(struct srv_state *st, struct xf_diag *diag);
+/* summary.json and model.safetensors of a run that is done. */
+XF_WARN_UNUSED enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down,
+                                              struct xf_diag *diag);
+
+/* --- persist.c --- */
+/* A record that outlives the core's feed. */
+struct srv_record {
+  struct xf_coord_record r;
+  uint64_t token;
+  struct xf_msg_update_begin update;
+  enum xf_rc rc; /* of its row */
+};
+void srv_record_copy(struct srv_record *out, const struct xf_coord_record *r, uint64_t token);
+void srv_record_deinit(struct srv_record *rec);
+/* What an update says of its cost, and of its loss as JSON ("" without), as spool and ledger keep it. */
+struct xf_charge srv_upload_charge(const struct xf_msg_update_begin *u);
+XF_WARN_UNUSED enum xf_rc srv_upload_meta(struct xf_buf *out, const struct xf_msg_update_begin *u);
+/* All records in one transaction. OK: everything without its own rc is durable. */
+XF_WARN_UNUSED enum xf_rc srv_persist_commit(struct srv_state *st, struct srv_record *rec, size_t n,
+                                             struct xf_diag *diag);
+
+/* --- recover.c --- */
+struct srv_recovery {
+  struct xf_coord_recovery r;
+  uint32_t *cohort, *participant;
+  struct xf_coord_accepted *accepted;
+};
+/* What the core is told at start; adopts or deletes spool files without a row, opens the newest model. */
+XF_WARN_UNUSED enum xf_rc srv_recover(struct srv_state *st, struct srv_recovery *out,
+                                      struct xf_diag *diag);
+void srv_recovery_deinit(struct srv_recovery *r);
+
+#endif

@@ -1,0 +1,165 @@
+/* Updates arriving: bytes to the spool on the loop, checks, fsync and rename on a worker (-> SPOOLED). */
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "base/log.h"
+#include "param/vec.h"
+#include "server/io/daemon.h"
+
+#include <string.h>
+
+static void upload_free(struct srv_upload *u) {
+  if (!u) return;
+  xf_spool_abort(&u->in);
+  xf_buf_deinit(&u->report);
+  xf_free(u);
+}
+
+static enum xf_rc head_of(struct xf_spool_head *out, const struct srv *srv,
+                          const struct xf_coord_action *a, struct xf_diag *diag) {
+  const struct xf_msg_update_begin *b = &a->begin;
+  struct xf_buf meta;
+  *out = (struct xf_spool_head){.task_id = b->task_id,
+                                .round = b->round,
+                                .weight = b->weight,
+                                .n_samples = b->n_samples,
+                                .dtype = b->dtype,
+                                .payload_len = b->payload_len,
+                                .payload_digest = b->payload_digest,
+                                .update_digest = b->update_digest,
+                                .charge = srv_upload_charge(b)};
+  memcpy(out->member, srv->cfg.members[a->member].id, sizeof out->member);
+  xf_buf_init(&meta, XF_SPOOL_META_MAX - 1);
+  enum xf_rc rc = srv_upload_meta(&meta, b);
+  if (rc) xf_diag_set(diag, rc, "metrics of an update do not fit");
+  else if (meta.len) memcpy(out->meta, meta.p, meta.len);
+  xf_buf_deinit(&meta);
+  return rc;
+}
+
+void srv_upload_begin(struct srv *srv, const struct xf_coord_action *a) {
+  struct xf_spool_head head;
+  struct srv_upload *u = xf_calloc(1, sizeof *u);
+  upload_free(srv->upload[a->member]);
+  srv->upload[a->member] = u;
+  u->srv = srv;
+  u->member = a->member;
+  u->kind = a->kind;
+  xf_buf_init(&u->report, XF_REPORT_MAX);
+  xf_diag_init(&u->diag);
+  u->rc = head_of(&head, srv, a, &u->diag);
+  if (!u->rc) u->rc = xf_spool_begin(&u->in, &srv->st.spool, &head, &u->diag);
+}
+
+/* Finite? Floats may be cut anywhere by the ends of chunks. */
+static void check_floats(struct srv_upload *u, uint64_t at, const uint8_t *p, size_t len) {
+  float x[XF_CHUNK_MAX / sizeof(float) + 1];
+  uint8_t *to = (uint8_t *)x;
+  if (u->bad_float || len > XF_CHUNK_MAX) return;
+  memcpy(to, u->carry, u->n_carry);
+  memcpy(to + u->n_carry, p, len);
+  const size_t n = (u->n_carry + len) / sizeof(float), rest = (u->n_carry + len) % sizeof(float);
+  const size_t bad = xf_vec_find_nonfinite(x, n);
+  if (bad != SIZE_MAX) {
+    u->bad_float = true;
+    u->bad_at = (at - u->n_carry) / sizeof(float) + bad;
+  }
+  memcpy(u->carry, to + n * sizeof(float), rest);
+  u->n_carry = (uint32_t)rest;
+}
+
+void srv_upload_write(struct srv *srv, uint32_t member, uint64_t at, const uint8_t *p, size_t len) {
+  struct srv_upload *u = srv->upload[member];
+  if (!u || u->rc) return; /* FINISH tells */
+  XF_FAILPOINT("K4");
+  u->rc = xf_spool_write(&u->in, p, len, at, &u->diag);
+  if (u->rc) return;
+  srv->round_bytes_up += len;
+  if (u->kind == XF_TASK_TRAIN) check_floats(u, at, p, len);
+  else u->rc = xf_buf_put(&u->report, p, len);
+}
+
+/* Damage first: of bytes that are not the silo's nothing else can be said. */
+static enum xf_rc check(struct srv_upload *u) {
+  struct xf_digest got;
+  struct xf_arena arena;
+  struct xf_eval_metric *metric = NULL;
+  size_t n = 0;
+  enum xf_rc rc = XF_OK;
+  if (u->kind == XF_TASK_TRAIN && !u->bad_float) return XF_OK; /* finish checks the digest */
+  if (u->kind != XF_TASK_TRAIN) {
+    xf_arena_init(&arena, XF_MSG_ARENA);
+    rc = xf_eval_report_decode(&metric, &n, &arena, u->report.p, u->report.len, &u->diag);
+    xf_arena_deinit(&arena);
+    if (!rc) return XF_OK;
+  }
+  xf_sha256_take(&u->in.sha, &got);
+  if (!xf_digest_equal(&got, &u->in.head.payload_digest))
+    return xf_diag_set(&u->diag, XF_E_CORRUPT, "the payload was damaged on the way");
+  if (rc) return xf_diag_prefix(&u->diag, rc, "report");
+  return xf_diag_set(&u->diag, XF_E_NAN, "float %llu of the update is NaN or infinite",
+                     (unsigned long long)u->bad_at);
+}
+
+static void upload_run(struct xf_job *job) {
+  struct srv_upload *u = (struct srv_upload *)(void *)job;
+  u->rc = check(u);
+  if (u->rc) xf_spool_abort(&u->in);
+  else u->rc = xf_spool_finish(&u->in, u->name, &u->diag);
+}
+
+static void upload_done(struct srv *srv, struct srv_job *job) {
+  struct srv_upload *u = (struct srv_upload *)(void *)job, **at = &srv->finishing;
+  while (*at && *at != u) at = &(*at)->next;
+  if (*at) *at = u->next;
+  struct xf_coord_event e = {
+      .type = XF_COORD_EV_SPOOLED, .member = u->member, .rc = u->rc, .text = u->diag.text};
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  if (u->rc == XF_E_IO) {
+    srv_fail(srv, u->rc, "spool", &u->diag);
+  } else {
+    if (u->dropped && !u->rc) { /* its round closed meanwhile */
+      enum xf_rc rc = xf_spool_remove(&srv->st.spool, u->name, &diag);
+      if (rc)
+        xf_log(XF_LOG_WARN, "spool_not_removed", XF_S("file", u->name), XF_S("reason", diag.text));
+    }
+    if (u->rc == XF_E_NOSPACE) { /* room may come back: the silo is asked for its bytes again */
+      xf_log(XF_LOG_ERROR, "spool_full", XF_S("client", srv->cfg.members[u->member].id),
+             XF_S("reason", u->diag.text));
+      e.rc = XF_E_CORRUPT;
+      e.text = "the coordinator has no room for it now; send it again";
+    }
+    srv_feed(srv, &e);
+  }
+  upload_free(u);
+}
+
+void srv_upload_finish(struct srv *srv, uint32_t member) {
+  struct srv_upload *u = srv->upload[member];
+  srv->upload[member] = NULL;
+  if (!u) { /* never begun here: the core expects an answer to each FINISH */
+    srv_feed(srv, &(struct xf_coord_event){.type = XF_COORD_EV_SPOOLED,
+                                           .member = member,
+                                           .rc = XF_E_CORRUPT,
+                                           .text = "no upload is open"});
+    return;
+  }
+  u->finishing = true;
+  u->next = srv->finishing;
+  srv->finishing = u;
+  if (u->rc) upload_done(srv, &u->job);
+  else srv_submit(srv, &u->job, upload_run, upload_done);
+}
+
+void srv_upload_abort(struct srv *srv, uint32_t member) {
+  upload_free(srv->upload[member]);
+  srv->upload[member] = NULL;
+  for (struct srv_upload *u = srv->finishing; u; u = u->next)
+    if (u->member == member) u->dropped = true;
+}
+
+void srv_upload_free_all(struct srv *srv) {
+  for (uint32_t i = 0; i < srv->st.n && srv->upload; i++) upload_free(srv->upload[i]);
+  xf_free(srv->upload);
+  srv->upload = NULL;
+}
