@@ -14,6 +14,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* X(NAME, option, takes a value) */
 #define OPTIONS(X)               \
@@ -24,6 +25,8 @@
   X(HOST, "host", 1)             \
   X(DAYS, "days", 1)             \
   X(CRL_DAYS, "crl-days", 1)     \
+  X(NOT_BEFORE, "not-before", 1) \
+  X(NOT_AFTER, "not-after", 1)   \
   X(KEY_TYPE, "key-type", 1)     \
   X(CERT, "cert", 1)             \
   X(KEY, "key", 1)               \
@@ -176,10 +179,14 @@ static const struct verb {
      "ca --dir DIR --federation NAME [--days N] [--crl-days N] [--key-type p256|ed25519]\n"
      "      Makes the CA: ca.pem and crl.pem for every member, ca.key for nobody else.\n"},
     {"issue", BIT(DIR) | BIT(ROLE) | BIT(MEMBER),
-     BIT(CERT) | BIT(KEY) | BIT(HOST) | BIT(DAYS) | BIT(KEY_TYPE) | BIT(REPLACE), 0, do_issue,
+     BIT(CERT) | BIT(KEY) | BIT(HOST) | BIT(DAYS) | BIT(NOT_BEFORE) | BIT(NOT_AFTER) |
+         BIT(KEY_TYPE) | BIT(REPLACE),
+     0, do_issue,
      "issue --dir DIR --role coordinator|client|operator --member ID [--cert FILE] [--key FILE]\n"
-     "      [--days N] [--host NAME] [--key-type p256|ed25519] [--replace]\n"
-     "      Makes key and certificate (ID.key, ID.pem), valid for 30 days by default.\n"},
+     "      [--days N | --not-before T --not-after T] [--host NAME] [--key-type p256|ed25519] "
+     "[--replace]\n"
+     "      T is UTC: 2027-01-31T12:00:00Z. Makes key and certificate (ID.key, ID.pem), valid for "
+     "30 days by default.\n"},
     {"csr", BIT(FEDERATION) | BIT(ROLE) | BIT(MEMBER),
      BIT(CSR) | BIT(KEY) | BIT(HOST) | BIT(KEY_TYPE) | BIT(REPLACE), 0, do_csr,
      "csr --federation NAME --role ROLE --member ID [--csr FILE] [--key FILE] [--host NAME]\n"
@@ -227,10 +234,28 @@ static enum xf_rc number(unsigned *out, const char *text, int opt, struct xf_dia
   return XF_OK;
 }
 
+/* "2027-01-31T12:00:00Z" in seconds since 1970. */
+static enum xf_rc instant(int64_t *out, const char *text, int opt, struct xf_diag *diag) {
+  struct tm tm = {0};
+  if (!text) return XF_OK;
+  const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+  const int64_t s = end && !*end ? (int64_t)timegm(&tm) : 0;
+  if (s <= 0)
+    return xf_diag_set(diag, XF_E_INVAL, "--%s %s: must be a time like 2027-01-31T12:00:00Z",
+                       option_name(opt), text);
+  *out = s;
+  return XF_OK;
+}
+
 /* Values as such; which options belong together is for `belongs`. */
 static enum xf_rc values(struct args *a, struct xf_diag *diag) {
   enum xf_rc rc = number(&a->leaf.days, a->text[OPT_DAYS], OPT_DAYS, diag);
   if (!rc) rc = number(&a->ca.crl_days, a->text[OPT_CRL_DAYS], OPT_CRL_DAYS, diag);
+  if (!rc) rc = instant(&a->leaf.not_before_s, a->text[OPT_NOT_BEFORE], OPT_NOT_BEFORE, diag);
+  if (!rc) rc = instant(&a->leaf.not_after_s, a->text[OPT_NOT_AFTER], OPT_NOT_AFTER, diag);
+  if (!rc && a->leaf.not_before_s && a->leaf.not_after_s &&
+      a->leaf.not_before_s >= a->leaf.not_after_s)
+    rc = xf_diag_set(diag, XF_E_INVAL, "--not-after lies before --not-before");
   if (!rc && a->text[OPT_ROLE]) rc = xf_pki_role_parse(&a->role, a->text[OPT_ROLE], diag);
   if (!rc && a->text[OPT_KEY_TYPE])
     rc = xf_pki_key_parse(&a->leaf.key, a->text[OPT_KEY_TYPE], diag);
