@@ -1,0 +1,243 @@
+/* STORE_FINAL: the committed model is kept, the arms are made and measured, what is served is written. */
+#include "base/alloc.h"
+#include "client/io/client.h"
+#include "client/io/serve.h"
+#include "store/checkpoint.h"
+#include "store/state.h"
+#include "json/jsonw.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { REPORT_MAX = 256 * 1024 };
+
+struct arm_result {
+  bool made;
+  struct xf_measure_sum sum[XF_N_PART][XF_RESOLVE_MEASURES];
+};
+
+struct finishing {
+  struct client_job base;
+  struct xf_msg_task_offer offer;
+  struct arm_result arm[XF_SILO_N_ARM];
+  float *params[XF_SILO_N_ARM];
+  enum xf_silo_arm served;
+};
+
+/* --- model.safetensors: shared segments and this silo's own rows, with their keys --- */
+
+static enum xf_rc own_layout(struct xf_layout *out, const struct xf_layout *from, size_t n_rows,
+                             struct xf_diag *diag) {
+  xf_layout_init(out);
+  enum xf_rc rc = XF_OK;
+  for (size_t i = 0; i < from->n_seg && !rc; i++) {
+    const struct xf_segment *s = &from->seg[i];
+    if (s->role != XF_ROLE_SHARED && s->role != XF_ROLE_ALIGNED) continue;
+    const uint32_t rows = s->role == XF_ROLE_ALIGNED ? (uint32_t)n_rows : s->rows;
+    rc = xf_layout_add(out, s->name, s->role, s->ns, rows, s->cols, diag);
+  }
+  return rc;
+}
+
+static size_t own_keys(const struct xf_client *c, struct xf_key *out) {
+  const struct xf_manifest *m = xf_silo_manifest(c->silo);
+  size_t n = 0;
+  for (size_t i = 0; i < m->n; i++)
+    if (c->align.holders[i]) out[n++] = m->key[i];
+  return n;
+}
+
+static enum xf_rc save_model(struct finishing *f) {
+  struct xf_client *c = f->base.client;
+  struct xf_diag *diag = &f->base.diag;
+  const char *ns = xf_resolve_ns(c->plan);
+  struct xf_checkpoint_info info = {
+      .round = f->offer.round, .plan = f->offer.plan_digest, .layout = f->offer.layout_digest};
+  struct xf_checkpoint_saved saved;
+  struct xf_layout layout;
+  char path[XF_PATH_MAX];
+  struct xf_key *keys = xf_try_calloc(xf_silo_manifest(c->silo)->n + 1, sizeof *keys);
+  if (!keys) return XF_E_NOMEM;
+  const struct xf_checkpoint_keys known = {ns, keys, ns ? own_keys(c, keys) : 0};
+  memcpy(info.run, c->run, sizeof info.run);
+  enum xf_rc rc = own_layout(&layout, xf_model_get_layout(xf_silo_model(c->silo)), known.n, diag);
+  const struct xf_checkpoint_src src = {
+      .layout = &layout, .global = c->base, .keys = &known, .n_keys = ns ? 1 : 0};
+  if (!rc) rc = client_path(c, path, XF_STATE_MODEL);
+  if (!rc) rc = xf_checkpoint_save(c->fs, path, &info, &src, &saved, diag);
+  xf_layout_deinit(&layout);
+  xf_free(keys);
+  return rc;
+}
+
+/* --- arms --- */
+
+static enum xf_rc make_arm(struct finishing *f, enum xf_silo_arm arm) {
+  struct xf_client *c = f->base.client;
+  struct arm_result *r = &f->arm[arm];
+  const bool table = xf_silo_data(c->silo)->kind == XF_DATASET_TABLE;
+  if (table && arm == XF_SILO_POPULARITY) return XF_OK; /* there is none */
+  enum xf_rc rc = xf_silo_arm_make(c->silo, arm, c->base, &f->base.diag);
+  for (int part = XF_PART_VALID; part <= XF_PART_TEST && !rc; part++)
+    rc = xf_silo_measure(c->silo, (enum xf_part)part, r->sum[part], &f->base.diag);
+  if (rc) return rc;
+  r->made = true;
+  if (arm == XF_SILO_POPULARITY) return XF_OK;
+  const size_t n = (size_t)xf_silo_params(c->silo);
+  f->params[arm] = xf_try_calloc(n, sizeof(float));
+  if (!f->params[arm]) return XF_E_NOMEM;
+  memcpy(f->params[arm], xf_silo_arm_params(c->silo), n * sizeof(float));
+  return XF_OK;
+}
+
+static double value(const struct finishing *f, int arm, enum xf_part part, size_t measure) {
+  const struct xf_measures *m = xf_silo_measures(f->base.client->silo);
+  if (!f->arm[arm].made || !m->n) return NAN;
+  return xf_measure_value(m->measure[measure].kind, f->arm[arm].sum[part][measure]);
+}
+
+static bool less_is_better(enum xf_measure_kind kind) {
+  return kind == XF_MEASURE_RMSE || kind == XF_MEASURE_LOGLOSS;
+}
+
+/* The best on validation; of equals the simpler one. Without validation data: the federated model. */
+static void choose(struct finishing *f) {
+  const struct xf_measures *m = xf_silo_measures(f->base.client->silo);
+  const size_t main = xf_measures_main(m);
+  double best = NAN;
+  f->served = XF_SILO_FEDERATED;
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
+    const double v = value(f, arm, XF_PART_VALID, main);
+    if (isnan(v)) continue;
+    const bool better = less_is_better(m->measure[main].kind) ? v < best : v > best;
+    if (!isnan(best) && !better) continue;
+    best = v;
+    f->served = (enum xf_silo_arm)arm;
+  }
+}
+
+/* --- report.json --- */
+
+static void report_part(struct xf_jsonw *w, const struct finishing *f, int arm, enum xf_part part) {
+  const struct xf_measures *m = xf_silo_measures(f->base.client->silo);
+  xf_jsonw_key(w, part == XF_PART_TEST ? "test" : "valid");
+  xf_jsonw_object(w);
+  for (size_t i = 0; i < m->n; i++) xf_jsonw_kdouble(w, m->key[i], value(f, arm, part, i));
+  xf_jsonw_object_end(w);
+}
+
+static enum xf_rc report(struct xf_buf *out, const struct finishing *f) {
+  const struct xf_client *c = f->base.client;
+  const struct xf_measures *m = xf_silo_measures(c->silo);
+  char hex[XF_DIGEST_HEX];
+  struct xf_jsonw w;
+  xf_jsonw_init(&w, out);
+  xf_jsonw_object(&w);
+  xf_jsonw_kuint(&w, "v", 1);
+  xf_jsonw_kstr(&w, "run", c->run);
+  xf_jsonw_kstr(&w, "client", c->cfg.member);
+  xf_jsonw_kuint(&w, "committed", f->offer.committed);
+  xf_jsonw_kstr(&w, "model_blake2b", xf_digest_print(hex, &f->offer.base_digest));
+  xf_jsonw_kstr(&w, "measure", m->n ? m->key[xf_measures_main(m)] : "");
+  xf_jsonw_kstr(&w, "chosen_on", "valid");
+  xf_jsonw_kstr(&w, "served", xf_silo_arm_name(f->served));
+  xf_jsonw_key(&w, "arms");
+  xf_jsonw_object(&w);
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
+    if (!f->arm[arm].made) continue;
+    xf_jsonw_key(&w, xf_silo_arm_name((enum xf_silo_arm)arm));
+    xf_jsonw_object(&w);
+    report_part(&w, f, arm, XF_PART_VALID);
+    report_part(&w, f, arm, XF_PART_TEST);
+    xf_jsonw_object_end(&w);
+  }
+  xf_jsonw_object_end(&w);
+  xf_jsonw_object_end(&w);
+  enum xf_rc rc = xf_jsonw_finish(&w);
+  return rc ? rc : xf_buf_put_u8(out, '\n');
+}
+
+static enum xf_rc save_report(struct finishing *f) {
+  struct xf_client *c = f->base.client;
+  char dir[XF_PATH_MAX], path[XF_PATH_MAX];
+  struct xf_buf text;
+  xf_buf_init(&text, REPORT_MAX);
+  enum xf_rc rc = report(&text, f);
+  if (!rc) rc = client_path(c, dir, XF_SERVE_DIR);
+  if (!rc) rc = xf_fs_join(path, dir, XF_SERVE_REPORT);
+  if (!rc) rc = xf_fs_replace(c->fs, path, text.p, text.len, &f->base.diag);
+  xf_buf_deinit(&text);
+  return rc;
+}
+
+/* --- the job --- */
+
+static enum xf_rc save_serve(struct finishing *f) {
+  struct xf_client *c = f->base.client;
+  struct xf_serve_source s = {.plan = c->plan,
+                              .data = xf_silo_data(c->silo),
+                              .n = xf_silo_params(c->silo),
+                              .served = f->served,
+                              .run = c->run,
+                              .member = c->cfg.member,
+                              .committed = f->offer.committed};
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) s.params[arm] = f->params[arm];
+  return xf_serve_save(c->fs, c->cfg.state_dir, &s, &f->base.diag);
+}
+
+static void finishing_work(struct client_job *job) {
+  static const enum xf_silo_arm order[] = {XF_SILO_POPULARITY, XF_SILO_FEDERATED, XF_SILO_ALONE};
+  struct finishing *f = (struct finishing *)job;
+  struct xf_client *c = job->client;
+  char hex[XF_DIGEST_HEX];
+  enum xf_rc rc = client_fetch_read(c, &f->offer, &job->diag);
+  if (!rc) rc = save_model(f);
+  for (size_t i = 0; i < XF_SILO_N_ARM && !rc; i++) {
+    rc = make_arm(f, order[i]);
+    if (!rc && atomic_load(&job->job.cancel)) rc = XF_E_CANCELLED;
+  }
+  if (!rc) choose(f);
+  if (!rc) rc = save_serve(f);
+  if (!rc) rc = save_report(f);
+  if (!rc) /* last: from here on it counts as stored */
+    rc =
+        xf_outbox_meta_set(c->outbox, "final", xf_digest_print(hex, &f->offer.task_id), &job->diag);
+  job->rc = rc;
+}
+
+static void log_final(const struct finishing *f) {
+  const struct xf_measures *m = xf_silo_measures(f->base.client->silo);
+  const size_t main = xf_measures_main(m);
+  xf_log(XF_LOG_INFO, "final_stored", XF_S("served", xf_silo_arm_name(f->served)),
+         XF_S("measure", m->n ? m->key[main] : ""),
+         XF_F("popularity", value(f, XF_SILO_POPULARITY, XF_PART_TEST, main)),
+         XF_F("alone", value(f, XF_SILO_ALONE, XF_PART_TEST, main)),
+         XF_F("federated", value(f, XF_SILO_FEDERATED, XF_PART_TEST, main)));
+}
+
+static void finishing_done(struct client_job *job) {
+  struct finishing *f = (struct finishing *)job;
+  struct xf_client *c = job->client;
+  const enum xf_rc rc = job->rc;
+  c->running = NULL;
+  if (!rc) {
+    c->final_stored = true;
+    log_final(f);
+  } else {
+    xf_log(XF_LOG_ERROR, "final_not_stored", XF_S("reason", xf_diag_text(&job->diag, rc)));
+  }
+  client_feed(c, &(struct xf_session_event){
+                     .type = XF_SESSION_EV_STORED, .rc = rc, .text = xf_diag_text(&job->diag, rc)});
+  if (!rc && c->cfg.exit_when_done)
+    client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) xf_free(f->params[arm]);
+  xf_free(job);
+}
+
+void client_final(struct xf_client *c, const struct xf_msg_task_offer *offer) {
+  struct finishing *f = xf_calloc(1, sizeof *f);
+  f->offer = *offer;
+  c->running = &f->base;
+  xf_log(XF_LOG_INFO, "final_received", XF_U("committed", offer->committed));
+  client_submit(c, &f->base, finishing_work, finishing_done);
+}

@@ -1,0 +1,4 @@
+DEPS    := base conf json param tensor crypto data priv wire store plan pki model net train rec client/core resolve silo
+PKGS    := libuv
+HEADERS := uv.h
+PROGRAMS := crossfed-client

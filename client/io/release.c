@@ -1,0 +1,168 @@
+#include "client/io/release.h"
+
+#include "base/str.h"
+#include "base/time.h"
+#include "client/io/vector.h"
+#include "json/json.h"
+#include "json/jsonw.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { META_MAX = 512 };
+
+static enum xf_rc account_add(struct client_account *a, double z, double delta,
+                              struct xf_odometer_report *report, struct xf_diag *diag) {
+  const struct xf_odometer_charge charge = {z, 1};
+  enum xf_rc rc = xf_odometer_add(&a->spent, &charge, 1);
+  if (!rc) rc = xf_odometer_get(report, &a->spent, delta);
+  if (rc)
+    return xf_diag_set(diag, rc, "the privacy charge (multiplier %g, delta %g) has no figure", z,
+                       delta);
+  a->epsilon = report->replace_one.value;
+  return XF_OK;
+}
+
+/* An evaluation's sums are outside epsilon (decision 11); a training answer is charged whole. */
+static enum xf_rc charge(const struct client_release *r, struct xf_charge *out,
+                         struct client_account *after, struct xf_diag *diag) {
+  struct xf_msg_update_begin *b = &r->answer->begin;
+  struct xf_odometer_report report;
+  *out = (struct xf_charge){0};
+  *after = *r->before;
+  if (r->kind != XF_TASK_TRAIN) return XF_OK;
+  after->released++;
+  enum xf_rc rc = account_add(after, r->answer->charge_z, r->delta, &report, diag);
+  if (rc) return rc;
+  const double most = r->policy->max_epsilon;
+  if (most > 0 && !(after->epsilon <= most))
+    return xf_diag_set(
+        diag, XF_E_POLICY,
+        "policy.max_epsilon: this release would bring epsilon (replace-one) to %.4g, "
+        "allowed is %.4g; nothing of it was stored or sent",
+        after->epsilon, most);
+  const bool noised = r->answer->charge_z > 0;
+  *out = (struct xf_charge){.clipped = r->answer->clipped, .noised = noised, .clip = b->clip};
+  b->noise_multiplier = b->epsilon = b->epsilon_zero_out = 0;
+  if (!noised) return XF_OK;
+  out->noise_multiplier = r->answer->charge_z;
+  out->sensitivity = 2 * b->clip;
+  if (!isfinite(after->epsilon)) return XF_OK; /* an earlier release had no noise: no claim */
+  out->epsilon = after->epsilon;
+  out->epsilon_zero_out = report.zero_out.value;
+  b->noise_multiplier = out->noise_multiplier;
+  b->epsilon = out->epsilon;
+  b->epsilon_zero_out = out->epsilon_zero_out;
+  return XF_OK;
+}
+
+static enum xf_rc print_meta(struct xf_buf *out, const struct xf_msg_update_begin *b) {
+  struct xf_jsonw w;
+  xf_jsonw_init(&w, out);
+  xf_jsonw_object(&w);
+  if (b->has_loss) {
+    xf_jsonw_kdouble(&w, "loss_sum", b->loss_sum);
+    xf_jsonw_kuint(&w, "loss_count", b->loss_count);
+  }
+  xf_jsonw_object_end(&w);
+  return xf_jsonw_finish(&w);
+}
+
+static enum xf_rc put_personal(struct xf_outbox *outbox, const struct xf_fs *fs,
+                               const struct client_release *r, struct xf_outbox_item *item,
+                               struct xf_diag *diag) {
+  char path[XF_PATH_MAX];
+  if (!r->personal) return XF_OK;
+  xf_outbox_personal_name(item->personal, &item->task_id);
+  enum xf_rc rc = xf_outbox_personal_path(outbox, path, item->personal);
+  if (rc) return xf_diag_set(diag, rc, "the path of a personal state is too long");
+  return xf_vector_save(fs, path, r->personal, r->n, diag);
+}
+
+enum xf_rc client_release_put(struct xf_outbox *outbox, const struct xf_fs *fs,
+                              const struct client_release *r, struct client_account *after,
+                              struct xf_diag *diag) {
+  const struct xf_msg_update_begin *b = &r->answer->begin;
+  struct xf_outbox_item item = {.task_id = b->task_id,
+                                .round = b->round,
+                                .kind = (uint32_t)r->kind,
+                                .dtype = (uint32_t)b->dtype,
+                                .base = b->base_digest,
+                                .layout = b->layout_digest,
+                                .update = b->update_digest,
+                                .weight = b->weight,
+                                .n_samples = b->n_samples};
+  struct xf_buf meta;
+  xf_buf_init(&meta, META_MAX);
+  enum xf_rc rc = xf_str_copy(item.run, sizeof item.run, r->run);
+  if (!rc) rc = charge(r, &item.charge, after, diag);
+  if (!rc) rc = print_meta(&meta, b);
+  if (!rc) rc = put_personal(outbox, fs, r, &item, diag);
+  item.meta = xf_buf_cstr(&meta);
+  if (!rc)
+    rc = xf_outbox_put(outbox, &item, r->answer->payload.p, r->answer->payload.len,
+                       xf_wall_now_us(), diag);
+  xf_buf_deinit(&meta);
+  return rc;
+}
+
+static enum xf_rc read_meta(struct xf_msg_update_begin *b, const char *text, struct xf_diag *diag) {
+  struct xf_json *json = NULL;
+  if (!text || !text[0]) return XF_OK;
+  enum xf_rc rc = xf_json_parse(&json, "outbox meta", text, strlen(text), NULL, diag);
+  if (rc) return rc;
+  const struct xf_json_value *root = xf_json_root(json);
+  const struct xf_json_value *sum = xf_json_find(root, "loss_sum");
+  const struct xf_json_value *count = xf_json_find(root, "loss_count");
+  b->has_loss = sum || count;
+  if (b->has_loss && (!xf_json_double(sum, &b->loss_sum) || !xf_json_uint(count, &b->loss_count)))
+    rc = xf_diag_set(diag, XF_E_CORRUPT, "the outbox's note on round %llu is damaged",
+                     (unsigned long long)b->round);
+  xf_json_free(json);
+  return rc;
+}
+
+enum xf_rc client_release_begin(struct xf_msg_update_begin *out, const struct xf_outbox_item *item,
+                                struct xf_diag *diag) {
+  *out = (struct xf_msg_update_begin){.task_id = item->task_id,
+                                      .round = item->round,
+                                      .base_digest = item->base,
+                                      .layout_digest = item->layout,
+                                      .weight = item->weight,
+                                      .n_samples = item->n_samples,
+                                      .dtype = (enum xf_dtype)item->dtype,
+                                      .payload_len = item->bytes,
+                                      .payload_digest = item->payload,
+                                      .update_digest = item->update,
+                                      .clip = item->charge.clip};
+  if (item->charge.noised && item->charge.epsilon > 0) {
+    out->noise_multiplier = item->charge.noise_multiplier;
+    out->epsilon = item->charge.epsilon;
+    out->epsilon_zero_out = item->charge.epsilon_zero_out;
+  }
+  return read_meta(out, item->meta, diag);
+}
+
+struct counting {
+  struct client_account *account;
+  const char *run;
+  double delta;
+  struct xf_diag *diag;
+};
+
+static enum xf_rc count_item(void *arg, const struct xf_outbox_item *item) {
+  struct counting *k = arg;
+  struct xf_odometer_report report;
+  if (item->kind != XF_TASK_TRAIN) return XF_OK;
+  k->account->released += strcmp(item->run, k->run) == 0;
+  return account_add(k->account, item->charge.noised ? item->charge.noise_multiplier : 0, k->delta,
+                     &report, k->diag);
+}
+
+enum xf_rc client_release_account(struct client_account *out, struct xf_outbox *outbox,
+                                  const char *run, double delta, struct xf_diag *diag) {
+  struct counting k = {out, run, delta, diag};
+  *out = (struct client_account){0};
+  xf_odometer_init(&out->spent);
+  return xf_outbox_items(outbox, count_item, &k, diag);
+}
