@@ -15,5 +15,7 @@ int xf_tool_data(int argc, char **argv);
 int xf_tool_pki(int argc, char **argv);
 /* crossfed plan: checks a plan and prints it resolved. @err exit status @thread main */
 int xf_tool_plan(int argc, char **argv);
+/* crossfed recommend: a silo's best items for a user. @err exit status @thread main */
+int xf_tool_recommend(int argc, char **argv);
 
 #endif
