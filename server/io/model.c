@@ -40,8 +40,27 @@ static enum xf_rc save(const struct srv_state *st, uint64_t round, const float *
   return rc ? rc : xf_checkpoint_save(st->fs, path, &info, &src, saved, diag);
 }
 
+enum xf_rc srv_model_zero(struct srv_state *st, struct xf_ledger_checkpoint *out,
+                          struct xf_diag *diag) {
+  char name[XF_STATE_CKPT_NAME];
+  struct xf_checkpoint_saved saved;
+  float *x = xf_try_calloc((size_t)st->global.n, sizeof *x);
+  if (!x)
+    return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
+                       (unsigned long long)st->global.n);
+  enum xf_rc rc = xf_global_first(&st->global, x, &st->plan, st->ns ? &st->directory : NULL, diag);
+  if (!rc) rc = save(st, 0, x, NULL, NULL, name, &saved, diag);
+  xf_free(x);
+  if (rc) return rc;
+  *out = (struct xf_ledger_checkpoint){
+      .model = saved.model, .sha256 = saved.sha256, .bytes = saved.bytes};
+  memcpy(out->path, name, sizeof name);
+  return XF_OK;
+}
+
 enum xf_rc srv_model_first(struct srv_state *st, struct xf_diag *diag) {
   struct xf_ledger_recovery have;
+  struct xf_ledger_checkpoint row;
   const struct xf_directory *directory = st->ns ? &st->directory : NULL;
   enum xf_rc rc = XF_OK;
   if (!st->has_global) rc = xf_global_init(&st->global, &st->plan, directory, diag);
@@ -52,24 +71,13 @@ enum xf_rc srv_model_first(struct srv_state *st, struct xf_diag *diag) {
   const bool first = !have.has_checkpoint;
   xf_ledger_recovery_deinit(&have);
   if (!first) return XF_OK;
-  float *x = xf_try_calloc((size_t)st->global.n, sizeof *x);
-  if (!x)
-    return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
-                       (unsigned long long)st->global.n);
-  char name[XF_STATE_CKPT_NAME];
-  struct xf_checkpoint_saved saved;
-  rc = xf_global_first(&st->global, x, &st->plan, directory, diag);
-  if (!rc) rc = save(st, 0, x, NULL, NULL, name, &saved, diag);
-  xf_free(x);
+  rc = srv_model_zero(st, &row, diag);
   if (rc) return rc;
-  struct xf_ledger_checkpoint row = {
-      .model = saved.model, .sha256 = saved.sha256, .bytes = saved.bytes};
-  memcpy(row.path, name, sizeof name);
   rc = xf_ledger_checkpoint_first(st->ledger, &row, diag);
-  return rc ? rc : srv_model_open(st, &row, false, diag);
+  return rc ? rc : srv_model_open(st, &row, diag);
 }
 
-enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoint *c, bool verify,
+enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoint *c,
                           struct xf_diag *diag) {
   char path[XF_PATH_MAX];
   struct xf_checkpoint ckpt = {0};
@@ -79,7 +87,6 @@ enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoin
   if (!rc && (!xf_digest_equal(&ckpt.info.model, &c->model) || ckpt.info.round != c->round))
     rc = xf_diag_set(diag, XF_E_CORRUPT, "\"%s\" is another model than the ledger's of round %llu",
                      path, (unsigned long long)c->round);
-  if (!rc && verify) rc = xf_checkpoint_verify(&ckpt, diag);
   if (rc) {
     xf_checkpoint_close(&ckpt);
     return rc == XF_E_NOTFOUND || rc == XF_E_SHAPE ? XF_E_CORRUPT : rc;
@@ -150,7 +157,7 @@ enum xf_rc srv_model_adopt(struct srv_state *st, struct xf_diag *diag) {
   struct xf_ledger_checkpoint row = {.round = st->next.round, .model = st->next.model};
   memcpy(row.path, st->next.path, sizeof st->next.path);
   st->committed++;
-  return srv_model_open(st, &row, false, diag);
+  return srv_model_open(st, &row, diag);
 }
 
 /* --- what goes ---------------------------------------------------------------------------------------------------- */
@@ -222,31 +229,37 @@ struct strays {
   struct xf_diag *diag;
 };
 
+enum xf_rc srv_model_set_aside(struct srv_state *st, const char *name, struct xf_diag *diag) {
+  char old[XF_PATH_MAX], from[XF_PATH_MAX], to[XF_PATH_MAX];
+  enum xf_rc rc = srv_state_path(st, old, OLD_DIR, diag);
+  if (!rc) rc = srv_state_path(st, from, name, diag);
+  if (rc) return rc;
+  rc = st->fs->mkdir(st->fs, old, 0750);
+  if (rc) return xf_diag_set(diag, rc, "cannot make \"%s\": %s", old, xf_rc_text(rc));
+  const char *slash = strrchr(name, '/');
+  const int n = snprintf(to, sizeof to, "%s/epoch-%llu-%s", old, (unsigned long long)st->epoch,
+                         slash ? slash + 1 : name);
+  if (n < 0 || (size_t)n >= sizeof to)
+    return xf_diag_set(diag, XF_E_LIMIT, "path too long: \"%s\"", from);
+  rc = xf_fs_rename_durable(st->fs, from, to, diag);
+  if (!rc) xf_log(XF_LOG_WARN, "model_set_aside", XF_S("file", name), XF_S("moved_to", to));
+  return rc;
+}
+
 static enum xf_rc stray(void *arg, const char *name) {
   struct strays *s = arg;
-  char rel[XF_STATE_CKPT_NAME + 256], open[XF_STATE_CKPT_NAME], from[XF_PATH_MAX], to[XF_PATH_MAX];
-  const size_t len = strlen(name);
-  if (len > 255) return XF_OK;
+  char rel[XF_STATE_CKPT_NAME + 256], open[XF_STATE_CKPT_NAME];
+  if (strlen(name) > 255) return XF_OK;
   (void)snprintf(rel, sizeof rel, XF_STATE_CKPT "/%s", name);
   for (size_t i = 0; i < s->known->n; i++)
     if (strcmp(s->known->c[i].path, rel) == 0) return XF_OK;
   xf_state_checkpoint_name(open, s->open);
   if (s->open && strcmp(open, rel) == 0) return XF_OK;
-  (void)snprintf(open, sizeof open, "%llu", (unsigned long long)s->st->epoch);
-  enum xf_rc rc = srv_state_path(s->st, from, rel, s->diag);
-  if (!rc) {
-    int n =
-        snprintf(to, sizeof to, "%s/" OLD_DIR "/epoch-%s-%s", s->st->cfg->state_dir, open, name);
-    if (n < 0 || (size_t)n >= sizeof to)
-      rc = xf_diag_set(s->diag, XF_E_LIMIT, "path too long: \"%s\"", from);
-  }
-  if (!rc) rc = xf_fs_rename_durable(s->st->fs, from, to, s->diag);
-  if (!rc) xf_log(XF_LOG_WARN, "stray_model", XF_S("file", rel), XF_S("moved_to", to));
-  return rc;
+  return srv_model_set_aside(s->st, rel, s->diag);
 }
 
 enum xf_rc srv_model_strays(struct srv_state *st, struct xf_diag *diag) {
-  char dir[XF_PATH_MAX], old[XF_PATH_MAX];
+  char dir[XF_PATH_MAX];
   struct known k = {0};
   struct xf_ledger_recovery r;
   uint64_t swept = 0;
@@ -257,8 +270,6 @@ enum xf_rc srv_model_strays(struct srv_state *st, struct xf_diag *diag) {
   xf_ledger_recovery_deinit(&r);
   rc = xf_ledger_checkpoints(st->ledger, on_checkpoint, &k, diag);
   if (!rc) rc = srv_state_path(st, dir, XF_STATE_CKPT, diag);
-  if (!rc) rc = srv_state_path(st, old, OLD_DIR, diag);
-  if (!rc) rc = st->fs->mkdir(st->fs, old, 0750);
   if (!rc) {
     xf_diag_init(diag);
     rc = st->fs->list(st->fs, dir, stray, &s);

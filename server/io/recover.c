@@ -253,7 +253,7 @@ enum xf_rc srv_recover(struct srv_state *st, struct srv_recovery *out, struct xf
   xf_ledger_recovery_deinit(&led);
   if (!rc) rc = xf_ledger_recover(st->ledger, &led, diag); /* again, with what was adopted */
   if (rc) return rc;
-  if (led.has_checkpoint && st->has_global) rc = srv_model_open(st, &led.checkpoint, true, diag);
+  if (led.has_checkpoint && st->has_global) rc = srv_heal_open(st, &led.checkpoint, diag);
   struct walk w = {.st = st, .out = out, .led = &led, .diag = diag};
   if (!rc) rc = fill(&w);
   xf_ledger_recovery_deinit(&led);

@@ -111,9 +111,15 @@ size_t srv_align_part(const struct srv_state *st, uint32_t member, uint64_t at, 
 /* --- model.c --- */
 /* Global shape; and model 0 (file and ledger row), when the run has none: inside an open ledger transaction. */
 XF_WARN_UNUSED enum xf_rc srv_model_first(struct srv_state *st, struct xf_diag *diag);
-/* Opens a checkpoint as the one that is served; `verify` also recomputes its digest. */
+/* Model 0 anew: its file, and what its row says. */
+XF_WARN_UNUSED enum xf_rc srv_model_zero(struct srv_state *st, struct xf_ledger_checkpoint *out,
+                                         struct xf_diag *diag);
+/* Moves a file of the state directory to old/, never deletes it. */
+XF_WARN_UNUSED enum xf_rc srv_model_set_aside(struct srv_state *st, const char *name,
+                                              struct xf_diag *diag);
+/* Opens a checkpoint as the one that is served. */
 XF_WARN_UNUSED enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoint *c,
-                                         bool verify, struct xf_diag *diag);
+                                         struct xf_diag *diag);
 /* Bytes of a member's wire vector. */
 uint64_t srv_model_len(const struct srv_state *st, uint32_t member);
 /* Bytes [at, at+len) of a member's wire vector. len <= XF_CHUNK_MAX. */
@@ -196,6 +202,13 @@ XF_WARN_UNUSED enum xf_rc srv_upload_meta(struct xf_buf *out, const struct xf_ms
 /* All records in one transaction. OK: everything without its own rc is durable. */
 XF_WARN_UNUSED enum xf_rc srv_persist_commit(struct srv_state *st, struct srv_record *rec, size_t n,
                                              struct xf_diag *diag);
+
+/* --- heal.c --- */
+/* Opens the newest model. A damaged or missing one is computed again - from the plan, or from its parent and the spool
+   that was kept - and must give the same digest; the damaged file goes to old/. E_CORRUPT when that is not possible. */
+XF_WARN_UNUSED enum xf_rc srv_heal_open(struct srv_state *st,
+                                        const struct xf_ledger_checkpoint *newest,
+                                        struct xf_diag *diag);
 
 /* --- recover.c --- */
 struct srv_recovery {

@@ -1,0 +1,138 @@
+// Manifests in parts, the frozen directory, who has which rows, what a member is served.
+#include "unit/server_io/iotest.h"
+
+#include <string.h>
+
+enum { KEYS = 4 };
+
+/* Keys 10 * k + base, ascending. */
+static void keys_of(uint8_t out[][XF_KEY_LEN], size_t n, uint8_t first, uint8_t step) {
+  memset(out, 0, n * XF_KEY_LEN);
+  for (size_t i = 0; i < n; i++) out[i][0] = (uint8_t)(first + i * step);
+}
+
+static struct xf_msg_manifest part(const uint8_t (*k)[XF_KEY_LEN], uint64_t at, uint64_t n,
+                                   uint64_t total) {
+  return (struct xf_msg_manifest){"user", total, at, k[at], n * XF_KEY_LEN};
+}
+
+static void announce(struct io *io, uint32_t member, uint8_t first, uint8_t step) {
+  uint8_t k[KEYS][XF_KEY_LEN];
+  struct xf_diag diag;
+  bool complete = false;
+  xf_diag_init(&diag);
+  keys_of(k, KEYS, first, step);
+  const struct xf_msg_manifest m = part((const uint8_t(*)[XF_KEY_LEN])k, 0, KEYS, KEYS);
+  assert_ok(srv_align_take(&io->st, member, &m, &complete, &diag), &diag);
+  assert_true(complete);
+}
+
+static void test_parts(void **state) {
+  (void)state;
+  struct io io;
+  struct xf_diag diag;
+  uint8_t k[KEYS][XF_KEY_LEN];
+  bool complete = true;
+  xf_diag_init(&diag);
+  io_init(&io, io_plan_aligned);
+  assert_false(io.recovery.r.frozen);
+  keys_of(k, KEYS, 10, 10);
+  const uint8_t(*c)[XF_KEY_LEN] = (const uint8_t(*)[XF_KEY_LEN])k;
+  struct xf_msg_manifest m = part(c, 1, 1, KEYS);
+  assert_rc(srv_align_take(&io.st, 0, &m, &complete, &diag),
+            XF_E_RANGE); /* the first part is missing */
+  m = part(c, 0, 2, KEYS);
+  assert_ok(srv_align_take(&io.st, 0, &m, &complete, &diag), &diag);
+  assert_false(complete);
+  m = part(c, 3, 1, KEYS);
+  assert_rc(srv_align_take(&io.st, 0, &m, &complete, &diag), XF_E_RANGE);
+  srv_align_drop(&io.st, 0); /* a lost connection: from the start again */
+  m = part(c, 0, 3, KEYS);
+  assert_ok(srv_align_take(&io.st, 0, &m, &complete, &diag), &diag);
+  m = part(c, 3, 1, KEYS);
+  assert_ok(srv_align_take(&io.st, 0, &m, &complete, &diag), &diag);
+  assert_true(complete);
+  assert_true(io.st.m[0].aligned);
+  k[3][0] = 1; /* not ascending */
+  m = part(c, 0, KEYS, KEYS);
+  assert_rc(srv_align_take(&io.st, 1, &m, &complete, &diag), XF_E_FORMAT);
+  m.total = XF_MANIFEST_MAX + 1;
+  assert_rc(srv_align_take(&io.st, 1, &m, &complete, &diag), XF_E_LIMIT);
+  m.ns = "item";
+  assert_rc(srv_align_take(&io.st, 1, &m, &complete, &diag), XF_E_INVAL);
+  io_restart(&io);
+  assert_true(io.st.m[0].aligned); /* from the ledger */
+  assert_false(io.st.m[1].aligned);
+  io_deinit(&io);
+}
+
+static uint32_t u32le(const uint8_t *p) {
+  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void check_served(struct io *io) {
+  float all[64], mine[16];
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  assert_int_equal(io->st.directory.all.n, 6); /* 10 20 30 40 50 60 */
+  assert_ok(xf_checkpoint_read(&io->st.model, all, 0, (size_t)io->st.global.n, &diag), &diag);
+  const uint64_t cols = io->st.global.row_cols;
+  assert_int_equal(srv_model_len(&io->st, 0), KEYS * cols * sizeof(float));
+  assert_ok(srv_model_read(&io->st, 1, 0, (uint8_t *)mine, KEYS * cols * sizeof(float), &diag),
+            &diag);
+  /* bob holds 30 40 50 60: rows 2 to 5 of each aligned segment */
+  const struct xf_fold_shape *shape = &io->st.global.shape;
+  uint64_t at = 0, from = 0;
+  for (size_t s = 0; s < shape->n_seg; s++) {
+    const uint64_t c = shape->seg[s].cols;
+    assert_memory_equal(mine + at, all + from + 2 * c, KEYS * c * sizeof(float));
+    at += KEYS * c;
+    from += 6 * c;
+  }
+  uint8_t odd[7]; /* any bytes: cut inside floats */
+  assert_ok(srv_model_read(&io->st, 1, 5, odd, sizeof odd, &diag), &diag);
+  assert_memory_equal(odd, (const uint8_t *)mine + 5, sizeof odd);
+  assert_rc(srv_model_read(&io->st, 1, KEYS * cols * sizeof(float) - 2, odd, sizeof odd, &diag),
+            XF_E_RANGE);
+}
+
+static void test_freeze(void **state) {
+  (void)state;
+  struct io io;
+  struct xf_diag diag;
+  struct xf_msg msg;
+  uint8_t buf[64];
+  xf_diag_init(&diag);
+  io_init(&io, io_plan_aligned);
+  announce(&io, 0, 10, 10);
+  announce(&io, 1, 30, 10);
+  assert_ok(srv_align_freeze(&io.st, &diag), &diag);
+  assert_true(io.st.frozen);
+  check_served(&io);
+  const struct xf_digest model = io.st.model_digest, directory = io.st.directory_digest;
+  assert_int_equal(srv_align_part(&io.st, 0, 0, &msg, buf, sizeof buf), KEYS);
+  assert_int_equal(msg.directory.n_all, 6);
+  assert_int_equal(msg.directory.total, KEYS);
+  const uint32_t want[KEYS] = {1, 1, 2, 2};
+  for (int i = 0; i < KEYS; i++) assert_int_equal(u32le(buf + 4 * i), want[i]);
+  assert_int_equal(srv_align_part(&io.st, 0, 3, &msg, buf, 4), 1); /* the rest, in small parts */
+
+  announce(&io, 2, 10, 10); /* late: its keys are known, yet it takes part without rows */
+  assert_true(io.st.m[2].late);
+  assert_int_equal(srv_model_len(&io.st, 2), 0);
+  assert_int_equal(srv_align_part(&io.st, 2, 0, &msg, buf, sizeof buf), KEYS);
+  assert_int_equal(u32le(buf), 0);
+
+  io_restart(&io);
+  assert_true(io.recovery.r.frozen);
+  assert_memory_equal(&io.st.model_digest, &model, sizeof model);
+  assert_memory_equal(&io.st.directory_digest, &directory, sizeof directory);
+  assert_false(io.st.m[2].aligned); /* it announces again */
+  check_served(&io);
+  io_deinit(&io);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts), cmocka_unit_test(test_freeze)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

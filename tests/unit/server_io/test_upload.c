@@ -1,0 +1,116 @@
+// Updates arriving: what a worker finds out about their bytes before they are stored.
+#include "base/alloc.h"
+#include "crypto/sha256.h"
+#include "server/io/daemon.h"
+#include "unit/server_io/iotest.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LEN = 16 };
+
+static void wake(void *arg) { (void)arg; }
+
+struct rig {
+  struct io io;
+  struct srv *srv;
+};
+
+static void rig_init(struct rig *r) {
+  io_init(&r->io, io_plan_shared);
+  r->srv = xf_calloc(1, sizeof *r->srv);
+  r->srv->st = r->io.st; /* borrowed: the members' table and the spool are what uploads use */
+  r->srv->cfg = r->io.cfg;
+  r->srv->stopping = true; /* no core listens */
+  r->srv->upload = xf_calloc(IO_MEMBERS, sizeof(struct srv_upload *));
+  assert_rc(xf_worker_start(&r->srv->pool, 1, wake, NULL), XF_OK);
+}
+
+static void rig_deinit(struct rig *r) {
+  xf_worker_stop(r->srv->pool);
+  srv_upload_free_all(r->srv);
+  xf_free(r->srv);
+  io_deinit(&r->io);
+}
+
+/* Sends p in pieces of `step` bytes and gives what SPOOLED would say; `stored`: whether the file is there. */
+static enum xf_rc upload(struct rig *r, enum xf_task_kind kind, const void *p, size_t len,
+                         size_t step, bool damage, bool abort, bool *stored) {
+  struct xf_coord_action a = {.member = 1, .kind = kind};
+  char path[XF_PATH_MAX];
+  a.begin = (struct xf_msg_update_begin){.round = 1, .weight = 1, .payload_len = len};
+  a.begin.task_id.b[0] = 1;
+  xf_sha256(&a.begin.payload_digest, p, len);
+  if (damage) a.begin.payload_digest.b[0] ^= 1;
+  srv_upload_begin(r->srv, &a);
+  for (size_t at = 0; at < len; at += step)
+    srv_upload_write(r->srv, 1, at, (const uint8_t *)p + at, len - at < step ? len - at : step);
+  srv_upload_finish(r->srv, 1);
+  if (abort) srv_upload_abort(r->srv, 1);
+  struct srv_upload *u = (struct srv_upload *)(void *)xf_worker_wait(r->srv->pool);
+  assert_non_null(u);
+  const enum xf_rc rc = u->rc;
+  const struct xf_spool_head head = {.round = 1, .task_id = a.begin.task_id};
+  char name[XF_SPOOL_NAME_MAX];
+  xf_spool_name(name, &head);
+  assert_rc(xf_fs_join(path, r->io.st.spool.dir, name), XF_OK);
+  u->job.done(r->srv, &u->job);
+  *stored = access(path, F_OK) == 0;
+  if (*stored) unlink(path);
+  return rc;
+}
+
+static void test_bytes(void **state) {
+  (void)state;
+  struct rig r;
+  bool stored = false;
+  float x[LEN];
+  rig_init(&r);
+  for (int i = 0; i < LEN; i++) x[i] = (float)i;
+  for (size_t step = 1; step <= sizeof x; step++) {
+    assert_rc(upload(&r, XF_TASK_TRAIN, x, sizeof x, step, false, false, &stored), XF_OK);
+    assert_true(stored);
+  }
+  assert_rc(upload(&r, XF_TASK_TRAIN, x, sizeof x, 7, true, false, &stored), XF_E_CORRUPT);
+  assert_false(stored);
+  assert_rc(upload(&r, XF_TASK_TRAIN, x, sizeof x, 64, false, true, &stored), XF_OK);
+  assert_false(stored); /* given up meanwhile: nothing stays */
+  for (size_t step = 1; step <= sizeof x; step++) {
+    for (int i = 0; i < LEN; i += 5) {
+      const float was = x[i];
+      x[i] = i % 2 ? NAN : INFINITY;
+      assert_rc(upload(&r, XF_TASK_TRAIN, x, sizeof x, step, false, false, &stored), XF_E_NAN);
+      assert_false(stored);
+      assert_rc(upload(&r, XF_TASK_TRAIN, x, sizeof x, step, true, false, &stored), XF_E_CORRUPT);
+      x[i] = was;
+    }
+  }
+  rig_deinit(&r);
+}
+
+static void test_report(void **state) {
+  (void)state;
+  struct rig r;
+  bool stored = false;
+  struct xf_buf report;
+  const struct xf_eval_metric m = {"federated", "test", "acc", 1, 2};
+  rig_init(&r);
+  xf_buf_init(&report, XF_REPORT_MAX);
+  assert_rc(xf_eval_report_encode(&report, &m, 1), XF_OK);
+  assert_rc(upload(&r, XF_TASK_EVALUATE, report.p, report.len, 5, false, false, &stored), XF_OK);
+  assert_true(stored);
+  report.p[0] = 0xff;
+  assert_rc(upload(&r, XF_TASK_EVALUATE, report.p, report.len, 5, false, false, &stored),
+            XF_E_FORMAT);
+  assert_false(stored);
+  assert_rc(upload(&r, XF_TASK_EVALUATE, report.p, report.len, 5, true, false, &stored),
+            XF_E_CORRUPT);
+  xf_buf_deinit(&report);
+  rig_deinit(&r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes), cmocka_unit_test(test_report)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
