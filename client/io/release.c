@@ -1,5 +1,6 @@
 #include "client/io/release.h"
 
+#include "base/fail.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "client/io/vector.h"
@@ -76,7 +77,9 @@ static enum xf_rc put_personal(struct xf_outbox *outbox, const struct xf_fs *fs,
   xf_outbox_personal_name(item->personal, &item->task_id);
   enum xf_rc rc = xf_outbox_personal_path(outbox, path, item->personal);
   if (rc) return xf_diag_set(diag, rc, "the path of a personal state is too long");
-  return xf_vector_save(fs, path, r->personal, r->n, diag);
+  rc = xf_vector_save(fs, path, r->personal, r->n, diag);
+  if (!rc) XF_FAILPOINT("C4_personal");
+  return rc;
 }
 
 enum xf_rc client_release_put(struct xf_outbox *outbox, const struct xf_fs *fs,

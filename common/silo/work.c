@@ -1,4 +1,5 @@
 /* A task: start, train, delta, clip, noise, digest - or evaluate and report. */
+#include "base/fail.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
 #include "fed/pull.h"
@@ -144,6 +145,7 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
   if (rc) return rc;
   xf_wire_map_gather(&s->map, s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
+  XF_FAILPOINT("C3");
   rc = privatise(s, task, a, diag);
   if (rc) return rc;
   a->n_samples = job.n_samples;

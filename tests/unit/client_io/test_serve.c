@@ -1,0 +1,189 @@
+/* serve/: written, read back, answered from; damage is seen. */
+#include "client/io/serve.h"
+#include "crypto/init.h"
+#include "crypto/stream.h"
+#include "tensor/blas.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char text[] = "name: t\n"
+                           "data: {kind: interactions, split: {kind: leave-one-out, by: file}}\n"
+                           "model: {kind: mf, dim: 4, loss: bpr, users: aligned, items: domain}\n"
+                           "stages:\n"
+                           "  - fed: {algorithm: fedavg, rounds: 1}\n"
+                           "    local: {epochs: 1, batch: 4, optimizer: {kind: sgd, lr: 0.1}}\n"
+                           "eval: {metrics: [ndcg@10], protocol: [full]}\n";
+
+static char dir[128];
+static struct xf_plan plan;
+static struct xf_dataset data;
+static struct xf_model *model;
+static float *params;
+static uint64_t n;
+
+static void ok(enum xf_rc rc, const struct xf_diag *diag) {
+  if (rc) fail_msg("%s", xf_diag_text(diag, rc));
+}
+
+static void make_model(struct xf_diag *diag) {
+  struct xf_model_config config;
+  struct xf_rng rng;
+  ok(xf_resolve_model(&config, &plan, diag), diag);
+  const struct xf_model_size size = {data.split.n_users, data.split.n_items};
+  ok(xf_model_new(&model, &config, size, diag), diag);
+  n = xf_model_get_layout(model)->n;
+  params = calloc(n, sizeof *params); /* lint: allow calloc, a test's own memory */
+  assert_non_null(params);
+  xf_stream_init(&rng, 1, "init", 0, NULL);
+  static const struct xf_key key[4] = {{{1}}, {{2}}, {{3}}, {{4}}};
+  const struct xf_model_seed seed = {&rng, &rng, key, NULL};
+  ok(xf_model_init(model, params, &seed, diag), diag);
+}
+
+/* Users u0..u3; item i(k) is taken by users 0..k%4: i3 and i7 by all, so they are the most popular. */
+static int set_up(void **state) {
+  (void)state;
+  struct xf_diag diag;
+  struct xf_split_spec spec = {.kind = XF_SPLIT_LEAVE_ONE_OUT, .by_file = true, .min = 100};
+  const char *base = getenv("TMPDIR");
+  xf_diag_init(&diag);
+  snprintf(dir, sizeof dir, "%.90s/xf-serve-XXXXXX", base ? base : "/tmp");
+  assert_non_null(mkdtemp(dir));
+  ok(xf_crypto_start(), &diag);
+  ok(xf_blas_start(NULL, &diag), &diag);
+  ok(xf_plan_load_text(&plan, "t", text, sizeof text - 1, NULL, 0, NULL, &diag), &diag);
+  xf_dataset_init(&data, XF_DATASET_INTERACTIONS);
+  for (int i = 0; i < 8; i++)
+    for (int u = 0; u <= i % 4; u++) {
+      char user[16], item[16];
+      snprintf(user, sizeof user, "u%d", u);
+      snprintf(item, sizeof item, "i%d", i);
+      if (u == 3 && i == 7) continue;
+      ok(xf_interactions_add(&data.inter, user, item, NULL, NAN, NAN), &diag);
+    }
+  ok(xf_split_init(&data.split, &data.inter, &spec, NULL, &diag), &diag);
+  make_model(&diag);
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  char path[256];
+  snprintf(path, sizeof path, "%s/serve/" XF_SERVE_FILE, dir);
+  (void)unlink(path);
+  snprintf(path, sizeof path, "%s/serve", dir);
+  (void)rmdir(path);
+  (void)rmdir(dir);
+  xf_model_free(model);
+  xf_dataset_deinit(&data);
+  free(params); /* lint: allow free, a test's own memory */
+  return 0;
+}
+
+static void save(void) {
+  struct xf_diag diag;
+  struct xf_serve_source s = {.plan = &plan,
+                              .data = &data,
+                              .n = n,
+                              .served = XF_SILO_FEDERATED,
+                              .run = "run-1",
+                              .member = "d1",
+                              .committed = 3};
+  s.params[XF_SILO_FEDERATED] = params;
+  xf_diag_init(&diag);
+  ok(xf_serve_save(xf_fs_posix(), dir, &s, &diag), &diag);
+}
+
+static const char *item_name(const struct xf_serve *s, const struct xf_topk_item *t) {
+  return xf_names_get(&s->items, t->item);
+}
+
+static void test_answers(void **state) {
+  (void)state;
+  struct xf_serve s;
+  struct xf_diag diag;
+  struct xf_topk_item top[8];
+  enum xf_silo_arm used;
+  uint32_t k = 0;
+  xf_diag_init(&diag);
+  save();
+  ok(xf_serve_open(&s, xf_fs_posix(), dir, &diag), &diag);
+  assert_int_equal(s.served, XF_SILO_FEDERATED);
+  assert_int_equal(s.users.n, 4);
+  assert_int_equal(s.items.n, 8);
+  /* an unknown user: popularity, the most popular first, ties by lower id */
+  ok(xf_serve_top(&s, top, &k, &used, XF_SILO_FEDERATED, "nobody", 3, &diag), &diag);
+  assert_int_equal(used, XF_SILO_POPULARITY);
+  assert_int_equal(k, 3);
+  assert_string_equal(item_name(&s, &top[0]), "i3");
+  assert_string_equal(item_name(&s, &top[1]), "i2"); /* i2, i6 and i7 have three each */
+  assert_string_equal(item_name(&s, &top[2]), "i6");
+  /* u3 has only i3 in train: everything else, scored as the model scores */
+  ok(xf_serve_top(&s, top, &k, &used, XF_SILO_FEDERATED, "u3", 8, &diag), &diag);
+  assert_int_equal(used, XF_SILO_FEDERATED);
+  assert_int_equal(k, 7);
+  struct xf_scorer *scorer = NULL;
+  const float *score = NULL;
+  const uint32_t u3 = xf_names_find(&data.inter.users, "u3", 2);
+  ok(xf_scorer_new(&scorer, model, &diag), &diag);
+  ok(xf_scorer_users(scorer, params, &u3, 1, &score, &diag), &diag);
+  for (uint32_t i = 0; i < k; i++) {
+    assert_string_not_equal(item_name(&s, &top[i]), "i3");
+    assert_true(top[i].score == score[top[i].item]);
+    if (i) assert_true(top[i - 1].score >= top[i].score);
+  }
+  xf_scorer_free(scorer);
+  /* u0 has everything: nothing is left; an arm that was not stored is no arm */
+  ok(xf_serve_top(&s, top, &k, &used, XF_SILO_POPULARITY, "u0", 8, &diag), &diag);
+  assert_int_equal(k, 0);
+  assert_int_equal(xf_serve_top(&s, top, &k, &used, XF_SILO_ALONE, "u0", 8, &diag), XF_E_CORRUPT);
+  assert_int_equal(xf_serve_top(&s, top, &k, &used, XF_SILO_ALONE, "u0", 0, &diag), XF_E_RANGE);
+  xf_serve_close(&s);
+}
+
+static void test_damage(void **state) {
+  (void)state;
+  struct xf_serve s;
+  struct xf_diag diag;
+  struct xf_file f;
+  char path[256];
+  uint64_t len = 0;
+  const struct xf_fs *fs = xf_fs_posix();
+  xf_diag_init(&diag);
+  snprintf(path, sizeof path, "%s/serve/" XF_SERVE_FILE, dir);
+  (void)unlink(path);
+  assert_int_equal(xf_serve_open(&s, fs, dir, &diag), XF_E_NOTFOUND);
+  assert_non_null(strstr(diag.text, "state_dir of a client"));
+  xf_serve_close(&s);
+  save();
+  assert_int_equal(fs->open(fs, &f, path, XF_FS_RDWR), XF_OK);
+  assert_int_equal(fs->size(&f, &len), XF_OK);
+  for (uint64_t back = 1; back < 200; back += 37) { /* in the data, one byte at a time */
+    uint8_t was, is;
+    size_t got = 0;
+    assert_int_equal(fs->pread(&f, &was, 1, len - back, &got), XF_OK);
+    is = (uint8_t)(was ^ 1);
+    assert_int_equal(fs->pwrite(&f, &is, 1, len - back), XF_OK);
+    assert_int_equal(xf_serve_open(&s, fs, dir, &diag), XF_E_CORRUPT);
+    xf_serve_close(&s);
+    assert_int_equal(fs->pwrite(&f, &was, 1, len - back), XF_OK);
+  }
+  assert_int_equal(fs->close(&f), XF_OK);
+  ok(xf_serve_open(&s, fs, dir, &diag), &diag);
+  xf_serve_close(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_damage)};
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
