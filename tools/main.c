@@ -19,6 +19,14 @@ static const struct {
     {"data", xf_tool_data, "look at data sets, split them, make synthetic ones"},
     {"recommend", xf_tool_recommend, "a silo's best items for a user, once its run is done"},
     {"pki", xf_tool_pki, "the private CA and the silo's side of enrolment"},
+    {"status", xf_tool_admin, "a running coordinator: what it does and waits for"},
+    {"rounds", xf_tool_admin, "its last rounds"},
+    {"pause", xf_tool_admin, "no new round"},
+    {"resume", xf_tool_admin, "rounds again"},
+    {"drain", xf_tool_admin, "the open round to its end, then stop"},
+    {"reload", xf_tool_admin, "read the configuration again"},
+    {"verify", xf_tool_verify, "whether state directories keep the invariants"},
+    {"inspect", xf_tool_inspect, "what a model file or a state directory holds"},
 };
 
 static void usage(FILE *out) {

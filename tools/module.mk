@@ -1,4 +1,4 @@
-DEPS    := base priv crypto pki plan json data tensor client/io tools/sim
+DEPS    := base param priv crypto pki plan json data fed store resolve tensor client/io tools/sim
 PKGS    :=
 HEADERS :=
 PROGRAMS := crossfed

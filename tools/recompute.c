@@ -1,0 +1,262 @@
+/* Folding a committed round again. */
+#include "tools/recompute.h"
+
+#include "base/alloc.h"
+#include "crypto/sha256.h"
+#include "fed/fold.h"
+#include "plan/plan.h"
+#include "resolve/global.h"
+#include "resolve/resolve.h"
+
+#include <string.h>
+
+struct again {
+  const struct xf_verify_round *round;
+  struct xf_plan plan;
+  const char *ns; /* namespace of the aligned rows, or NULL */
+  struct xf_directory directory;
+  struct xf_manifest *keys; /* [round->n_part], of each participant; aligned only */
+  uint32_t **row;           /* [round->n_part], its rows in the directory */
+  struct xf_global global;
+  float *model;
+  struct xf_diag *diag;
+};
+
+/* --- plan and directory --------------------------------------------------------------------------------------- */
+
+static enum xf_rc read_plan(struct again *a) {
+  const struct xf_verify_round *r = a->round;
+  struct xf_digest digest;
+  enum xf_rc rc = xf_plan_decode(&a->plan, r->plan, r->plan_len, a->diag);
+  if (rc) return xf_diag_prefix(a->diag, rc, "the plan in the ledger");
+  xf_sha256(&digest, r->plan, r->plan_len);
+  if (!xf_digest_equal(&digest, &r->base->info.plan))
+    return xf_diag_set(a->diag, XF_E_CORRUPT,
+                       "the plan in the ledger is not the one of the parent model");
+  if (r->stage >= a->plan.n_stages)
+    return xf_diag_set(a->diag, XF_E_CORRUPT, "the round is of stage %u, the plan has %u", r->stage,
+                       a->plan.n_stages);
+  a->ns = xf_resolve_ns(&a->plan);
+  return XF_OK;
+}
+
+struct members {
+  char (*id)[XF_LEDGER_ID_MAX];
+  size_t n;
+};
+
+static enum xf_rc on_member(void *arg, const struct xf_ledger_member *member) {
+  struct members *m = arg;
+  if (m->n % 64 == 0) m->id = xf_realloc_array(m->id, m->n + 64, sizeof *m->id);
+  memcpy(m->id[m->n++], member->member,
+         strlen(member->member) + 1); /* an id, checked by the ledger */
+  return XF_OK;
+}
+
+/* A manifest from the ledger, whose digest must be that of its keys. E_NOTFOUND: the member sent none. */
+static enum xf_rc read_manifest(struct again *a, const char *member, struct xf_manifest *out) {
+  struct xf_digest want, got;
+  enum xf_rc rc = xf_ledger_manifest_get(a->round->ledger, member, a->ns, out, &want, a->diag);
+  if (rc) return rc;
+  xf_sha256(&got, out->key, out->n * XF_KEY_LEN);
+  return xf_digest_equal(&got, &want)
+             ? XF_OK
+             : xf_diag_set(a->diag, XF_E_CORRUPT, "the manifest of \"%s\" has another digest",
+                           member);
+}
+
+/* The frozen directory, and the keys that the parent model carries, are this union. */
+static enum xf_rc check_directory(struct again *a) {
+  struct xf_manifest kept = {0};
+  struct xf_digest want, got;
+  uint64_t n = 0;
+  const struct xf_manifest *all = &a->directory.all;
+  enum xf_rc rc = xf_ledger_directory_get(a->round->ledger, a->ns, &want, &n, a->diag);
+  xf_sha256(&got, all->key, all->n * XF_KEY_LEN);
+  if (!rc && (n != all->n || !xf_digest_equal(&want, &got)))
+    rc = xf_diag_set(a->diag, XF_E_CORRUPT,
+                     "the frozen directory of \"%s\" (%llu keys) is not the union of the manifests "
+                     "(%zu keys)",
+                     a->ns, (unsigned long long)n, all->n);
+  if (!rc) rc = xf_checkpoint_keys(a->round->base, &kept, a->ns, a->diag);
+  if (!rc && (kept.n != all->n || memcmp(kept.key, all->key, all->n * XF_KEY_LEN) != 0))
+    rc =
+        xf_diag_set(a->diag, XF_E_CORRUPT,
+                    "the keys in the parent model are not those of the directory of \"%s\"", a->ns);
+  xf_manifest_deinit(&kept);
+  return rc;
+}
+
+static enum xf_rc read_directory(struct again *a) {
+  struct members m = {0};
+  enum xf_rc rc = xf_ledger_members(a->round->ledger, on_member, &m, a->diag);
+  const size_t cap = m.n ? m.n : 1;
+  struct xf_manifest *keys = xf_calloc(cap, sizeof *keys);
+  const struct xf_manifest **part = xf_calloc(cap, sizeof *part);
+  size_t n = 0;
+  for (size_t i = 0; i < m.n && !rc; i++) {
+    rc = read_manifest(a, m.id[i], &keys[n]);
+    if (rc == XF_E_NOTFOUND) rc = XF_OK; /* joined after the freeze: holds no row */
+    else if (!rc) {
+      part[n] = &keys[n];
+      n++;
+    }
+  }
+  if (!rc) {
+    rc = xf_directory_init(&a->directory, part, n);
+    if (rc) (void)xf_diag_set(a->diag, rc, "the union of %zu manifests: %s", n, xf_rc_text(rc));
+  }
+  for (size_t i = 0; i < cap; i++) xf_manifest_deinit(&keys[i]);
+  xf_free(part);
+  xf_free(keys);
+  xf_free(m.id);
+  return rc ? rc : check_directory(a);
+}
+
+static enum xf_rc read_rows(struct again *a) {
+  const struct xf_verify_round *r = a->round;
+  for (size_t k = 0; k < r->n_part; k++) {
+    enum xf_rc rc = read_manifest(a, r->who[k].member, &a->keys[k]);
+    if (!rc) {
+      a->row[k] = xf_calloc(a->keys[k].n ? a->keys[k].n : 1, sizeof *a->row[k]);
+      rc = xf_directory_rows(a->row[k], &a->directory, &a->keys[k]);
+    }
+    if (rc)
+      return xf_diag_set(a->diag, rc == XF_E_NOTFOUND ? XF_E_CORRUPT : rc,
+                         "the rows of the participant \"%s\": %s", r->who[k].member,
+                         xf_rc_text(rc));
+  }
+  return XF_OK;
+}
+
+/* --- folding --------------------------------------------------------------------------------------------------- */
+
+static enum xf_rc read_member(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
+  struct again *a = arg;
+  return xf_spool_read_floats(&a->round->part[slot], out, n, at, a->diag);
+}
+
+static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
+  const struct again *a = arg;
+  memcpy(out, a->model + at, n * sizeof *out);
+  return XF_OK;
+}
+
+static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
+  const struct again *a = arg;
+  memcpy(a->model + at, x, n * sizeof *x);
+  return XF_OK;
+}
+
+static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+  struct again *a = arg;
+  if (a->round->base->has_momentum)
+    return xf_checkpoint_read_momentum(a->round->base, out, at, n, a->diag);
+  memset(out, 0, n * sizeof *out); /* before the first commit */
+  return XF_OK;
+}
+
+/* The momentum behind this round is no part of the model digest. */
+static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+  (void)arg;
+  (void)at;
+  (void)x;
+  (void)n;
+  return XF_OK;
+}
+
+static enum xf_rc check_part(const struct again *a, size_t k, const struct xf_fold_member *member) {
+  const struct xf_spool_head *head = &a->round->part[k].head;
+  const struct xf_ledger_part *who = &a->round->who[k];
+  const uint64_t want = xf_fold_wire(&a->global.shape, member) * sizeof(float);
+  if (strcmp(head->member, who->member) != 0 || head->round != a->round->round)
+    return xf_diag_set(a->diag, XF_E_CORRUPT,
+                       "the update of \"%s\" in the spool is of \"%s\" for round %llu", who->member,
+                       head->member, (unsigned long long)head->round);
+  if (head->weight != who->weight)
+    return xf_diag_set(a->diag, XF_E_CORRUPT,
+                       "the update of \"%s\" came with weight %llu, the frozen list has %llu",
+                       who->member, (unsigned long long)head->weight,
+                       (unsigned long long)who->weight);
+  if (head->payload_len != want)
+    return xf_diag_set(a->diag, XF_E_CORRUPT,
+                       "the update of \"%s\" has %llu bytes, its rows make %llu", who->member,
+                       (unsigned long long)head->payload_len, (unsigned long long)want);
+  return XF_OK;
+}
+
+static enum xf_rc fold(struct again *a) {
+  const struct xf_verify_round *r = a->round;
+  const struct xf_strategy strategy = xf_resolve_strategy(&a->plan, r->stage);
+  const struct xf_strategy_step step = xf_strategy_get(&strategy, (uint32_t)r->commits_before);
+  const size_t cap = r->n_part ? r->n_part : 1;
+  struct xf_fold_member *member = xf_calloc(cap, sizeof *member);
+  struct xf_fold_rows *rows = xf_calloc(cap, sizeof *rows);
+  struct xf_fold_stats stats = {0};
+  enum xf_rc rc = XF_OK;
+  for (size_t k = 0; k < r->n_part && !rc; k++) {
+    rows[k] = (struct xf_fold_rows){a->row[k], a->keys[k].n};
+    member[k] = (struct xf_fold_member){.id = r->who[k].member,
+                                        .slot = k,
+                                        .weight = (uint32_t)r->who[k].weight, /* below 2^29 */
+                                        .rows = a->global.shape.n_ns ? &rows[k] : NULL};
+    rc = check_part(a, k, &member[k]);
+  }
+  const struct xf_fold_job job = {.shape = &a->global.shape,
+                                  .member = member,
+                                  .n_member = r->n_part,
+                                  .eta = step.eta,
+                                  .mu = step.mu,
+                                  .momentum = step.momentum,
+                                  .io = {.arg = a,
+                                         .read = read_member,
+                                         .read_old = read_old,
+                                         .write_new = write_new,
+                                         .read_state = read_state,
+                                         .write_state = write_state}};
+  if (!rc) rc = xf_fold_step(&job, &stats, a->diag);
+  xf_free(member);
+  xf_free(rows);
+  return rc;
+}
+
+static enum xf_rc check_shape(const struct again *a, uint64_t n) {
+  struct xf_digest layout;
+  enum xf_rc rc = xf_checkpoint_check(a->round->base, a->global.layout, a->diag);
+  if (!rc) rc = xf_layout_digest(&layout, a->global.layout);
+  if (!rc && (n != a->global.n || !xf_digest_equal(&layout, &a->round->base->info.layout)))
+    rc = xf_diag_set(a->diag, XF_E_CORRUPT,
+                     "the plan makes a layout of %llu floats, the parent model has another of %llu",
+                     (unsigned long long)a->global.n, (unsigned long long)n);
+  return rc;
+}
+
+enum xf_rc xf_tool_recompute(void *arg, const struct xf_verify_round *round, float *model,
+                             uint64_t n, struct xf_diag *diag) {
+  (void)arg;
+  struct again *a = xf_calloc(1, sizeof *a); /* a plan is too large for the stack */
+  const size_t cap = round->n_part ? round->n_part : 1;
+  a->round = round;
+  a->model = model;
+  a->diag = diag;
+  a->keys = xf_calloc(cap, sizeof *a->keys);
+  a->row = xf_calloc(cap, sizeof *a->row);
+  enum xf_rc rc = read_plan(a);
+  if (!rc && a->ns) {
+    rc = read_directory(a);
+    if (!rc) rc = read_rows(a);
+  }
+  if (!rc) rc = xf_global_init(&a->global, &a->plan, a->ns ? &a->directory : NULL, diag);
+  if (!rc) rc = check_shape(a, n);
+  if (!rc) rc = fold(a);
+  xf_global_deinit(&a->global);
+  for (size_t k = 0; k < cap; k++) {
+    xf_manifest_deinit(&a->keys[k]);
+    xf_free(a->row[k]);
+  }
+  xf_directory_deinit(&a->directory);
+  xf_free(a->keys);
+  xf_free(a->row);
+  xf_free(a);
+  return rc;
+}
