@@ -220,7 +220,7 @@ static int show(const struct request *r, struct xf_buf *reply, struct xf_diag *d
     rc = xf_buf_put(&out, reply->p, reply->len);
     if (!rc) rc = xf_buf_put_u8(&out, '\n');
   } else if (!rc && ok) rc = put_text(&out, r, xf_json_root(json));
-  if (!rc && (fwrite(out.p, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
+  if (!rc && out.len && (fwrite(out.p, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
     rc = xf_diag_set(diag, XF_E_IO, "cannot write to stdout");
   xf_json_free(json);
   xf_buf_deinit(&out);
