@@ -161,8 +161,7 @@ static void on_welcome(struct xf_session *s, const struct xf_msg_welcome *w) {
   s->beat_at = xf_time_add_ms(s->now, s->heartbeat_ms ? s->heartbeat_ms : HEARTBEAT_MS);
   s->n_members = w->n_members;
   s->failures = 0;
-  xf_log(XF_LOG_INFO, "connected", XF_S("run", s->run_id), XF_U("committed", w->committed),
-         XF_U("members", w->n_members));
+  xf_log(XF_LOG_INFO, "connected", XF_U("committed", w->committed), XF_U("members", w->n_members));
   set_state(s, XF_SESSION_ADOPTING);
 }
 

@@ -22,6 +22,7 @@ struct finishing {
   struct arm_result arm[XF_SILO_N_ARM];
   float *params[XF_SILO_N_ARM];
   enum xf_silo_arm served;
+  bool chosen; /* by a figure */
 };
 
 /* --- model.safetensors: shared segments and this silo's own rows, with their keys --- */
@@ -112,6 +113,7 @@ static void choose(struct finishing *f) {
     const bool better = less_is_better(m->measure[main].kind) ? v < best : v > best;
     if (!isnan(best) && !better) continue;
     best = v;
+    f->chosen = true;
     f->served = (enum xf_silo_arm)arm;
   }
 }
@@ -139,7 +141,8 @@ static enum xf_rc report(struct xf_buf *out, const struct finishing *f) {
   xf_jsonw_kuint(&w, "committed", f->offer.committed);
   xf_jsonw_kstr(&w, "model_blake2b", xf_digest_print(hex, &f->offer.base_digest));
   xf_jsonw_kstr(&w, "measure", m->n ? m->key[xf_measures_main(m)] : "");
-  xf_jsonw_kstr(&w, "chosen_on", "valid");
+  xf_jsonw_kstr(&w, "chosen_on",
+                f->chosen ? "valid" : NULL); /* NULL: there are no validation data */
   xf_jsonw_kstr(&w, "served", xf_silo_arm_name(f->served));
   xf_jsonw_key(&w, "arms");
   xf_jsonw_object(&w);

@@ -19,8 +19,10 @@ static void link_on_msg(void *arg, const struct xf_msg *msg) {
   struct client_link *link = arg;
   struct xf_client *c = link->client;
   if (link->detached) return;
-  if (msg->type == XF_MSG_WELCOME)
+  if (msg->type == XF_MSG_WELCOME) {
+    xf_log_set_run(c->run[0] ? c->run : msg->welcome.run_id); /* of the lines that follow */
     c->chunk_max = msg->welcome.chunk_max < XF_CHUNK_MAX ? msg->welcome.chunk_max : XF_CHUNK_MAX;
+  }
   client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_MESSAGE, .msg = msg});
 }
 

@@ -89,8 +89,8 @@ static void log_work(const struct working *w, double seconds) {
   if (w->base.rc == XF_E_CANCELLED) {
     xf_log(XF_LOG_INFO, "work_cancelled", XF_U("round", w->offer.round), XF_F("dur_s", seconds));
   } else if (w->base.rc) {
-    xf_log(XF_LOG_ERROR, "work_failed", XF_U("round", w->offer.round),
-           XF_S("code", xf_rc_name(w->base.rc)),
+    xf_log(w->base.rc == XF_E_POLICY ? XF_LOG_WARN : XF_LOG_ERROR, "work_failed",
+           XF_U("round", w->offer.round), XF_S("code", xf_rc_name(w->base.rc)),
            XF_S("reason", xf_diag_text(&w->base.diag, w->base.rc)));
   } else if (w->offer.kind == XF_TASK_TRAIN) {
     xf_log(XF_LOG_INFO, "trained", XF_U("round", w->offer.round), XF_F("loss", w->answer.loss),
