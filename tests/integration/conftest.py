@@ -51,6 +51,15 @@ def bin_dir():
 
 
 @pytest.fixture(scope="session")
+def faults_dir():
+    """The folder of the programs with failpoints."""
+    folder = pathlib.Path(os.environ.get("CROSSFED_FAULTS_BIN") or REPO / "build/faults/bin")
+    if not (folder / "crossfed-server").is_file():
+        pytest.skip("no programs of the flavour faults; run make faults")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def crossfed(bin_dir):
     """crossfed(*args, status=0, cwd=None, ...) -> Result"""
     program = bin_dir / "crossfed"

@@ -148,8 +148,8 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
                    w->spool[r->member[0]].len))
       stop(w, XF_E_NOMEM, "no memory for an update");
   } else if (r->type == XF_RECORD_COMMIT) {
-    w->sim->rounds++;
     if (r->kind == XF_TASK_TRAIN) {
+      w->sim->rounds++;
       float *t = w->sim->x;
       w->sim->x = w->sim->next_x;
       w->sim->next_x = t;

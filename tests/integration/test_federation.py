@@ -1,0 +1,271 @@
+"""Real processes, real sockets, real files: a coordinator and silo daemons over mutual TLS."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from federation import Federation
+
+DOMAINS = ("d0", "d1", "d2")
+
+PLAN = """\
+name: three
+seed: 3
+data: {{kind: interactions, split: {{kind: leave-one-out, by: time, min: 5}}}}
+model: {{kind: mf, dim: 8, loss: bpr, users: aligned, items: domain}}
+stages:
+  - fed: {{algorithm: fedavg, rounds: {rounds}, cohort: 1.0, quorum: 1.0, min_domains: 2, deadline_s: 600,
+          select_timeout_s: 60, eval_deadline_s: 600{fed}}}
+    local: {{epochs: 1, batch: 64, optimizer: {{kind: adam, lr: 0.01}}, l2: 1.0e-4}}
+    rows: {{rule: pull, kappa: 0.25, min_holders: 2}}
+eval: {{every: 2, metrics: [hr@10, ndcg@10], protocol: [full]}}
+arms: [popularity, alone, federated]
+{more}
+sim:
+  data: "{data}"
+  columns: {{user: 1, item: 2, domain: 3, value: 4, time: 5}}
+  clients: {{by: domain, name: "silo-{{}}"}}
+"""
+
+
+def write_events(path, canary=None):
+    """Three domains of two tastes each; `canary` becomes the key of one user."""
+    lines, t, state = [], 0, 12345
+    for user in range(60):
+        key = canary if canary and user == 7 else f"u{user}"
+        for domain in range(3):
+            liked = [20 * (user % 2) + k for k in range(20)]
+            for _ in range(8):
+                state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+                item = liked[(state >> 33) % 20] if (state >> 20) % 10 else (state >> 33) % 40
+                t += 1
+                lines.append(f"{key}\td{domain}i{item}\td{domain}\t1\t{t}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def make(tmp_path, bin_dir, rounds=4, fed="", more="", canary=None, **kwargs):
+    data = tmp_path / "events.tsv"
+    write_events(data, canary)
+    plan = PLAN.format(rounds=rounds, fed=fed, more=more, data=data)
+    members = {f"silo-{d}": (d, {"path": str(data), "columns": {"user": 1, "item": 2, "domain": 3, "value": 4, "time": 5},
+                                 "only_domain": d}) for d in DOMAINS}
+    return Federation(tmp_path / "fed", bin_dir, plan, members, **kwargs)
+
+
+@pytest.fixture
+def simulated(crossfed, tmp_path):
+    """What the simulator gives for a federation's plan."""
+    def run(fed, *args):
+        return json.loads(crossfed("sim", str(fed.plan), "--json", *args).out)
+    return run
+
+
+@pytest.mark.sanitize
+def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
+    with make(tmp_path, bin_dir) as fed:
+        summary = fed.start().finish()
+        assert summary["model_blake2b"] == simulated(fed)["model_blake2b"]
+        assert summary["rounds"] == 4 and summary["status"] == "done"
+        for member in fed.members:
+            out = json.loads(fed.crossfed("recommend", "--state", fed.folder / member, "--user", "u1", "-k", "5", "--json").stdout)
+            assert len(out["items"]) == 5
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+
+
+def test_verify_sees_a_flipped_byte(tmp_path, bin_dir):
+    with make(tmp_path, bin_dir, rounds=2) as fed:
+        fed.start().finish()
+        ckpt = sorted((fed.folder / "server" / "ckpt").iterdir())[-1]
+        data = bytearray(ckpt.read_bytes())
+        data[-3] ^= 1
+        ckpt.write_bytes(data)
+        done = fed.crossfed("verify", fed.folder / "server", status=None)
+        assert done.returncode == 7 and "I5" in done.stdout + done.stderr
+
+
+SERVER_POINTS = [f"K{i}" for i in range(1, 15)]
+CLIENT_POINTS = [f"C{i}" for i in range(1, 7)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, faults_dir):
+    with make(tmp_path_factory.mktemp("calm"), faults_dir, rounds=3) as fed:
+        return fed.start().finish()["model_blake2b"]
+
+
+def crash_and_finish(fed, victim, point, passage, undisturbed):
+    fed.start(only=[m for m in fed.members if m != victim.name])
+    if victim is fed.server:
+        fed.server.kill()
+        (fed.folder / "port").unlink(missing_ok=True)
+    victim.start(CROSSFED_FAILPOINTS=f"{point}=kill@{passage}")
+    status = victim.wait()
+    assert status == -signal.SIGKILL, f"{point} was never passed (status {status})\n{fed.logs()}"
+    if victim is fed.server:
+        (fed.folder / "port").unlink(missing_ok=True)
+    victim.start()
+    summary = fed.finish()
+    assert summary["model_blake2b"] == undisturbed
+    fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+
+
+@pytest.mark.parametrize("point", SERVER_POINTS)
+def test_coordinator_killed_at(point, tmp_path, faults_dir, undisturbed):
+    with make(tmp_path, faults_dir, rounds=3) as fed:
+        crash_and_finish(fed, fed.server, point, 2 if point not in ("K1",) else 1, undisturbed)
+
+
+@pytest.mark.parametrize("point", CLIENT_POINTS)
+def test_silo_killed_at(point, tmp_path, faults_dir, undisturbed):
+    with make(tmp_path, faults_dir, rounds=3) as fed:
+        crash_and_finish(fed, fed.clients["silo-d1"], point, 2, undisturbed)
+
+
+def test_everybody_killed_at_random_and_restarted(tmp_path, bin_dir, simulated):
+    """kill -9 of anybody at any moment, several times; the model is as if nothing had happened."""
+    with make(tmp_path, bin_dir, rounds=12) as fed:
+        fed.start()
+        for k in range(6):
+            time.sleep(0.15 + 0.05 * k)
+            victim = fed.processes()[(k * 5) % 4]
+            if not victim.running():
+                continue
+            victim.kill()
+            if victim is fed.server:
+                fed.port_file.unlink(missing_ok=True)
+            victim.start()
+        summary = fed.finish()
+        assert summary["model_blake2b"] == simulated(fed)["model_blake2b"]
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+
+
+# ---- what travels
+
+
+class Proxy:
+    """Forwards one port to another on loopback and keeps every byte both ways."""
+
+    def __init__(self, target_file):
+        self.target_file, self.seen, self.stop = target_file, bytearray(), False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        self.listener.settimeout(0.2)
+        while not self.stop:
+            try:
+                near, _ = self.listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", int(self.target_file.read_text())))
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+
+    def pump(self, a, b):
+        try:
+            while data := a.recv(65536):
+                self.seen += data
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.stop = True
+        self.listener.close()
+
+
+def test_nothing_readable_travels_and_logs_name_no_user(tmp_path, bin_dir):
+    canary = "canary-user-4711"
+    with make(tmp_path, bin_dir, rounds=2, canary=canary) as fed:
+        fed.server.start()
+        fed.until(lambda: fed.port_file.exists() and fed.port_file.read_text().strip(), message="port file")
+        proxy = Proxy(fed.port_file)
+        for client in fed.clients.values():
+            text = json.loads(pathlib.Path(client.argv[2]).read_text())
+            text["coordinator"], text["coordinator_port_file"] = f"127.0.0.1:{proxy.port}", ""
+            pathlib.Path(client.argv[2]).write_text(json.dumps(text))
+            client.start()
+        fed.finish()
+        proxy.close()
+        assert len(proxy.seen) > 10000
+        for secret in (canary.encode(), b"d1i3", b"crossfed-client", b"task_offer", b"three"):
+            assert secret not in proxy.seen
+        for process in fed.processes():
+            assert canary not in process.text() and "d1i3" not in process.text()
+
+
+# ---- certificates
+
+
+def refused(fed, member, needle):
+    """The reason in the silo's log that names the failed check."""
+    def reasons():
+        return [e["reason"] for e in fed.clients[member].events() if needle in e.get("reason", "")]
+    return fed.until(reasons, limit_s=20, message=f"a reason with {needle!r} in the silo's log")
+
+
+def reissue(fed, member, *more):
+    for suffix in ("pem", "key"):
+        (fed.folder / f"{member}.{suffix}").unlink()
+    fed.issue("client", member, *more)
+
+
+@pytest.mark.parametrize("case, needle", [
+    ("wrong-ca", "CA"),
+    ("expired", "expired"),
+    ("not-yet-valid", "not valid before"),
+    ("wrong-role", "role"),
+    ("other-member", "member"),
+    ("revoked", "revoked"),
+])
+def test_a_bad_certificate_is_refused_and_the_others_go_on(case, needle, tmp_path_factory, bin_dir):
+    bad = "silo-d2"
+    with make(tmp_path_factory.mktemp("x"), bin_dir, rounds=3) as fed:
+        plan = fed.plan.read_text()
+        for old, new in (("quorum: 1.0", "quorum: 0.6"), ("select_timeout_s: 60", "select_timeout_s: 0.3"),
+                         ("deadline_s: 600", "deadline_s: 0.3")):
+            plan = plan.replace(old, new)
+        fed.plan.write_text(plan)
+        config = json.loads((fed.folder / "server.yaml").read_text())
+        config["exit_when_done"] = False
+        if case == "revoked":
+            fed.crossfed("pki", "revoke", "--dir", "ca", "--member", bad)
+            config["tls"] = fed.tls("coordinator", crl=True)
+        (fed.folder / "server.yaml").write_text(json.dumps(config))
+        if case == "wrong-ca":
+            fed.crossfed("pki", "ca", "--dir", "ca2", "--federation", fed.name)
+            for suffix in ("pem", "key"):
+                (fed.folder / f"{bad}.{suffix}").unlink()
+            fed.crossfed("pki", "issue", "--dir", "ca2", "--role", "client", "--member", bad, "--cert", f"{bad}.pem",
+                         "--key", f"{bad}.key")
+        elif case == "expired":
+            reissue(fed, bad, "--not-before", "2020-01-01T00:00:00Z", "--not-after", "2020-01-02T00:00:00Z")
+        elif case == "not-yet-valid":
+            reissue(fed, bad, "--not-before", "2030-01-01T00:00:00Z", "--not-after", "2030-02-01T00:00:00Z")
+        elif case == "wrong-role":
+            for suffix in ("pem", "key"):
+                (fed.folder / f"{bad}.{suffix}").unlink()
+            fed.issue("operator", bad)
+        elif case == "other-member":
+            for suffix in ("pem", "key"):
+                (fed.folder / f"{bad}.{suffix}").unlink()
+            fed.crossfed("pki", "issue", "--dir", "ca", "--role", "client", "--member", "stranger", "--cert", f"{bad}.pem",
+                         "--key", f"{bad}.key")
+        fed.start()
+        refused(fed, bad, needle)
+        fed.until(lambda: len(fed.committed()) >= 4, message="the other silos' rounds")
