@@ -1,7 +1,7 @@
 /* ADOPT: the plan is kept, the private data are loaded as it says, the silo is made and gets its personal state back. */
 #include "base/alloc.h"
 #include "base/str.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "crypto/sha256.h"
 #include "resolve/dataset.h"
 

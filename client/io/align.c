@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/cursor.h"
 #include "base/str.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "crypto/sha256.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/str.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "client/io/provision.h"
 #include "crypto/random.h"
 #include "tensor/blas.h"

@@ -1,6 +1,6 @@
 /* The task's model: written to a file as it comes, read into memory when the work begins. */
 #include "base/alloc.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "crypto/blake2b.h"
 
 #define FETCH_FILE "model.part" /* a cache: never synced, made anew for each task */

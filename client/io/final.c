@@ -1,6 +1,6 @@
 /* STORE_FINAL: the committed model is kept, the arms are made and measured, what is served is written. */
 #include "base/alloc.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "client/io/serve.h"
 #include "store/checkpoint.h"
 #include "store/state.h"

@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/str.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 
 #include <stdio.h>
 #include <string.h>

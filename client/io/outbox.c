@@ -3,7 +3,7 @@
 #include "base/crc32c.h"
 #include "base/fail.h"
 #include "base/str.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "client/io/vector.h"
 
 #include <stdio.h>

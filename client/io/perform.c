@@ -1,5 +1,5 @@
 /* The core's actions, one by one. */
-#include "client/io/client.h"
+#include "client/io/parts.h"
 
 void client_perform(struct xf_client *c, const struct xf_session_action *a) {
   switch (a->type) {

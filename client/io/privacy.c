@@ -1,5 +1,5 @@
 /* What this silo's releases cost, in the words of priv/statement.h, as log lines. */
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "priv/statement.h"
 
 #include <string.h>

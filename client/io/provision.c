@@ -1,7 +1,7 @@
 #include "client/io/provision.h"
 
 #include "base/time.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 #include "store/state.h"
 
 #include <errno.h>

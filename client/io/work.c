@@ -1,6 +1,6 @@
 /* RUN: train or evaluate on the worker, then store with the charge; only then the core hears of an answer. */
 #include "base/alloc.h"
-#include "client/io/client.h"
+#include "client/io/parts.h"
 
 #include <string.h>
 

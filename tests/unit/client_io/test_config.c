@@ -1,6 +1,6 @@
 /* client.yaml: the example, the refusals, addresses, the alignment key's file. */
-#include "client/io/client.h"
 #include "client/io/config.h"
+#include "client/io/parts.h"
 #include "crypto/init.h"
 
 #include <setjmp.h>

@@ -1,0 +1,96 @@
+/*
+ * parts.h - private to client/io: the functions its files share, file by file (the memory: client.h).
+ * Owner: struct xf_client owns what they make. Thread: the loop's, unless said otherwise.
+ */
+#ifndef XF_CLIENT_IO_PARTS_H
+#define XF_CLIENT_IO_PARTS_H
+
+#include "client/io/client.h"
+
+/* --- daemon.c --- */
+/* Feeds an event and performs the actions; from within a performance it is kept for right after. @thread loop */
+void client_feed(struct xf_client *c, const struct xf_session_event *event);
+/* Ends the daemon: logged, exit status of rc. @thread loop */
+void client_fail(struct xf_client *c, enum xf_rc rc, const char *what, const char *text);
+/* Submits a job made with xf_calloc. @own takes job, until done frees it */
+void client_submit(struct xf_client *c, struct client_job *job, void (*work)(struct client_job *),
+                   void (*done)(struct client_job *));
+/* "<state_dir>/<name>". @err E_LIMIT */
+XF_WARN_UNUSED enum xf_rc client_path(const struct xf_client *c, char out[XF_PATH_MAX],
+                                      const char *name);
+/* The core has stopped. @thread loop */
+void client_exit(struct xf_client *c, enum xf_rc rc, const char *text);
+/* The loop may end as soon as nothing is under way. @thread loop */
+void client_shutdown(struct xf_client *c);
+
+/* --- perform.c --- */
+/* @thread loop */
+void client_perform(struct xf_client *c, const struct xf_session_action *action);
+
+/* --- link.c --- */
+/* @thread loop */
+void client_dial(struct xf_client *c);
+/* Leaves the connection; what was sent is delivered. @thread loop */
+void client_hang_up(struct xf_client *c);
+/* A message of the core; kept when the queue is full. @thread loop */
+void client_send(struct xf_client *c, const struct xf_msg *msg);
+/* A bulk message. @err E_AGAIN (on_drain follows) E_STATE E_UNREACHABLE */
+XF_WARN_UNUSED enum xf_rc client_send_bulk(struct xf_client *c, const struct xf_msg *msg);
+
+/* --- adopt.c --- */
+/* Reads the plan that was accepted earlier; none is OK. @err E_CORRUPT E_IO */
+XF_WARN_UNUSED enum xf_rc client_plan_load(struct xf_client *c, struct xf_diag *diag);
+/* Takes the key of data.align_key. @err E_NOTFOUND E_AUTH (others may read it) E_FORMAT */
+XF_WARN_UNUSED enum xf_rc client_key_load(struct xf_secret *out, const char *path,
+                                          struct xf_diag *diag);
+/* @thread loop */
+void client_adopt(struct xf_client *c, const struct xf_session_action *action);
+
+/* --- align.c --- */
+/* @thread loop */
+void client_manifest(struct xf_client *c, const char *ns);
+void client_manifest_pump(struct xf_client *c);
+void client_directory(struct xf_client *c, const struct xf_msg_directory *part);
+/* Aligns a silo just adopted with what is known already (stored, or received meanwhile). @err E_CONFLICT E_CORRUPT
+   E_LIMIT E_IO */
+XF_WARN_UNUSED enum xf_rc client_align_adopted(struct xf_client *c, struct xf_diag *diag);
+/* Sends what waited for the data, hears what was missing. @thread loop */
+void client_align_ready(struct xf_client *c);
+
+/* --- fetch.c --- */
+/* @thread loop */
+void client_fetch_begin(struct xf_client *c, const struct xf_msg_task_offer *offer);
+void client_fetch_write(struct xf_client *c, uint64_t offset, const uint8_t *data, size_t len);
+/* Reads the fetched model into c->base and checks its digest where that can be. @thread worker @err E_CORRUPT E_IO E_NOMEM */
+XF_WARN_UNUSED enum xf_rc
+client_fetch_read(struct xf_client *c, const struct xf_msg_task_offer *offer, struct xf_diag *diag);
+
+/* --- work.c --- */
+/* @thread loop */
+void client_run(struct xf_client *c, const struct xf_msg_task_offer *offer);
+void client_cancel(struct xf_client *c);
+void client_beat(struct xf_client *c);
+
+/* --- outbox.c --- */
+/* Opens the outbox and fills what the core must know. @err those of xf_outbox_open */
+XF_WARN_UNUSED enum xf_rc client_outbox_open(struct xf_client *c, struct xf_session_recovery *r,
+                                             struct xf_diag *diag);
+/* Restores personal states into the fresh silo. @thread worker @err E_CORRUPT E_SHAPE E_IO */
+XF_WARN_UNUSED enum xf_rc client_outbox_restore(struct xf_client *c, struct xf_diag *diag);
+/* @thread loop */
+void client_upload(struct xf_client *c, const struct xf_digest *task, uint64_t offset);
+void client_upload_pump(struct xf_client *c);
+void client_settle(struct xf_client *c, const struct xf_digest *task, enum xf_verdict verdict);
+void client_outcome(struct xf_client *c, const struct xf_digest *task, enum xf_outcome outcome);
+
+/* --- privacy.c --- */
+/* Logs the whole statement, a line each. @thread loop */
+void client_privacy_print(const struct xf_client *c);
+/* Logs the short one, after a release. @thread loop */
+void client_privacy_print_short(const struct xf_client *c, uint64_t round);
+
+/* --- final.c --- */
+/* @thread loop */
+void client_final(struct xf_client *c, const struct xf_msg_task_offer *offer);
+
+#endif
