@@ -17,6 +17,7 @@ static const struct {
     {"plan", xf_tool_plan, "check a plan; print it resolved, and what combines"},
     {"account", xf_tool_account, "epsilon of a number of Gaussian releases"},
     {"data", xf_tool_data, "look at data sets, split them, make synthetic ones"},
+    {"report", xf_tool_report, "what a finished federation came to, per silo"},
     {"recommend", xf_tool_recommend, "a silo's best items for a user, once its run is done"},
     {"pki", xf_tool_pki, "the private CA and the silo's side of enrolment"},
     {"status", xf_tool_admin, "a running coordinator: what it does and waits for"},

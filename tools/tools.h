@@ -23,5 +23,7 @@ int xf_tool_plan(int argc, char **argv);
 int xf_tool_verify(int argc, char **argv);
 /* crossfed recommend: a silo's best items for a user. @err exit status @thread main */
 int xf_tool_recommend(int argc, char **argv);
+/* crossfed report: the arms of each silo of a finished run. @err exit status @thread main */
+int xf_tool_report(int argc, char **argv);
 
 #endif

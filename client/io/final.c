@@ -97,25 +97,12 @@ static double value(const struct finishing *f, int arm, enum xf_part part, size_
   return xf_measure_value(m->measure[measure].kind, f->arm[arm].sum[part][measure]);
 }
 
-static bool less_is_better(enum xf_measure_kind kind) {
-  return kind == XF_MEASURE_RMSE || kind == XF_MEASURE_LOGLOSS;
-}
-
-/* The best on validation; of equals the simpler one. Without validation data: the federated model. */
 static void choose(struct finishing *f) {
   const struct xf_measures *m = xf_silo_measures(f->base.client->silo);
-  const size_t main = xf_measures_main(m);
-  double best = NAN;
-  f->served = XF_SILO_FEDERATED;
-  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
-    const double v = value(f, arm, XF_PART_VALID, main);
-    if (isnan(v)) continue;
-    const bool better = less_is_better(m->measure[main].kind) ? v < best : v > best;
-    if (!isnan(best) && !better) continue;
-    best = v;
-    f->chosen = true;
-    f->served = (enum xf_silo_arm)arm;
-  }
+  double valid[XF_SILO_N_ARM];
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++)
+    valid[arm] = value(f, arm, XF_PART_VALID, xf_measures_main(m));
+  f->served = xf_silo_choose(m, valid, &f->chosen);
 }
 
 /* --- report.json --- */

@@ -4,6 +4,7 @@
 #include "rec/popularity.h"
 #include "silo/parts.h"
 
+#include <math.h>
 #include <string.h>
 
 const char *xf_silo_arm_name(enum xf_silo_arm arm) {
@@ -64,6 +65,21 @@ enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part, struct xf_me
     if (rc) return rc;
   }
   return XF_OK;
+}
+
+enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double *valid,
+                                bool *chosen) {
+  const enum xf_measure_kind kind = measures->measure[xf_measures_main(measures)].kind;
+  const double sign = kind == XF_MEASURE_RMSE || kind == XF_MEASURE_LOGLOSS ? -1 : 1;
+  enum xf_silo_arm served = XF_SILO_FEDERATED;
+  double best = NAN;
+  for (int arm = 0; arm < XF_SILO_N_ARM && measures->n; arm++) {
+    if (isnan(valid[arm]) || (!isnan(best) && !(sign * valid[arm] > best))) continue;
+    best = sign * valid[arm];
+    served = (enum xf_silo_arm)arm;
+  }
+  if (chosen) *chosen = !isnan(best);
+  return served;
 }
 
 enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out, struct xf_diag *diag) {

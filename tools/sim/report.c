@@ -77,19 +77,13 @@ static bool arm_wanted(const struct sim *sim, enum xf_silo_arm arm) {
   return false;
 }
 
-/* What the silo serves: best on validation; ties and absent validation go to the later arm of the list. */
 static void choose(const struct sim *sim, struct sim_client *c) {
   const size_t main = xf_measures_main(&sim->measures);
-  const enum xf_measure_kind kind = sim->measures.measure[main].kind;
-  const double sign = kind == XF_MEASURE_RMSE || kind == XF_MEASURE_LOGLOSS ? -1 : 1;
-  double best = -INFINITY;
-  c->served = XF_SILO_FEDERATED;
-  for (int a = XF_SILO_N_ARM - 1; a >= 0; a--) {
-    const double v = sign * xf_measure_value(kind, c->valid[a][main]);
-    if (!c->arm_run[a] || !(v > best)) continue;
-    best = v;
-    c->served = (enum xf_silo_arm)a;
-  }
+  double valid[XF_SILO_N_ARM];
+  for (int a = 0; a < XF_SILO_N_ARM; a++)
+    valid[a] =
+        c->arm_run[a] ? xf_measure_value(sim->measures.measure[main].kind, c->valid[a][main]) : NAN;
+  c->served = xf_silo_choose(&sim->measures, valid, NULL);
 }
 
 struct arms_job {
