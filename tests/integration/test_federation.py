@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from federation import Federation
+from federation import Federation, Process
 
 DOMAINS = ("d0", "d1", "d2")
 
@@ -76,6 +76,30 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
             out = json.loads(fed.crossfed("recommend", "--state", fed.folder / member, "--user", "u1", "-k", "5", "--json").stdout)
             assert len(out["items"]) == 5
         fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+
+
+def test_an_exported_simulation_gives_the_same_bytes(tmp_path, bin_dir, crossfed):
+    """crossfed sim --export, then the commands it prints (decision 36)."""
+    data, plan, out = tmp_path / "events.tsv", tmp_path / "plan.yaml", tmp_path / "out"
+    write_events(data)
+    plan.write_text(PLAN.format(rounds=3, fed="", more="", data=data))
+    said = crossfed("sim", plan, "--export", out).out
+    for line in said.splitlines():
+        if line.startswith("  crossfed pki "):
+            crossfed(*line.split()[1:], cwd=out)
+    names = sorted(p.parent.name for p in out.glob("*/client.yaml"))
+    assert names == ["silo-d0", "silo-d1", "silo-d2"]
+    processes = [Process("server", [bin_dir / "crossfed-server", "-c", out / "server.yaml"], tmp_path / "server.log")]
+    processes += [Process(n, [bin_dir / "crossfed-client", "-c", out / n / "client.yaml"], tmp_path / f"{n}.log") for n in names]
+    try:
+        for p in processes:
+            p.start()
+        assert [p.wait() for p in processes] == [0] * 4, "\n".join(p.tail() for p in processes)
+    finally:
+        for p in processes:
+            p.kill()
+    summary = json.loads((out / "coordinator" / "summary.json").read_text())
+    assert summary["model_blake2b"] == json.loads(crossfed("sim", plan, "--json").out)["model_blake2b"]
 
 
 def test_verify_sees_a_flipped_byte(tmp_path, bin_dir):

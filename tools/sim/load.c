@@ -25,12 +25,16 @@ static enum xf_rc check(const struct sim *sim, struct xf_diag *diag) {
   return XF_OK;
 }
 
+void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan) {
+  xf_stream_key(key, plan->seed, "partition", 0, "alignment");
+}
+
 /* A silo under the plan alone: the simulator's silos have no policy of their own. Pseudonyms under a key of the
    plan's seed: one process plays all silos, so nothing is hidden here. */
 static enum xf_rc make_silo(struct sim *sim, struct sim_client *c, struct xf_dataset *data,
                             struct xf_diag *diag) {
   uint8_t key[XF_SILO_ALIGN_KEY];
-  xf_stream_key(key, sim->plan.seed, "partition", 0, "alignment");
+  sim_align_key(key, &sim->plan);
   const struct xf_silo_config config = {.plan = &sim->plan,
                                         .member = c->id,
                                         .data = data,

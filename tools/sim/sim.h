@@ -3,6 +3,7 @@
  *
  * load.c   plan -> silos (common/silo) and the frozen directory
  * world.c  the event loop that plays shell for both cores; local work runs on worker threads
+ * export.c the same federation as files for the daemons
  * report.c the arms of each silo, the table, the run directory
  * verb.c   the command
  * Not for: a silo's own process (client/io). Thread: the loop is one thread; a client's work runs on a worker
@@ -66,6 +67,10 @@ void sim_deinit(struct sim *sim);
 void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float *x);
 /* A client's wire vector out of the global one. @shape base[n_wire] */
 void sim_base(const struct sim *sim, const struct sim_client *c, float *base);
+/* The key of the simulator's pseudonyms, from the plan's seed. @shape key[32] */
+void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan);
+/* Writes plan, configs, key and each client's data below `dir`; says what is left to do. @err E_IO E_NOSPACE E_LIMIT */
+XF_WARN_UNUSED enum xf_rc sim_export(const struct sim *sim, const char *dir, struct xf_diag *diag);
 /* Runs coordinator and silos to the end. @err E_STATE (paused: with the reason) and the cores' */
 XF_WARN_UNUSED enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag);
 /* Appends an evaluation's sums to metrics.jsonl, per domain and global. @err E_IO E_NOSPACE */

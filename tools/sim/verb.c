@@ -22,11 +22,13 @@ static const char usage[] =
     "clock, real training. Prints popularity, alone and federated side by side.\n"
     "  --threads N  workers for local training (0: all cores); the result does not depend on it\n"
     "  --out DIR    a run directory: plan.resolved.yaml, metrics.jsonl, summary.json, log.jsonl\n"
+    "  --export DIR writes the federation as configs and data for crossfed-server and "
+    "crossfed-client instead\n"
     "  --json       one JSON object instead of the table\n"
     "  --verbose    the coordinator's log on stderr\n";
 
 struct request {
-  const char *path, *out, *sets[SETS_MAX];
+  const char *path, *out, *export, *sets[SETS_MAX];
   size_t n_sets;
   uint64_t seed, threads;
   bool has_seed, json, verbose;
@@ -46,6 +48,7 @@ static bool parse(struct request *r, int argc, char **argv) {
         return false;
       i++;
     } else if (strcmp(argv[i], "--out") == 0 && more) r->out = argv[++i];
+    else if (strcmp(argv[i], "--export") == 0 && more) r->export = argv[++i];
     else if (strcmp(argv[i], "--json") == 0) r->json = true;
     else if (strcmp(argv[i], "--verbose") == 0) r->verbose = true;
     else if (argv[i][0] != '-' && !r->path) r->path = argv[i];
@@ -82,6 +85,7 @@ static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_b
   const struct xf_time from = xf_time_now();
   int log_fd = -1;
   if (!rc) rc = sim_init(sim, diag);
+  if (!rc && r->export) return sim_export(sim, r->export, diag);
   if (!rc && r->out) rc = open_run(sim, r->out, &log_fd, diag);
   if (!rc) rc = sim_world_run(sim, diag);
   if (!rc) rc = sim_report(sim, r->json, from, diag);
