@@ -110,9 +110,8 @@ static void reload_trust(struct xf_client *c) {
          rc ? "certificates_not_reloaded" : "certificates_reloaded",
          XF_S("reason", rc ? xf_diag_text(&diag, rc) : ""));
   if (rc || !c->link) return;
-  if (!xf_pki_is_revoked(xf_tls_ctx_store(c->tls), xf_conn_peer_serial(c->link->conn))) return;
-  xf_log(XF_LOG_ERROR, "coordinator_revoked", XF_S("address", xf_conn_address(c->link->conn)));
-  client_hang_up(c);
+  if (xf_pki_is_revoked(xf_tls_ctx_store(c->tls), xf_conn_peer_serial(c->link->conn)))
+    client_revoked(c);
 }
 
 static void on_changed(void *arg, const struct xf_conf_key *key) {

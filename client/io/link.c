@@ -10,6 +10,11 @@
 static void link_on_open(void *arg, const struct xf_identity *peer) {
   struct client_link *link = arg;
   if (link->detached) return;
+  /* The list may have changed while the handshake was under way. */
+  if (xf_pki_is_revoked(xf_tls_ctx_store(link->client->tls), xf_conn_peer_serial(link->conn))) {
+    client_revoked(link->client);
+    return;
+  }
   xf_log(XF_LOG_DEBUG, "tls_open", XF_S("peer", peer->member),
          XF_S("address", xf_conn_address(link->conn)));
   client_feed(link->client, &(struct xf_session_event){.type = XF_SESSION_EV_DIALED});
@@ -111,6 +116,14 @@ void client_hang_up(struct xf_client *c) {
   client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_LOST,
                                             .rc = XF_OK,
                                             .text = "the connection was given up"});
+}
+
+void client_revoked(struct xf_client *c) {
+  xf_log(XF_LOG_ERROR, "coordinator_revoked", XF_S("address", xf_conn_address(c->link->conn)),
+         XF_S("serial", xf_conn_peer_serial(c->link->conn)),
+         XF_S("reason", "the coordinator's certificate was revoked; ask the operator for one "
+                        "with a new certificate"));
+  client_hang_up(c);
 }
 
 /* Whether a message is whole by value: only such ones can wait. */

@@ -32,6 +32,8 @@ void client_perform(struct xf_client *c, const struct xf_session_action *action)
 void client_dial(struct xf_client *c);
 /* Leaves the connection; what was sent is delivered. @thread loop */
 void client_hang_up(struct xf_client *c);
+/* Says that the coordinator's certificate was revoked and ends the connection; there is one. @thread loop */
+void client_revoked(struct xf_client *c);
 /* A message of the core; kept when the queue is full. @thread loop */
 void client_send(struct xf_client *c, const struct xf_msg *msg);
 /* A bulk message. @err E_AGAIN (on_drain follows) E_STATE E_UNREACHABLE */

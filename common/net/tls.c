@@ -190,7 +190,7 @@ static enum xf_rc check_peer(struct xf_tls *tls, const X509 *cert, struct xf_dia
   const struct xf_identity *own = &tls->ctx->own.identity, *peer = &tls->peer;
   enum xf_pki_role want = is_server(tls) ? XF_PKI_ROLE_CLIENT : XF_PKI_ROLE_COORDINATOR;
   enum xf_rc rc = xf_identity_from_cert(&tls->peer, cert, diag);
-  if (rc) return rc;
+  if (rc) return xf_diag_prefix(diag, rc, "%s's certificate", peer_name(tls));
   if (strcmp(own->federation, peer->federation) != 0)
     return xf_diag_set(diag, XF_E_AUTH,
                        "%s belongs to federation \"%s\", this one is \"%s\"; check the address and "

@@ -5,11 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
-void registry_refuse(struct xf_coord *c, uint64_t conn, enum xf_rc code, uint32_t retry_ms,
-                     const char *fix, const char *text) {
+static void say_no(struct xf_coord *c, uint64_t conn, enum xf_rc code, uint32_t retry_ms,
+                   const char *fix, const char *text) {
   struct xf_msg *msg = coord_send(c, conn, XF_MSG_REFUSED);
   msg->refused = (struct xf_msg_refused){xf_rc_name(code), text, fix, retry_ms};
   coord_act(c, XF_COORD_CLOSE)->conn = conn;
+}
+
+void registry_refuse(struct xf_coord *c, uint64_t conn, enum xf_rc code, uint32_t retry_ms,
+                     const char *fix, const char *text) {
+  uint32_t i = 0;
+  const bool known = xf_map_get(&c->by_conn, &conn, sizeof conn, &i);
+  xf_log(XF_LOG_WARN, "client_refused", XF_S("client", known ? c->m[i].info->id : ""),
+         XF_S("code", xf_rc_name(code)), XF_S("reason", text), XF_S("fix", fix));
+  say_no(c, conn, code, retry_ms, fix, text);
 }
 
 static void session_adopt(struct xf_coord *c, struct member *m, uint64_t conn) {
@@ -23,11 +32,12 @@ static void session_adopt(struct xf_coord *c, struct member *m, uint64_t conn) {
 void registry_opened(struct xf_coord *c, uint64_t conn, const char *member_id) {
   uint32_t i = xf_coord_member_find(c, member_id);
   if (i == UINT32_MAX) {
+    const char *fix = "ask the operator to add it to `members`",
+               *text = coord_text(c, "member \"%s\" is not listed in federation \"%s\"", member_id,
+                                  c->cfg.federation);
     xf_log(XF_LOG_WARN, "client_refused", XF_S("client", member_id),
-           XF_S("reason", "not in members"));
-    registry_refuse(c, conn, XF_E_AUTH, 60000, "ask the operator to add it to `members`",
-                    coord_text(c, "member \"%s\" is not listed in federation \"%s\"", member_id,
-                               c->cfg.federation));
+           XF_S("code", xf_rc_name(XF_E_AUTH)), XF_S("reason", text), XF_S("fix", fix));
+    say_no(c, conn, XF_E_AUTH, 60000, fix, text);
     return;
   }
   struct member *m = &c->m[i];
@@ -55,12 +65,13 @@ void registry_seen(struct xf_coord *c, struct member *m, uint64_t conn) {
   uint64_t second = m->challenger;
   m->challenger = 0;
   xf_map_remove(&c->by_conn, &second, sizeof second);
+  const char *fix = "stop the other process, or revoke the certificate if there is none";
   xf_log(XF_LOG_ERROR, "second_session_refused", XF_S("client", m->info->id),
-         XF_S("reason", "the first session is alive; a stolen key or two daemons"));
+         XF_S("reason", "the first session is alive; a stolen key or two daemons"),
+         XF_S("fix", fix));
   coord_persist(c, XF_RECORD_ALARM, member_index(c, m))->text = "second live session refused";
-  registry_refuse(c, second, XF_E_CONFLICT, 30000,
-                  "stop the other process, or revoke the certificate if there is none",
-                  coord_text(c, "\"%s\" already has a live session", m->info->id));
+  say_no(c, second, XF_E_CONFLICT, 30000, fix,
+         coord_text(c, "\"%s\" already has a live session", m->info->id));
 }
 
 void registry_hold(struct member *m, const struct xf_msg_hello *h) {

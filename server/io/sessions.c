@@ -79,17 +79,27 @@ void srv_session_send(struct srv_session *s, const struct xf_msg *msg) {
   if (msg->type == XF_MSG_TASK_OFFER) XF_FAILPOINT("K3");
 }
 
+static bool is_revoked(const struct srv_session *s) {
+  return xf_pki_is_revoked(xf_tls_ctx_store(s->srv->tls), xf_conn_peer_serial(s->conn));
+}
+
+static void end_revoked(struct srv_session *s) {
+  xf_log(XF_LOG_WARN, "session_revoked", XF_S("client", s->peer),
+         XF_S("serial", xf_conn_peer_serial(s->conn)),
+         XF_S("reason", "its certificate was revoked; if that was a mistake, issue a new one: "
+                        "crossfed pki issue"));
+  srv_session_send(s, &(struct xf_msg){.type = XF_MSG_GOODBYE,
+                                       .goodbye = {xf_rc_name(XF_E_AUTH),
+                                                   "this certificate was revoked; ask the operator "
+                                                   "for a new one",
+                                                   60000}});
+  srv_session_close(s, true);
+}
+
 void srv_session_revoked(struct srv *srv) {
-  const struct xf_pki_store *store = xf_tls_ctx_store(srv->tls);
   for (size_t i = srv->n_session; i-- > 0;) {
     struct srv_session *s = srv->session[i];
-    if (s->closing || !s->open || !xf_pki_is_revoked(store, xf_conn_peer_serial(s->conn))) continue;
-    xf_log(XF_LOG_WARN, "session_revoked", XF_S("client", s->peer),
-           XF_S("serial", xf_conn_peer_serial(s->conn)));
-    srv_session_send(s, &(struct xf_msg){.type = XF_MSG_GOODBYE,
-                                         .goodbye = {xf_rc_name(XF_E_AUTH),
-                                                     "this certificate was revoked", 60000}});
-    srv_session_close(s, true);
+    if (!s->closing && s->open && is_revoked(s)) end_revoked(s);
   }
 }
 
@@ -99,6 +109,10 @@ static void on_open(void *arg, const struct xf_identity *peer) {
   struct srv_session *s = arg;
   (void)snprintf(s->peer, sizeof s->peer, "%s", peer->member);
   s->member = srv_state_member(&s->srv->st, s->peer);
+  if (is_revoked(s)) { /* the list changed while the handshake was under way */
+    end_revoked(s);
+    return;
+  }
   s->open = true;
   xf_log(XF_LOG_DEBUG, "connected", XF_S("client", s->peer),
          XF_S("address", xf_conn_address(s->conn)));
