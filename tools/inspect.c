@@ -39,7 +39,7 @@ static enum xf_rc on_update(void *arg, const struct xf_ledger_stored *s) {
   xf_jsonw_object(w);
   xf_jsonw_kuint(w, "round", u->round);
   xf_jsonw_kstr(w, "client", u->member);
-  xf_tool_put_digest(w, "update_digest", &u->update);
+  xf_jsonw_kdigest(w, "update_digest", &u->update);
   xf_jsonw_kuint(w, "weight", s->frozen ? s->weight : u->weight);
   xf_jsonw_kbool(w, "counted", s->frozen);
   xf_jsonw_kuint(w, "bytes", u->bytes);
@@ -66,7 +66,7 @@ static enum xf_rc on_model(void *arg, const struct xf_ledger_checkpoint *c, bool
   struct xf_jsonw *w = arg;
   xf_jsonw_object(w);
   xf_jsonw_kuint(w, "round", c->round);
-  xf_tool_put_digest(w, "model_blake2b", &c->model);
+  xf_jsonw_kdigest(w, "model_blake2b", &c->model);
   xf_jsonw_kstr(w, "path", c->path);
   xf_jsonw_kuint(w, "bytes", c->bytes);
   xf_jsonw_kbool(w, "pruned", pruned);

@@ -92,10 +92,10 @@ static enum xf_rc put_checkpoint(struct xf_jsonw *w, const char *path, struct xf
   if (!rc) {
     xf_jsonw_kstr(w, "run", c.info.run);
     xf_jsonw_kuint(w, "round", c.info.round);
-    xf_tool_put_digest(w, "plan_digest", &c.info.plan);
-    xf_tool_put_digest(w, "parent", &c.info.parent);
-    xf_tool_put_digest(w, "model_blake2b", &c.info.model);
-    xf_tool_put_digest(w, "layout_digest", &c.info.layout);
+    xf_jsonw_kdigest(w, "plan_digest", &c.info.plan);
+    xf_jsonw_kdigest(w, "parent", &c.info.parent);
+    xf_jsonw_kdigest(w, "model_blake2b", &c.info.model);
+    xf_jsonw_kdigest(w, "layout_digest", &c.info.layout);
     xf_jsonw_kuint(w, "floats", c.n);
     xf_jsonw_kbool(w, "momentum", c.has_momentum);
   }

@@ -29,9 +29,9 @@ static enum xf_rc on_item(void *arg, const struct xf_outbox_item *item) {
   xf_jsonw_object(w);
   xf_jsonw_kstr(w, "run", item->run);
   xf_jsonw_kuint(w, "round", item->round);
-  xf_tool_put_digest(w, "task", &item->task_id);
-  xf_tool_put_digest(w, "base", &item->base);
-  xf_tool_put_digest(w, "update_digest", &item->update);
+  xf_jsonw_kdigest(w, "task", &item->task_id);
+  xf_jsonw_kdigest(w, "base", &item->base);
+  xf_jsonw_kdigest(w, "update_digest", &item->update);
   xf_jsonw_kuint(w, "weight", item->weight);
   xf_jsonw_kuint(w, "bytes", item->bytes);
   xf_jsonw_kstr(w, "state", item->settled ? "settled" : "pending");
@@ -53,7 +53,7 @@ static enum xf_rc on_charge(void *arg, const struct xf_outbox_charge *c) {
   xf_jsonw_kuint(w, "seq", c->seq);
   xf_jsonw_kstr(w, "run", c->run);
   xf_jsonw_kuint(w, "round", c->round);
-  xf_tool_put_digest(w, "task", &c->task_id);
+  xf_jsonw_kdigest(w, "task", &c->task_id);
   put_charge(w, &c->charge);
   xf_jsonw_kint(w, "at_us", c->at_us);
   xf_jsonw_object_end(w);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/time.h"
 #include "plan/plan.h"
+#include "store/ledger_json.h"
 #include "store/state.h"
 
 #include <string.h>
@@ -19,13 +20,6 @@ enum xf_rc xf_tool_ledger_open(struct xf_ledger **out, const char *state_dir,
   rc = xf_ledger_open(out, path, XF_LEDGER_READ, NULL, diag);
   /* A ledger of a newer crossfed is state that this one cannot use, not a protocol to negotiate. */
   return rc == XF_E_VERSION ? xf_diag_prefix(diag, XF_E_CORRUPT, "\"%s\"", state_dir) : rc;
-}
-
-void xf_tool_put_digest(struct xf_jsonw *w, const char *key, const struct xf_digest *d) {
-  char hex[XF_DIGEST_HEX];
-  xf_jsonw_key(w, key);
-  if (xf_digest_is_zero(d)) xf_jsonw_null(w);
-  else xf_jsonw_str(w, xf_digest_print(hex, d));
 }
 
 /* --- status --------------------------------------------------------------------------------------------------- */
@@ -99,7 +93,7 @@ enum xf_rc xf_tool_put_status(struct xf_jsonw *w, struct xf_ledger *l, struct xf
   xf_jsonw_kstr(w, "run", s.run.run);
   xf_jsonw_kstr(w, "federation", s.run.federation);
   xf_jsonw_kstr(w, "plan", s.run.name);
-  xf_tool_put_digest(w, "plan_digest", &s.run.plan);
+  xf_jsonw_kdigest(w, "plan_digest", &s.run.plan);
   xf_jsonw_kuint(w, "epoch", s.epoch);
   xf_jsonw_kstr(w, "state", xf_ledger_run_state_name(s.state));
   xf_jsonw_kuint(w, "round", s.rounds);
@@ -117,7 +111,7 @@ enum xf_rc xf_tool_put_status(struct xf_jsonw *w, struct xf_ledger *l, struct xf
   xf_jsonw_key(w, "last_commit_s");
   if (s.last_commit) xf_jsonw_double(w, (double)(members.now_us - s.last_commit_us) / 1e6);
   else xf_jsonw_null(w);
-  xf_tool_put_digest(w, "model_blake2b", &model);
+  xf_jsonw_kdigest(w, "model_blake2b", &model);
   xf_jsonw_kuint(w, "accepted", s.accepted);
   xf_jsonw_kuint(w, "refused", s.refused);
   xf_jsonw_kuint(w, "bytes_up", s.bytes_up);
@@ -144,28 +138,7 @@ struct rounds {
 
 static enum xf_rc on_round(void *arg, const struct xf_ledger_round *r) {
   const struct rounds *p = arg;
-  struct xf_jsonw *w = p->w;
-  xf_jsonw_object(w);
-  xf_jsonw_kuint(w, "round", r->round);
-  xf_jsonw_kstr(w, "kind", xf_ledger_kind_name(r->kind));
-  xf_jsonw_kstr(w, "state", xf_ledger_round_state_name(r->state));
-  xf_jsonw_kuint(w, "cohort", r->cohort);
-  xf_jsonw_kuint(w, "accepted", r->accepted);
-  xf_jsonw_kuint(w, "refused", r->refused);
-  xf_jsonw_kuint(w, "participants", r->participants);
-  xf_jsonw_kuint(w, "bytes_up", r->bytes_up);
-  xf_jsonw_kint(w, "opened_us", r->opened_us);
-  xf_jsonw_kint(w, "closed_us", r->closed_us);
-  xf_jsonw_kint(w, "ended_us", r->ended_us);
-  xf_jsonw_kstr(w, "reason", r->reason);
-  xf_tool_put_digest(w, "base", &r->base);
-  xf_tool_put_digest(w, "model", &r->model);
-  if (p->metrics) {
-    xf_jsonw_key(w, "metrics");
-    if (r->metrics[0]) xf_jsonw_raw(w, r->metrics, strlen(r->metrics));
-    else xf_jsonw_null(w);
-  }
-  xf_jsonw_object_end(w);
+  xf_ledger_json_round(p->w, r, p->metrics);
   return XF_OK;
 }
 

@@ -14,8 +14,6 @@
 /* Opens the ledger below a state directory for reading. @own caller: xf_ledger_close @err as xf_ledger_open */
 XF_WARN_UNUSED enum xf_rc xf_tool_ledger_open(struct xf_ledger **out, const char *state_dir,
                                               struct xf_diag *diag);
-/* Key and hex digest, null for the zero digest. @own borrows w */
-void xf_tool_put_digest(struct xf_jsonw *w, const char *key, const struct xf_digest *d);
 /* Keys of the run and array "members" into the open object. @err E_NOTFOUND (no run yet) E_CORRUPT E_IO */
 XF_WARN_UNUSED enum xf_rc xf_tool_put_status(struct xf_jsonw *w, struct xf_ledger *l,
                                              struct xf_diag *diag);

@@ -188,3 +188,8 @@ void xf_jsonw_kbool(struct xf_jsonw *w, const char *key, bool v) {
   xf_jsonw_key(w, key);
   xf_jsonw_bool(w, v);
 }
+
+void xf_jsonw_kdigest(struct xf_jsonw *w, const char *key, const struct xf_digest *d) {
+  char hex[XF_DIGEST_HEX];
+  xf_jsonw_kstr(w, key, xf_digest_is_zero(d) ? NULL : xf_digest_print(hex, d));
+}

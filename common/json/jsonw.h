@@ -10,6 +10,7 @@
 #define XF_JSON_JSONW_H
 
 #include "base/buf.h"
+#include "base/digest.h"
 
 enum { XF_JSONW_DEPTH = 32 };
 
@@ -52,5 +53,7 @@ void xf_jsonw_kint(struct xf_jsonw *w, const char *key, int64_t v);
 void xf_jsonw_kuint(struct xf_jsonw *w, const char *key, uint64_t v);
 void xf_jsonw_kdouble(struct xf_jsonw *w, const char *key, double v);
 void xf_jsonw_kbool(struct xf_jsonw *w, const char *key, bool v);
+/* A digest in hexadecimal; null for the digest of none. @err sticky */
+void xf_jsonw_kdigest(struct xf_jsonw *w, const char *key, const struct xf_digest *d);
 
 #endif

@@ -1,6 +1,7 @@
 /* Commands of the admin socket and their answers. */
 #include "base/log.h"
 #include "server/io/daemon.h"
+#include "store/ledger_json.h"
 #include "json/json.h"
 #include "json/jsonw.h"
 
@@ -29,13 +30,6 @@ static enum xf_rc say_error(struct xf_buf *out, enum xf_rc code, const char *tex
   xf_jsonw_kstr(&w, "code", xf_rc_name(code));
   xf_jsonw_kstr(&w, "text", text);
   return end(&w);
-}
-
-static void put_digest(struct xf_jsonw *w, const char *key, const struct xf_digest *d) {
-  char hex[XF_DIGEST_HEX];
-  xf_jsonw_key(w, key);
-  if (xf_digest_is_zero(d)) xf_jsonw_null(w);
-  else xf_jsonw_str(w, xf_digest_print(hex, d));
 }
 
 static void put_member(struct xf_jsonw *w, const struct xf_coord_member_view *m, bool aligned) {
@@ -87,7 +81,7 @@ static enum xf_rc say_status(struct srv *srv, struct xf_buf *out) {
   xf_jsonw_kstr(&w, "run", srv->st.run_id);
   xf_jsonw_kstr(&w, "federation", srv->cfg.federation);
   xf_jsonw_kstr(&w, "plan", srv->st.plan.name);
-  put_digest(&w, "plan_digest", &srv->st.plan_digest);
+  xf_jsonw_kdigest(&w, "plan_digest", &srv->st.plan_digest);
   xf_jsonw_kuint(&w, "epoch", v.epoch);
   xf_jsonw_kstr(&w, "state", xf_round_state_name(v.state));
   xf_jsonw_kstr(&w, "kind", xf_task_kind_name(v.kind));
@@ -104,7 +98,7 @@ static enum xf_rc say_status(struct srv *srv, struct xf_buf *out) {
   xf_jsonw_kstr(&w, "reason", v.reason);
   xf_jsonw_kbool(&w, "directory_frozen", srv->st.frozen);
   xf_jsonw_kuint(&w, "directory_keys", srv->st.directory.all.n);
-  put_digest(&w, "model_blake2b", &v.model_digest);
+  xf_jsonw_kdigest(&w, "model_blake2b", &v.model_digest);
   xf_jsonw_kuint(&w, "wal_bytes", xf_ledger_wal_bytes(srv->st.ledger));
   xf_jsonw_kuint(&w, "connections", srv->n_session);
   xf_jsonw_kuint(&w, "bytes_down", srv->bytes_down);
@@ -119,28 +113,7 @@ struct rounds {
 
 static enum xf_rc put_round(void *arg, const struct xf_ledger_round *r) {
   const struct rounds *p = arg;
-  struct xf_jsonw *w = p->w;
-  xf_jsonw_object(w);
-  xf_jsonw_kuint(w, "round", r->round);
-  xf_jsonw_kstr(w, "kind", xf_ledger_kind_name(r->kind));
-  xf_jsonw_kstr(w, "state", xf_ledger_round_state_name(r->state));
-  xf_jsonw_kuint(w, "cohort", r->cohort);
-  xf_jsonw_kuint(w, "accepted", r->accepted);
-  xf_jsonw_kuint(w, "refused", r->refused);
-  xf_jsonw_kuint(w, "participants", r->participants);
-  xf_jsonw_kuint(w, "bytes_up", r->bytes_up);
-  xf_jsonw_kint(w, "opened_us", r->opened_us);
-  xf_jsonw_kint(w, "closed_us", r->closed_us);
-  xf_jsonw_kint(w, "ended_us", r->ended_us);
-  xf_jsonw_kstr(w, "reason", r->reason);
-  put_digest(w, "base", &r->base);
-  put_digest(w, "model", &r->model);
-  if (p->metrics) {
-    xf_jsonw_key(w, "metrics");
-    if (r->metrics[0]) xf_jsonw_raw(w, r->metrics, strlen(r->metrics));
-    else xf_jsonw_null(w);
-  }
-  xf_jsonw_object_end(w);
+  xf_ledger_json_round(p->w, r, p->metrics);
   return XF_OK;
 }
 
