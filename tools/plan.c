@@ -3,8 +3,13 @@
 
 #include "base/buf.h"
 #include "base/cursor.h"
+#include "base/str.h"
 #include "plan/combine.h"
 #include "plan/view.h"
+#include "priv/grid.h"
+#include "priv/odometer.h"
+#include "resolve/global.h"
+#include "resolve/resolve.h"
 #include "tools/tools.h"
 
 #include <stdio.h>
@@ -13,11 +18,15 @@
 enum { SETS_MAX = 64, TEXT_MAX = 256 * 1024 };
 
 static const char usage[] =
-    "usage: crossfed plan PLAN.yaml [--set KEY=VALUE]... [--digest | --combine]\n"
+    "usage: crossfed plan PLAN.yaml [--set KEY=VALUE]... [--rows N] [--members N] [--digest | "
+    "--combine]\n"
     "\n"
-    "Checks a plan and prints it resolved, every value in force; exit status 78 when it is "
-    "refused.\n"
+    "Checks a plan and prints it resolved, every value in force, and what it costs: bytes, and "
+    "epsilon\n"
+    "when there is noise. Exit status 78 when it is refused.\n"
     "  --set KEY=VALUE   overrides one value: fed.rounds=5, stages[0].local.epochs=2\n"
+    "  --rows N          for the bytes: aligned rows (users) that one silo holds\n"
+    "  --members N       for the bytes: silos that take part, all of this size\n"
     "  --digest          only the plan digest (without `sim`): what silos accept and the ledger "
     "records\n"
     "  --combine         only the table of what combines: strategy, encoding, privacy\n";
@@ -31,8 +40,95 @@ static int print_buf(struct xf_buf *buf, enum xf_rc rc, const char *what) {
                                                                                 : XF_EXIT_FAILED;
 }
 
+/* What the user says about silos that the plan does not know. */
+struct sizes {
+  uint64_t rows, members;
+  bool has_rows;
+};
+
+/* Evaluations of a whole run: after each eval.every commits and after the last one. */
+static uint64_t evaluations(const struct xf_plan *plan, uint64_t rounds) {
+  if (plan->eval.n_metrics == 0) return 0;
+  if (plan->eval.every == 0) return 1;
+  return rounds / plan->eval.every + (rounds % plan->eval.every != 0);
+}
+
+/* Payload bytes: float32 both ways. The final model is one more download. */
+static enum xf_rc put_bytes(struct xf_buf *out, const struct xf_plan *plan,
+                            const struct sizes *sizes) {
+  struct xf_global g;
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  enum xf_rc rc = xf_global_init(&g, plan, NULL, &diag);
+  if (rc) return xf_buf_printf(out, "# bytes: no estimate: %s\n", xf_diag_text(&diag, rc));
+  const uint64_t rounds = plan->stages[0].fed.rounds, evals = evaluations(plan, rounds);
+  const uint64_t bytes = 4 * xf_global_wire(&g, (size_t)sizes->rows);
+  rc = xf_buf_printf(out, "# shared part %llu floats, %llu bytes",
+                     (unsigned long long)g.shape.n_shared,
+                     (unsigned long long)(4 * g.shape.n_shared));
+  if (!rc && g.row_cols)
+    rc = xf_buf_printf(out, "; and %llu floats, %llu bytes for each aligned row of a silo",
+                       (unsigned long long)g.row_cols, (unsigned long long)(4 * g.row_cols));
+  if (!rc) rc = xf_buf_printf(out, "\n");
+  if (!rc && g.row_cols && !sizes->has_rows) {
+    rc = xf_buf_printf(out, "# bytes: say with --rows how many aligned rows a silo holds\n");
+  } else if (!rc) {
+    rc = xf_buf_printf(
+        out,
+        "# each silo: %llu bytes down, %llu up a training round; %llu down, %llu up the "
+        "whole run\n",
+        (unsigned long long)bytes, (unsigned long long)bytes,
+        (unsigned long long)(bytes * (rounds + evals + 1)), (unsigned long long)(bytes * rounds));
+    if (!rc && sizes->members)
+      rc = xf_buf_printf(out, "# %llu silos: %llu bytes down, %llu up the whole run\n",
+                         (unsigned long long)sizes->members,
+                         (unsigned long long)(sizes->members * bytes * (rounds + evals + 1)),
+                         (unsigned long long)(sizes->members * bytes * rounds));
+    if (!rc)
+      rc = xf_buf_printf(
+          out,
+          "#   assumes: selected in all %llu rounds, %llu evaluations and the final model "
+          "fetched; no repeats; payloads only,\n"
+          "#   without frames, plan, keys and evaluation reports (at most 65536 bytes each)\n",
+          (unsigned long long)rounds, (unsigned long long)evals);
+  }
+  xf_global_deinit(&g);
+  return rc;
+}
+
+/* Epsilon of the whole run as a silo's odometer would have it: multiplier as used, each release whole. */
+static enum xf_rc put_epsilon(struct xf_buf *out, const struct xf_plan *plan) {
+  struct xf_grid grid;
+  struct xf_odometer spent;
+  struct xf_odometer_report report;
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  if (plan->privacy.noise_multiplier <= 0)
+    return xf_buf_printf(out, "# epsilon: none; the plan has no noise, so nothing is claimed\n");
+  enum xf_rc rc = xf_grid_init(&grid, plan->privacy.clip, plan->privacy.noise_multiplier, &diag);
+  if (rc) return xf_buf_printf(out, "# epsilon: no estimate: %s\n", xf_diag_text(&diag, rc));
+  const struct xf_odometer_charge charge = {grid.z_used, plan->stages[0].fed.rounds};
+  xf_odometer_init(&spent);
+  rc = xf_odometer_add(&spent, &charge, 1);
+  if (!rc) rc = xf_odometer_get(&report, &spent, plan->privacy.delta);
+  if (rc) return rc;
+  return xf_buf_printf(
+      out,
+      "# epsilon of the whole run, per silo against the coordinator: %.4g (zero-out), %.4g "
+      "(replace-one) at delta %g\n"
+      "#   assumes: %u releases, each charged whole, noise multiplier %.6g as used; a round that "
+      "is "
+      "abandoned after a silo\n"
+      "#   has trained costs one more, a silo's policy may ask for more noise, and what it spent "
+      "before "
+      "comes on top\n",
+      report.zero_out.value, report.replace_one.value, plan->privacy.delta,
+      plan->stages[0].fed.rounds, grid.z_used);
+}
+
 /* "# " lines after the plan: what a silo would be asked for, and what readers of results must know. */
-static enum xf_rc put_summary(struct xf_buf *out, const struct xf_plan *plan) {
+static enum xf_rc put_summary(struct xf_buf *out, const struct xf_plan *plan,
+                              const struct sizes *sizes) {
   struct xf_plan_view v;
   struct xf_digest digest;
   char hex[XF_DIGEST_HEX];
@@ -43,6 +139,8 @@ static enum xf_rc put_summary(struct xf_buf *out, const struct xf_plan *plan) {
         out, "\n# digest %s\n# asks a silo for %llu rounds, at most %u epochs or %u steps each\n",
         xf_digest_print(hex, &digest), (unsigned long long)v.rounds, v.max_epochs, v.max_steps);
   if (!rc) rc = xf_buf_printf(out, "# clip %g, noise multiplier %g\n", v.clip, v.noise_multiplier);
+  if (!rc) rc = put_bytes(out, plan, sizes);
+  if (!rc) rc = put_epsilon(out, plan);
   if (rc) return rc;
   struct xf_buf stamps;
   xf_buf_init(&stamps, TEXT_MAX);
@@ -57,9 +155,17 @@ static enum xf_rc put_summary(struct xf_buf *out, const struct xf_plan *plan) {
   return rc;
 }
 
+/* At most 2^28, so that the products stay below 2^64. */
+static bool set_size(uint64_t *out, const char *option, const char *text) {
+  if (xf_str_u64(out, text, strlen(text)) == XF_OK && *out <= (uint64_t)1 << 28) return true;
+  fprintf(stderr, "crossfed plan: %s %s: must be a whole number up to 268435456\n", option, text);
+  return false;
+}
+
 int xf_tool_plan(int argc, char **argv) {
   const char *path = NULL, *sets[SETS_MAX];
   size_t n_sets = 0;
+  struct sizes sizes = {0};
   bool digest_only = false, combine_only = false;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--help") == 0) {
@@ -68,7 +174,14 @@ int xf_tool_plan(int argc, char **argv) {
     }
     if (strcmp(argv[i], "--set") == 0 && i + 1 < argc && n_sets < SETS_MAX)
       sets[n_sets++] = argv[++i];
-    else if (strcmp(argv[i], "--digest") == 0) digest_only = true;
+    else if (strcmp(argv[i], "--rows") == 0 && i + 1 < argc) {
+      sizes.has_rows = true;
+      if (!set_size(&sizes.rows, argv[i], argv[i + 1])) return XF_EXIT_USAGE;
+      i++;
+    } else if (strcmp(argv[i], "--members") == 0 && i + 1 < argc) {
+      if (!set_size(&sizes.members, argv[i], argv[i + 1])) return XF_EXIT_USAGE;
+      i++;
+    } else if (strcmp(argv[i], "--digest") == 0) digest_only = true;
     else if (strcmp(argv[i], "--combine") == 0) combine_only = true;
     else if (argv[i][0] != '-' && !path) path = argv[i];
     else {
@@ -101,7 +214,7 @@ int xf_tool_plan(int argc, char **argv) {
       status = print_buf(&out, rc, path);
     } else {
       rc = xf_plan_print(&out, &plan);
-      if (!rc) rc = put_summary(&out, &plan);
+      if (!rc) rc = put_summary(&out, &plan, &sizes);
       status = print_buf(&out, rc, path);
     }
   }

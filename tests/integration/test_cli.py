@@ -90,6 +90,22 @@ def test_plan_set(crossfed, plan, tmp_path):
     assert digest(crossfed, plan, "--set", "sim.threads=2") == plain
 
 
+def test_plan_estimate(crossfed, plan, example_plans):
+    """Bytes and epsilon of a whole run, as a silo will count them."""
+    private = next(path for path in example_plans if "private" in str(path))
+    out = crossfed("plan", private, "--members", "4").out
+    assert "shared part 14 floats, 56 bytes" in out
+    assert "4 silos: 3808 bytes down, 3360 up the whole run" in out  # 15 rounds, one evaluation, the final model
+    assert "4.557 (zero-out), 10.31 (replace-one) at delta 1e-05" in out
+    said = crossfed("account", "--q", "1", "--sigma", "4", "--steps", "15", "--delta", "1e-5", "--json").json()
+    assert abs(said["epsilon"] - 4.557) < 0.001
+    synth = next(path for path in example_plans if "synth" in str(path))
+    assert "say with --rows" in crossfed("plan", synth).out
+    out = crossfed("plan", synth, "--rows", "1040").out
+    assert "66560 bytes down, 66560 up a training round; 865280 down, 665600 up" in out
+    crossfed("plan", synth, "--rows", "-3", status=USAGE)
+
+
 def test_plan_unknown_key(crossfed, tmp_path):
     path = tmp_path / "wrong.yaml"
     text = PLAN.replace("rounds:", "ronds:").replace("seed:", "sed:")
