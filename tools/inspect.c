@@ -209,8 +209,12 @@ static enum xf_rc text_silo(struct xf_buf *out, const struct xf_json_value *v) {
   if (!rc)
     rc = xf_buf_printf(out,
                        "odometer  %" PRIu64 " releases charged, %" PRIu64
-                       " with noise; epsilon %.4g replace-one, %.4g zero-out\n",
-                       num(v, "charges"), num(v, "noised"), real(v, "epsilon"),
+                       " updates with noise, %" PRIu64 " without",
+                       num(v, "charges"), num(v, "noised"), num(v, "without_noise"));
+  if (!rc && num(v, "without_noise"))
+    rc = xf_buf_printf(out, ": no finite epsilon, nothing is claimed\n");
+  else if (!rc)
+    rc = xf_buf_printf(out, "; epsilon %.4g replace-one, %.4g zero-out\n", real(v, "epsilon"),
                        real(v, "epsilon_zero_out"));
   for (size_t i = 0; i < xf_json_len(u) && !rc; i++) {
     const struct xf_json_value *one = xf_json_at(u, i);

@@ -1,14 +1,18 @@
 /* A silo's state directory: the outbox and the odometer. */
+#include "client/io/release.h"
 #include "store/outbox.h"
 #include "store/state.h"
 #include "tools/inspect.h"
 #include "tools/ledger_out.h"
+
+#include <math.h>
 
 struct silo {
   struct xf_jsonw *w;
   uint64_t pending, settled;
   double epsilon, epsilon_zero_out;
   uint64_t charges, noised;
+  uint64_t bare; /* updates that left without noise: after one there is no finite epsilon */
 };
 
 static void put_charge(struct xf_jsonw *w, const struct xf_charge *c) {
@@ -26,6 +30,7 @@ static enum xf_rc on_item(void *arg, const struct xf_outbox_item *item) {
   struct xf_jsonw *w = s->w;
   if (item->settled) s->settled++;
   else s->pending++;
+  s->bare += item->kind == XF_TASK_TRAIN && !item->charge.noised;
   xf_jsonw_object(w);
   xf_jsonw_kstr(w, "run", item->run);
   xf_jsonw_kuint(w, "round", item->round);
@@ -87,8 +92,9 @@ static enum xf_rc put_rows(struct silo *s, struct xf_outbox *ob, struct xf_diag 
   xf_jsonw_kuint(w, "settled", s->settled);
   xf_jsonw_kuint(w, "charges", s->charges);
   xf_jsonw_kuint(w, "noised", s->noised);
-  xf_jsonw_kdouble(w, "epsilon", s->epsilon);
-  xf_jsonw_kdouble(w, "epsilon_zero_out", s->epsilon_zero_out);
+  xf_jsonw_kuint(w, "without_noise", s->bare);
+  xf_jsonw_kdouble(w, "epsilon", s->bare ? INFINITY : s->epsilon); /* null */
+  xf_jsonw_kdouble(w, "epsilon_zero_out", s->bare ? INFINITY : s->epsilon_zero_out);
   return rc;
 }
 

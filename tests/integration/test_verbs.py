@@ -203,6 +203,7 @@ def test_inspect_states(crossfed, done, tmp_path):
     silo = crossfed("inspect", done / "silo-d1", "--json").json()
     assert silo["kind"] == "silo" and silo["member"] == "silo-d1" and silo["pending"] == 0
     assert silo["charges"] == len(silo["odometer"]) == len(silo["updates"]) > 0
+    assert silo["without_noise"] > 0 and silo["epsilon"] is None  # no noise, no epsilon
     assert "releases charged" in crossfed("inspect", done / "silo-d1").out
     assert "neither" in crossfed("inspect", tmp_path, status=FAILED).err
     crossfed("inspect", status=USAGE)
