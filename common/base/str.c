@@ -99,3 +99,25 @@ bool xf_str_is_id(const char *s) {
   size_t n = strlen(s);
   return n >= 1 && n <= 63 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
+
+size_t xf_str_utf8_len(const unsigned char *p, size_t left) {
+  if (p[0] < 0x80) return 1;
+  size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+  if (p[0] < 0xc2 || p[0] > 0xf4 || n > left) return 0;
+  for (size_t i = 1; i < n; i++)
+    if ((p[i] & 0xc0) != 0x80) return 0;
+  if (p[0] == 0xe0 && p[1] < 0xa0) return 0;  /* over-long */
+  if (p[0] == 0xed && p[1] >= 0xa0) return 0; /* surrogate */
+  if (p[0] == 0xf0 && p[1] < 0x90) return 0;
+  if (p[0] == 0xf4 && p[1] >= 0x90) return 0;
+  return n;
+}
+
+bool xf_str_is_utf8(const char *s) {
+  const unsigned char *p = (const unsigned char *)s;
+  for (size_t left = strlen(s), n = 0; left; p += n, left -= n) {
+    n = xf_str_utf8_len(p, left);
+    if (n == 0) return false;
+  }
+  return true;
+}

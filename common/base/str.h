@@ -17,6 +17,10 @@ XF_WARN_UNUSED enum xf_rc xf_str_copy(char *out, size_t cap, const char *s);
 XF_WARN_UNUSED enum xf_rc xf_str_i64(int64_t *out, const char *s, size_t len);
 XF_WARN_UNUSED enum xf_rc xf_str_u64(uint64_t *out, const char *s, size_t len);
 XF_WARN_UNUSED enum xf_rc xf_str_double(double *out, const char *s, size_t len);
+/* Bytes of the well-formed UTF-8 character at p (left >= 1 bytes follow), or 0. @source RFC 3629, section 4 */
+size_t xf_str_utf8_len(const unsigned char *p, size_t left);
+/* Whether s is well-formed UTF-8. @thread any */
+bool xf_str_is_utf8(const char *s);
 /* Levenshtein distance, bounded by 64-character words (longer: SIZE_MAX). @unit edits */
 size_t xf_str_distance(const char *a, const char *b);
 /* The candidate closest to `word` within a third of its length, or NULL. @own borrowed from words */

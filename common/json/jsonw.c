@@ -1,5 +1,7 @@
 #include "json/jsonw.h"
 
+#include "base/str.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -60,20 +62,6 @@ enum xf_rc xf_jsonw_finish(struct xf_jsonw *w) {
   return w->rc;
 }
 
-/* Bytes of the well-formed UTF-8 character at p, or 0. @source RFC 3629, section 4 */
-static size_t utf8_len(const unsigned char *p, size_t left) {
-  if (p[0] < 0x80) return 1;
-  size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-  if (p[0] < 0xc2 || p[0] > 0xf4 || n > left) return 0;
-  for (size_t i = 1; i < n; i++)
-    if ((p[i] & 0xc0) != 0x80) return 0;
-  if (p[0] == 0xe0 && p[1] < 0xa0) return 0;  /* over-long */
-  if (p[0] == 0xed && p[1] >= 0xa0) return 0; /* surrogate */
-  if (p[0] == 0xf0 && p[1] < 0x90) return 0;
-  if (p[0] == 0xf4 && p[1] >= 0x90) return 0;
-  return n;
-}
-
 static void put_escape(struct xf_jsonw *w, unsigned char c) {
   char hex[8];
   switch (c) {
@@ -101,7 +89,7 @@ static void put_string(struct xf_jsonw *w, const char *s, size_t len) {
       i = plain;
       continue;
     }
-    size_t n = utf8_len(p + i, len - i);
+    size_t n = xf_str_utf8_len(p + i, len - i);
     if (n == 1) put_escape(w, p[i]);
     else if (n) put(w, s + i, n);
     else put(w, "\xef\xbf\xbd", 3);

@@ -1,6 +1,7 @@
 /* Decoding: one function per message, each checking every field it copies. */
 #include "wire/codec.h"
 
+#include "base/str.h"
 #include "wire/pb.h"
 
 #include <math.h>
@@ -46,6 +47,7 @@ static void get_digest(struct ctx *c, struct xf_digest *out, const ProtobufCBina
 static const char *get_str(struct ctx *c, const char *s, size_t max, const char *field) {
   if (!s) return "";
   if (strlen(s) > max) bad(c, XF_E_LIMIT, field, "is too long");
+  else if (!xf_str_is_utf8(s)) bad(c, XF_E_FORMAT, field, "is not UTF-8");
   return s;
 }
 

@@ -1,5 +1,7 @@
 /* Evaluation reports and the input of the update digest. */
 #include "wire/codec.h"
+
+#include "base/str.h"
 #include "wire/pb.h"
 
 #include <math.h>
@@ -49,6 +51,9 @@ enum xf_rc xf_eval_report_decode(struct xf_eval_metric **m, size_t *n, struct xf
     if (strlen(e->arm) > 32 || strlen(e->split) > 32 || strlen(e->name) > 63)
       return xf_diag_set(diag, XF_E_LIMIT,
                          "evaluation report: metric %zu has a name that is too long", i);
+    if (!xf_str_is_utf8(e->arm) || !xf_str_is_utf8(e->split) || !xf_str_is_utf8(e->name))
+      return xf_diag_set(diag, XF_E_FORMAT, "evaluation report: a name of metric %zu is not UTF-8",
+                         i);
     if (!isfinite(e->sum))
       return xf_diag_set(diag, XF_E_NAN, "evaluation report: %s.%s is NaN or infinite", e->arm,
                          e->name);

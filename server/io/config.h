@@ -33,7 +33,7 @@ struct srv_config {
   } log;
   struct {
     uint32_t max_transfers, min_rate;
-    double drain_timeout_s, heartbeat_s, dead_after_s;
+    double drain_timeout_s, heartbeat_s, dead_after_s, handshake_s, stall_s;
   } limits;
   struct {
     uint32_t retain;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "server/io/version.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -161,7 +162,12 @@ static void on_watch(uv_timer_t *timer) {
 
 /* Everything that lives on the loop but sockets; after an error srv_stop closes what is there. */
 static enum xf_rc loop_start(struct srv *srv, struct xf_diag *diag) {
-  xf_net_init(&srv->net, &srv->loop, NULL);
+  const double stall_s = srv->cfg.limits.stall_s;
+  const struct xf_net_limits limits = {
+      .handshake_ms = (uint32_t)(srv->cfg.limits.handshake_s * 1000),
+      .slow_window_ms = (uint32_t)(stall_s * 1000),
+      .slow_bytes = (uint32_t)fmax(1, fmin(srv->cfg.limits.min_rate * stall_s, UINT32_MAX))};
+  xf_net_init(&srv->net, &srv->loop, &limits);
   xf_timer_open(&srv->timer, &srv->loop, on_time, srv);
   enum xf_rc rc = uv_rc(uv_check_init(&srv->loop, &srv->check), "loop", diag);
   if (!rc) rc = uv_rc(uv_idle_init(&srv->loop, &srv->idle), "loop", diag);

@@ -225,17 +225,20 @@ class Silo:
         assert sha256(plan["canonical"]) == self.welcome["plan_digest"]
         return self
 
-    def ended(self, limit_s=10):
-        """The connection is closed by the coordinator; returns the last message that says why."""
-        last = None
-        self.socket.settimeout(limit_s)
+    def ended(self, limit_s=5):
+        """The coordinator ends the connection within limit_s; returns the last message that says why. Closes this side."""
+        last, end = None, time.monotonic() + limit_s
         try:
-            while True:
+            while time.monotonic() < end:
+                self.socket.settimeout(max(0.01, end - time.monotonic()))
                 kind, values = self.next()
                 if kind in (GOODBYE, REFUSED):
                     last = values
-        except Closed:
-            return last
+        except (Closed, TimeoutError) as e:
+            self.socket.close()
+            if isinstance(e, Closed):
+                return last
+        raise AssertionError(f"the connection is still open after {limit_s} s; the last message was {last}")
 
     def offer(self, kind=TRAIN):
         """The next offer of this kind; other work is refused so that rounds go on."""

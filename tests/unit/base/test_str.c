@@ -123,11 +123,23 @@ static void test_is_id(void **state) {
   assert_false(xf_str_is_id("a/b"));
 }
 
+static void test_utf8(void **state) {
+  (void)state;
+  assert_true(xf_str_is_utf8(""));
+  assert_true(xf_str_is_utf8("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8d"));
+  assert_false(xf_str_is_utf8("\xff"));
+  assert_false(xf_str_is_utf8("a\xc3"));            /* cut */
+  assert_false(xf_str_is_utf8("\xc0\xaf"));         /* over-long */
+  assert_false(xf_str_is_utf8("\xed\xa0\x80"));     /* surrogate */
+  assert_false(xf_str_is_utf8("\xf4\x90\x80\x80")); /* above U+10FFFF */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_copy),         cmocka_unit_test(test_i64),
       cmocka_unit_test(test_u64),          cmocka_unit_test(test_double),
       cmocka_unit_test(test_did_you_mean), cmocka_unit_test(test_is_id),
+      cmocka_unit_test(test_utf8),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
