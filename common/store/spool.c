@@ -2,12 +2,13 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/str.h"
+#include "crypto/sha256.h"
 #include "store/spool_impl.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { HEX = 2 * XF_DIGEST_LEN, ROUND_DIGITS = 10 };
+enum { HEX = 2 * XF_DIGEST_LEN, ROUND_DIGITS = 10, READ_CHUNK = 64 * 1024 };
 
 enum xf_rc xf_spool_init(struct xf_spool *spool, const struct xf_fs *fs, const char *dir,
                          struct xf_diag *diag) {
@@ -73,11 +74,11 @@ enum xf_rc xf_spool_begin(struct xf_spool_in *in, const struct xf_spool *spool,
   in->head = *head;
   rc = temp_path(path, in, diag);
   if (rc) return rc;
-  rc = fs->open(fs, &in->file, path, XF_FS_CREATE);
+  rc = fs->open(fs, &in->file, path, XF_FS_RDWR);
   if (rc) return xf_diag_set(diag, rc, "cannot create \"%s\": %s", path, xf_rc_text(rc));
   in->open = true;
-  xf_sha256_init(&in->sha);
-  rc = fs->reserve(&in->file, XF_SPOOL_HEADER + head->payload_len);
+  rc = fs->truncate(&in->file, 0);
+  if (!rc) rc = fs->reserve(&in->file, XF_SPOOL_HEADER + head->payload_len);
   if (rc) {
     xf_diag_set(diag, rc, "cannot reserve %llu bytes for an update of \"%s\": %s",
                 (unsigned long long)head->payload_len, head->member, xf_rc_text(rc));
@@ -99,9 +100,31 @@ enum xf_rc xf_spool_write(struct xf_spool_in *in, const void *p, size_t len, uin
   if (rc)
     return xf_diag_set(diag, rc, "cannot write an update of \"%s\": %s", in->head.member,
                        xf_rc_text(rc));
-  xf_sha256_feed(&in->sha, p, len);
   in->got += len;
   return XF_OK;
+}
+
+enum xf_rc xf_spool_digest(struct xf_spool_in *in, struct xf_digest *out, struct xf_diag *diag) {
+  struct xf_sha256_ctx sha;
+  if (!in->open) return xf_diag_set(diag, XF_E_STATE, "spool: the update is not open");
+  enum xf_rc rc = XF_OK;
+  uint8_t *chunk = xf_alloc(READ_CHUNK);
+  xf_sha256_init(&sha);
+  for (uint64_t at = 0; at < in->got && !rc;) {
+    const uint64_t left = in->got - at;
+    const size_t want = left < READ_CHUNK ? (size_t)left : READ_CHUNK;
+    size_t n = 0;
+    rc = in->file.fs->pread(&in->file, chunk, want, XF_SPOOL_HEADER + at, &n);
+    if (!rc && n != want) rc = XF_E_IO; /* shorter than what was written to it */
+    if (!rc) xf_sha256_feed(&sha, chunk, n);
+    at += n;
+  }
+  xf_sha256_take(&sha, out);
+  xf_sha256_deinit(&sha);
+  xf_free(chunk);
+  return rc ? xf_diag_set(diag, rc, "cannot read back an update of \"%s\": %s", in->head.member,
+                          xf_rc_text(rc))
+            : XF_OK;
 }
 
 static enum xf_rc finish_check(struct xf_spool_in *in, struct xf_diag *diag) {
@@ -110,7 +133,8 @@ static enum xf_rc finish_check(struct xf_spool_in *in, struct xf_diag *diag) {
     return xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\": %llu of %llu bytes are here",
                        in->head.member, (unsigned long long)in->got,
                        (unsigned long long)in->head.payload_len);
-  xf_sha256_take(&in->sha, &got);
+  enum xf_rc rc = xf_spool_digest(in, &got, diag);
+  if (rc) return rc;
   if (!xf_digest_equal(&got, &in->head.payload_digest))
     return xf_diag_set(diag, XF_E_CORRUPT, "update of \"%s\": the payload was damaged on the way",
                        in->head.member);
@@ -147,7 +171,6 @@ enum xf_rc xf_spool_finish(struct xf_spool_in *in, char name[XF_SPOOL_NAME_MAX],
   }
   rc = fs->close(&in->file);
   in->open = false;
-  xf_sha256_deinit(&in->sha);
   if (rc) return xf_diag_set(diag, rc, "cannot close \"%s\": %s", from, xf_rc_text(rc));
   rc = xf_fs_rename_durable(fs, from, to, diag);
   if (rc) return rc;
@@ -161,6 +184,5 @@ void xf_spool_abort(struct xf_spool_in *in) {
   (void)in->file.fs->close(&in->file); /* its bytes are thrown away */
   if (temp_path(path, in, NULL) == XF_OK)
     (void)in->spool->fs->unlink(in->spool->fs, path); /* else swept at the next start */
-  xf_sha256_deinit(&in->sha);
   in->open = false;
 }

@@ -13,7 +13,6 @@
 
 #include "base/digest.h"
 #include "base/fs.h"
-#include "crypto/sha256.h"
 #include "store/charge.h"
 
 #include <stddef.h>
@@ -58,7 +57,6 @@ void xf_spool_name(char out[XF_SPOOL_NAME_MAX], const struct xf_spool_head *head
 struct xf_spool_in {
   const struct xf_spool *spool;
   struct xf_file file;
-  struct xf_sha256_ctx sha;
   struct xf_spool_head head;
   uint64_t got; /* payload bytes written: the offset to go on from */
   bool open;
@@ -72,6 +70,10 @@ XF_WARN_UNUSED enum xf_rc xf_spool_begin(struct xf_spool_in *in, const struct xf
    @err E_RANGE (another offset, or beyond payload_len) E_NOSPACE E_IO */
 XF_WARN_UNUSED enum xf_rc xf_spool_write(struct xf_spool_in *in, const void *p, size_t len,
                                          uint64_t at, struct xf_diag *diag);
+/* SHA-256 of what has been written so far, read back from the file: slow work for a worker, so that the
+   thread that receives only writes. @err E_STATE E_IO */
+XF_WARN_UNUSED enum xf_rc xf_spool_digest(struct xf_spool_in *in, struct xf_digest *out,
+                                          struct xf_diag *diag);
 /* Durable under its final name, which goes to `name`. On error the temporary file is gone, except that
    E_IO of a sync is fatal to the process (restart and recover). Failpoint K5 (durable, no ledger row).
    @own closes in @err E_SHAPE (bytes missing) E_CORRUPT (payload_digest differs) E_NOSPACE E_IO */

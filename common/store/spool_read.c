@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/str.h"
+#include "crypto/sha256.h"
 #include "store/spool_impl.h"
 
 #include <string.h>

@@ -55,10 +55,14 @@ static void check_floats(struct srv_upload *u, uint64_t at, const uint8_t *p, si
   float x[XF_CHUNK_MAX / sizeof(float) + 1];
   uint8_t *to = (uint8_t *)x;
   if (u->bad_float || len > XF_CHUNK_MAX) return;
-  memcpy(to, u->carry, u->n_carry);
-  memcpy(to + u->n_carry, p, len);
   const size_t n = (u->n_carry + len) / sizeof(float), rest = (u->n_carry + len) % sizeof(float);
-  const size_t bad = xf_vec_find_nonfinite(x, n);
+  const float *from = (const float *)(const void *)p;
+  if (u->n_carry || rest || (uintptr_t)p % sizeof(float)) {
+    memcpy(to, u->carry, u->n_carry);
+    memcpy(to + u->n_carry, p, len);
+    from = x;
+  }
+  const size_t bad = xf_vec_find_nonfinite(from, n);
   if (bad != SIZE_MAX) {
     u->bad_float = true;
     u->bad_at = (at - u->n_carry) / sizeof(float) + bad;
@@ -92,7 +96,8 @@ static enum xf_rc check(struct srv_upload *u) {
     xf_arena_deinit(&arena);
     if (!rc) return XF_OK;
   }
-  xf_sha256_take(&u->in.sha, &got);
+  enum xf_rc read = xf_spool_digest(&u->in, &got, &u->diag);
+  if (read) return read;
   if (!xf_digest_equal(&got, &u->in.head.payload_digest))
     return xf_diag_set(&u->diag, XF_E_CORRUPT, "the payload was damaged on the way");
   if (rc) return xf_diag_prefix(&u->diag, rc, "report");

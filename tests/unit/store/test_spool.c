@@ -191,7 +191,6 @@ static void test_scan_collect(void **state) {
   assert_int_equal(n, 0);
   assert_true(xf_fs_exists(fs, "/spool/notes.txt"));
   in.open = false; /* its file died with the process */
-  xf_sha256_deinit(&in.sha);
   xf_fs_crash_free(disk);
 }
 
