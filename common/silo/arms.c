@@ -71,7 +71,7 @@ enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double
                                 bool *chosen) {
   const enum xf_measure_kind kind = measures->measure[xf_measures_main(measures)].kind;
   const double sign = kind == XF_MEASURE_RMSE || kind == XF_MEASURE_LOGLOSS ? -1 : 1;
-  enum xf_silo_arm served = XF_SILO_FEDERATED;
+  enum xf_silo_arm served = XF_SILO_ALONE;
   double best = NAN;
   for (int arm = 0; arm < XF_SILO_N_ARM && measures->n; arm++) {
     if (isnan(valid[arm]) || (!isnan(best) && !(sign * valid[arm] > best))) continue;

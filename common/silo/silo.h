@@ -121,8 +121,8 @@ XF_WARN_UNUSED enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_ar
 XF_WARN_UNUSED enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part,
                                           struct xf_measure_sum *sum, struct xf_diag *diag);
 /* Which arm a silo serves: the best main measure on validation (valid[arm], NaN: not made or no data), of equals the
-   simpler one. *chosen (may be NULL) is false when nothing could be compared: then the federated model. @shape
-   valid[XF_SILO_N_ARM] */
+   simpler one. *chosen (may be NULL) is false when nothing could be compared; then ALONE: without evidence no silo may
+   end worse off than by itself. @shape valid[XF_SILO_N_ARM] */
 enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double *valid,
                                 bool *chosen);
 /* Scores of all items for a user by the arm made last. @shape out[n_items] @err E_NOTFOUND (user) E_UNSUPPORTED

@@ -154,6 +154,31 @@ static void test_protocols(void **state) {
   silotest_deinit(&t);
 }
 
+/* Best on validation, of equals the simpler; without figures a silo stays by itself. */
+static void test_choose(void **state) {
+  (void)state;
+  static const struct {
+    enum xf_measure_kind kind;
+    double valid[XF_SILO_N_ARM];
+    enum xf_silo_arm want;
+    bool chosen;
+  } rows[] = {
+      {XF_MEASURE_NDCG, {.1, .2, .3}, XF_SILO_FEDERATED, true},
+      {XF_MEASURE_NDCG, {.1, .3, .2}, XF_SILO_ALONE, true},
+      {XF_MEASURE_NDCG, {.3, .3, .3}, XF_SILO_POPULARITY, true},
+      {XF_MEASURE_ACC, {NAN, .3, .3}, XF_SILO_ALONE, true},
+      {XF_MEASURE_RMSE, {NAN, 1.1, .9}, XF_SILO_FEDERATED, true},
+      {XF_MEASURE_LOGLOSS, {NAN, .5, .9}, XF_SILO_ALONE, true},
+      {XF_MEASURE_ACC, {NAN, NAN, NAN}, XF_SILO_ALONE, false},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const struct xf_measures m = {.measure = {{rows[i].kind, 0}}, .n = 1};
+    bool chosen = !rows[i].chosen;
+    assert_int_equal(xf_silo_choose(&m, rows[i].valid, &chosen), rows[i].want);
+    assert_int_equal(chosen, rows[i].chosen);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_names),
@@ -163,6 +188,7 @@ int main(void) {
       cmocka_unit_test(test_federated),
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_protocols),
+      cmocka_unit_test(test_choose),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
