@@ -171,7 +171,9 @@ void task_worked(struct xf_session *s, const struct xf_session_event *e) {
   if (e->rc) {
     s->task = XF_TASK_STATE_NONE;
     if (!s->cancelled && s->state == XF_SESSION_READY)
-      reply(s, &s->offer.task_id, e->rc, "local", e->text ? e->text : xf_rc_text(e->rc));
+      /* Of the policy only the account can be judged as late as this. */
+      reply(s, &s->offer.task_id, e->rc, e->rc == XF_E_POLICY ? "policy.max_epsilon" : "local",
+            e->text ? e->text : xf_rc_text(e->rc));
     s->cancelled = false;
     task_free(s);
     return;

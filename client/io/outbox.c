@@ -55,7 +55,7 @@ enum xf_rc client_outbox_open(struct xf_client *c, struct xf_session_recovery *r
   *r = (struct xf_session_recovery){0};
   enum xf_rc rc = xf_outbox_open(&c->outbox, c->fs, c->cfg.state_dir, NULL, &found, diag);
   /* A database of a newer crossfed is damaged state to this one, not a protocol to negotiate. */
-  if (rc == XF_E_VERSION) rc = xf_diag_set(diag, XF_E_CORRUPT, "%s", xf_diag_text(diag, rc));
+  if (rc == XF_E_VERSION) rc = xf_diag_prefix(diag, XF_E_CORRUPT, "state_dir");
   if (rc) return rc;
   rc = same_silo(c, "federation", c->cfg.federation, diag);
   if (!rc) rc = same_silo(c, "member", c->cfg.member, diag);

@@ -63,7 +63,7 @@ static enum xf_rc database(const struct xf_client_config *config, struct xf_diag
   if (rc || access(path, F_OK) != 0) return rc;
   rc = xf_outbox_open_read(&outbox, xf_fs_posix(), config->state_dir, NULL, diag);
   xf_outbox_close(outbox);
-  return rc == XF_E_VERSION ? xf_diag_set(diag, XF_E_CORRUPT, "%s", xf_diag_text(diag, rc)) : rc;
+  return rc == XF_E_VERSION ? xf_diag_prefix(diag, XF_E_CORRUPT, "state_dir") : rc;
 }
 
 enum xf_rc client_provision_state(const struct xf_client_config *config, struct xf_diag *diag) {

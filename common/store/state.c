@@ -45,7 +45,7 @@ enum xf_rc xf_state_check_space(const struct xf_fs *fs, const char *dir, uint64_
   if (rc) return xf_diag_set(diag, rc, "cannot tell the free space of \"%s\"", dir);
   if (have >= bytes) return XF_OK;
   return xf_diag_set(diag, XF_E_NOSPACE,
-                     "\"%s\" has %llu MiB free, %llu MiB are needed: make room or move state.dir",
+                     "\"%s\" has %llu MiB free, %llu MiB are needed: make room or move state_dir",
                      dir, (unsigned long long)(have >> 20), (unsigned long long)(bytes >> 20) + 1);
 }
 

@@ -299,9 +299,10 @@ int srv_run(struct srv *srv, bool new_run) {
   struct xf_diag diag;
   xf_diag_init(&diag);
   srv->log_fd = -1;
-  if (srv->cfg.port_file[0] && unlink(srv->cfg.port_file) == 0)
-    xf_log(XF_LOG_DEBUG, "port_file_removed", XF_S("file", srv->cfg.port_file));
   enum xf_rc rc = open_all(srv, new_run, &diag);
+  /* Only with the lock: the file may be that of the process that has it. */
+  if (!rc && srv->cfg.port_file[0] && unlink(srv->cfg.port_file) == 0)
+    xf_log(XF_LOG_DEBUG, "port_file_removed", XF_S("file", srv->cfg.port_file));
   if (rc || uv_loop_init(&srv->loop)) {
     if (!rc) rc = xf_diag_set(&diag, XF_E_IO, "no event loop");
     xf_log(XF_LOG_ERROR, "not_started", XF_S("code", xf_rc_name(rc)),

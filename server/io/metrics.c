@@ -311,8 +311,24 @@ static void link_model(const struct srv_state *st) {
            XF_S("reason", xf_diag_text(&diag, rc)));
 }
 
+/* The account of the run: the largest that a silo declared. */
+struct account {
+  uint64_t noised;
+  double epsilon, epsilon_zero_out;
+};
+
+static enum xf_rc largest(void *arg, const struct xf_ledger_member *m) {
+  struct account *a = arg;
+  a->noised += m->noised;
+  if (m->epsilon > a->epsilon) a->epsilon = m->epsilon;
+  if (m->epsilon_zero_out > a->epsilon_zero_out) a->epsilon_zero_out = m->epsilon_zero_out;
+  return XF_OK;
+}
+
 enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct xf_diag *diag) {
+  enum { PRIVACY_FIELDS = 3 };
   struct best b = {.st = st, .diag = diag};
+  struct account account = {0};
   struct xf_ledger_status status;
   struct xf_buf json;
   struct xf_jsonw w;
@@ -321,6 +337,7 @@ enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct
   xf_buf_init(&json, SUMMARY_MAX);
   enum xf_rc rc = xf_ledger_status(st->ledger, &status, diag);
   if (!rc) rc = xf_ledger_rounds(st->ledger, 1, INT64_MAX, best_round, &b, diag);
+  if (!rc) rc = xf_ledger_members(st->ledger, largest, &account, diag);
   xf_jsonw_init(&w, &json);
   xf_jsonw_object(&w);
   if (!rc) rc = each_line(st, b.last, last_line, &w, diag);
@@ -342,8 +359,13 @@ enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct
         {"bytes_up", XF_RUNDIR_UINT, .u = status.bytes_up},
         {"bytes_down", XF_RUNDIR_UINT, .u = bytes_down},
         {"peak_rss_bytes", XF_RUNDIR_UINT, .u = (uint64_t)usage.ru_maxrss * 1024},
-        {"model_blake2b", XF_RUNDIR_STR, .s = xf_digest_print(hex, &st->model_digest)}};
-    rc = xf_rundir_summary(&st->rundir, field, sizeof field / sizeof field[0], diag);
+        {"model_blake2b", XF_RUNDIR_STR, .s = xf_digest_print(hex, &st->model_digest)},
+        /* only where noise was added */
+        {"epsilon", XF_RUNDIR_FLOAT, .f = account.epsilon},
+        {"epsilon_zero_out", XF_RUNDIR_FLOAT, .f = account.epsilon_zero_out},
+        {"delta", XF_RUNDIR_FLOAT, .f = st->plan.privacy.delta}};
+    const size_t n = sizeof field / sizeof field[0] - (account.noised ? 0 : PRIVACY_FIELDS);
+    rc = xf_rundir_summary(&st->rundir, field, n, diag);
   }
   if (!rc) link_model(st);
   xf_free(b.last);

@@ -109,6 +109,7 @@ enum xf_rc srv_state_check(struct srv_state *st, struct xf_diag *diag) {
   if (!rc) rc = srv_state_path(st, path, XF_STATE_LEDGER, diag);
   if (rc || !xf_fs_exists(st->fs, path)) return rc;
   rc = xf_ledger_open(&l, path, XF_LEDGER_READ, NULL, diag);
+  if (rc == XF_E_VERSION) rc = XF_E_CORRUPT; /* as at a start: exit 7 */
   if (!rc) rc = xf_ledger_status(l, &status, diag);
   if (!rc) rc = same_run(st, &status, diag);
   xf_ledger_close(l);

@@ -1,4 +1,5 @@
 /* Commands of the admin socket and their answers. */
+#include "base/alloc.h"
 #include "base/log.h"
 #include "server/io/daemon.h"
 #include "store/ledger_json.h"
@@ -53,17 +54,44 @@ static void put_member(struct xf_jsonw *w, const struct xf_coord_member_view *m,
   xf_jsonw_object_end(w);
 }
 
+/* What members declared so far, by the ledger: the core knows only what came since its start. */
+struct declared {
+  const struct srv *srv;
+  double *epsilon, *zero_out;
+};
+
+static enum xf_rc on_declared(void *arg, const struct xf_ledger_member *m) {
+  const struct declared *d = arg;
+  const uint32_t i = srv_state_member(&d->srv->st, m->member);
+  if (i == UINT32_MAX) return XF_OK; /* of an earlier list */
+  d->epsilon[i] = m->epsilon;
+  d->zero_out[i] = m->epsilon_zero_out;
+  return XF_OK;
+}
+
 static void put_members(struct srv *srv, struct xf_jsonw *w) {
   double epsilon = 0;
+  struct declared d = {srv, xf_calloc(srv->st.n, sizeof(double)),
+                       xf_calloc(srv->st.n, sizeof(double))};
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  const enum xf_rc rc = xf_ledger_members(srv->st.ledger, on_declared, &d, &diag);
+  if (rc) xf_log(XF_LOG_WARN, "status_incomplete", XF_S("reason", xf_diag_text(&diag, rc)));
   xf_jsonw_key(w, "members");
   xf_jsonw_array(w);
   for (uint32_t i = 0; i < srv->st.n; i++) {
     struct xf_coord_member_view m;
     xf_coord_member_get(srv->coord, xf_time_now(), i, &m);
+    if (d.epsilon[i] > m.epsilon) {
+      m.epsilon = d.epsilon[i];
+      m.epsilon_zero_out = d.zero_out[i];
+    }
     if (m.epsilon > epsilon) epsilon = m.epsilon;
     put_member(w, &m, srv->st.m[i].aligned);
   }
   xf_jsonw_array_end(w);
+  xf_free(d.epsilon);
+  xf_free(d.zero_out);
   xf_jsonw_key(w, "privacy");
   xf_jsonw_object(w);
   xf_jsonw_kdouble(w, "epsilon_max", epsilon);

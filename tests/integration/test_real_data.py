@@ -1,0 +1,77 @@
+"""Real data where they are ($CROSSFED_DATA, else ../shared/data beside the repository): daemons give the simulator's bytes."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+from conftest import REPO
+from federation import Federation
+
+
+@pytest.fixture(scope="module")
+def data():
+    folder = pathlib.Path(os.environ.get("CROSSFED_DATA") or REPO.parent / "shared/data")
+
+    def need(name):
+        if not (folder / name).exists():
+            pytest.skip(f"{folder / name} is not there; set CROSSFED_DATA to the folder of the data sets")
+        return folder / name
+    return need
+
+
+CIAO = """\
+name: ciao-eight
+seed: 7
+data: {{kind: interactions, split: {{kind: leave-one-out, by: time, min: 5}}}}
+model: {{kind: mf, dim: 16, loss: bpr, users: aligned, items: domain}}
+stages:
+  - fed: {{algorithm: fedavg, rounds: 3, cohort: 1.0, quorum: 1.0, min_domains: 2, deadline_s: 3600, select_timeout_s: 3600,
+          eval_deadline_s: 3600}}
+    local: {{epochs: 1, batch: 256, optimizer: {{kind: adam, lr: 0.01}}, l2: 1.0e-4}}
+    rows: {{rule: pull, kappa: 0.25, min_holders: 3}}
+eval: {{every: 3, metrics: [hr@10, ndcg@10], protocol: [full]}}
+arms: [popularity, federated]
+sim:
+  data: "{path}"
+  columns: {{user: 1, item: 2, domain: 3, value: 4, time: 6}}
+  clients: {{by: domain, only: [{only}], name: "silo-{{}}"}}
+"""
+
+
+CATEGORIES = ("1", "2", "3", "4", "5", "6", "10", "12")
+
+
+def test_eight_categories_of_ciao(data, tmp_path, bin_dir, crossfed):
+    path = data("ciao/rating.tsv.gz")
+    columns = {"user": 1, "item": 2, "domain": 3, "value": 4, "time": 6}
+    members = {f"silo-{c}": (c, {"path": str(path), "columns": columns, "only_domain": c}) for c in CATEGORIES}
+    plan = CIAO.format(path=path, only=", ".join(CATEGORIES))
+    with Federation(tmp_path / "fed", bin_dir, plan, members, seed=7) as fed:
+        summary = fed.start().finish(300)
+        simulated = json.loads(crossfed("sim", fed.plan, "--json").out)
+        assert summary["rounds"] == 3 and summary["model_blake2b"] == simulated["model_blake2b"]
+        ndcg = {e["scope"]: e["ndcg_10_full"] for e in map(json.loads, (fed.folder / "server/metrics.jsonl").read_text().splitlines())
+                if e["arm"] == "federated" and e["split"] == "test" and e["scope"].startswith("domain:")}
+        assert len(ndcg) == 8 and all(0 < v < 1 for v in ndcg.values())
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+
+
+def test_four_hospitals(data, tmp_path, bin_dir, crossfed):
+    folder = data("fed-heart-disease")
+    split = data("fed-heart-disease/flamby-split.tsv")
+    text = (REPO / "deploy/examples/plans/hospitals.yaml").read_text().replace("deadline_s: 60", "deadline_s: 3600")
+    text = text.replace('${CROSSFED_DATA:-../shared/data}', str(folder.parent))
+    plan = tmp_path / "hospitals.yaml"
+    plan.write_text(text)
+    simulated = json.loads(crossfed("sim", plan, "--json").out)
+    centers = ("cleveland", "hungarian", "switzerland", "va")  # numbered in this order by the split file
+    members = {f"processed-{name}-data": (name, {"path": str(folder / f"processed.{name}.data"), "split": str(split), "center": str(k)})
+               for k, name in enumerate(centers)}
+    with Federation(tmp_path / "fed", bin_dir, text, members, seed=42) as fed:
+        summary = fed.start().finish(60)
+        assert summary["rounds"] == 15 and summary["model_blake2b"] == simulated["model_blake2b"]
+        auc = {e["scope"]: e["auc"] for e in map(json.loads, (fed.folder / "server/metrics.jsonl").read_text().splitlines())
+               if e["arm"] == "federated" and e["split"] == "test" and e["scope"].startswith("client:") and e["round"] > 14}
+        assert len(auc) == 4 and sum(auc.values()) / 4 > 0.6, auc
