@@ -34,10 +34,24 @@ static void test_against_reference(void **state) {
     assert_int_equal(xf_crc32c(xf_crc32c(0, b, cut), b + cut, sizeof b - cut), whole);
 }
 
+/* Long input takes another path: lengths about its blocks, odd addresses, any start. */
+static void test_long(void **state) {
+  (void)state;
+  static uint8_t b[70000];
+  const size_t about[] = {1024, 3072, 6144, 9216, 65536};
+  for (size_t i = 0; i < sizeof b; i++) b[i] = (uint8_t)(i * 2654435761u >> 13);
+  for (size_t k = 0; k < sizeof about / sizeof about[0]; k++)
+    for (size_t n = about[k] - 9; n <= about[k] + 9; n += 3)
+      for (size_t at = 0; at < 3; at++)
+        assert_int_equal(xf_crc32c((uint32_t)n * 77, b + at, n),
+                         xf_crc32c_ref((uint32_t)n * 77, b + at, n));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_vectors),
       cmocka_unit_test(test_against_reference),
+      cmocka_unit_test(test_long),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
