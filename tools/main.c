@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/rc.h"
 #include "crypto/init.h"
+#include "tools/bench/verb.h"
 #include "tools/sim/verb.h"
 #include "tools/tools.h"
 
@@ -26,6 +27,7 @@ static const struct {
     {"resume", xf_tool_admin, "rounds again"},
     {"drain", xf_tool_admin, "the open round to its end, then stop"},
     {"reload", xf_tool_admin, "read the configuration again"},
+    {"bench", xf_tool_bench, "speeds and sizes on this machine, against its own probes"},
     {"verify", xf_tool_verify, "whether state directories keep the invariants"},
     {"inspect", xf_tool_inspect, "what a model file or a state directory holds"},
 };

@@ -13,12 +13,12 @@ LAYERS = {
     "model": 3, "net": 3,
     "train": 4, "rec": 4, "http": 4, "server/core": 4, "client/core": 4,
     "resolve": 5, "silo": 6,
-    "server/io": 7, "client/io": 7, "tools/sim": 7,
+    "server/io": 7, "client/io": 7, "tools/sim": 7, "tools/bench": 7,
     "tools": 8,
 }
 
 # Third-party headers: pattern, the modules that may use them, at most how many files of the first of them (None: any).
-SHELLS = ("net", "server/io", "client/io", "tools", "tools/sim")
+SHELLS = ("net", "server/io", "client/io", "tools", "tools/sim", "tools/bench")
 CONFINED = (
     (r"uthash\.h|utlist\.h|utarray\.h", ("base",), 1),
     (r"yaml\.h", ("conf",), None),
