@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from hostile import (GOODBYE, HELLO, OFFER, REFUSED, WELCOME, Closed, Silo, context, port, tables)
+from hostile import HELLO, OFFER, WELCOME, Closed, Silo, context, port, tables
 
 BAD = "silo-x"
 STEADY = {"deadline": 0.3, "select": 0.2}

@@ -390,6 +390,11 @@ def test_epsilon_is_the_same_everywhere(tmp_path, bin_dir, crossfed):
         assert status["privacy"]["epsilon_max"] == max(m["epsilon"] for m in status["members"])
         assert "per silo, against the coordinator, not per person" in status["privacy"]["claim"]
         assert math.isclose(summary["epsilon"], status["privacy"]["epsilon_max"], rel_tol=1e-9), summary
+        fed.server.kill()  # the account is the ledger's, not the process's
+        fed.server.start()
+        fed.until(lambda: len(fed.server.events("listening")) == 2, limit_s=10)
+        again = fed.until(lambda: crossfed("status", "--state", fed.folder / "server", "--json", status=None).json(), limit_s=5)
+        assert again["privacy"]["epsilon_max"] == status["privacy"]["epsilon_max"] and "source" not in again
         for client in fed.clients.values():
             last = [e["statement"] for e in client.events("privacy") if "round" in e][-1]
             assert f"{replace:.2f}"[:4] in last and "3 releases" in last, last
