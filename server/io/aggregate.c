@@ -32,8 +32,8 @@ void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
 
 void srv_agg_deinit(struct srv_agg *a) {
   xf_free(a->part);
-  xf_free(a->global);
-  xf_free(a->momentum);
+  xf_free_pages(a->global, a->n * sizeof *a->global);
+  xf_free_pages(a->momentum, a->n * sizeof *a->momentum);
   xf_buf_deinit(&a->metrics);
   *a = (struct srv_agg){0};
 }
@@ -138,8 +138,8 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
                        (unsigned long long)f->entry[k].head.payload_len);
   }
   a->n = st->global.n;
-  a->global = xf_try_calloc((size_t)a->n, sizeof *a->global);
-  if (step.momentum) a->momentum = xf_try_calloc((size_t)a->n, sizeof *a->momentum);
+  a->global = xf_try_pages(a->n * sizeof *a->global);
+  if (step.momentum) a->momentum = xf_try_pages(a->n * sizeof *a->momentum);
   if (!rc && (!a->global || (step.momentum && !a->momentum)))
     rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
                      (unsigned long long)a->n);

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WATCH_MS = 2000, RETRY_MS = 1000 };
+/* OUT_MAX: one chunk of the model waits in a connection at most; the kernel's own buffer keeps the line busy. */
+enum { WATCH_MS = 2000, RETRY_MS = 1000, OUT_MAX = 32 * 1024 };
 
 /* --- feeding ------------------------------------------------------------------------------------------------------ */
 
@@ -166,6 +167,7 @@ static enum xf_rc loop_start(struct srv *srv, struct xf_diag *diag) {
   const struct xf_net_limits limits = {
       .handshake_ms = (uint32_t)(srv->cfg.limits.handshake_s * 1000),
       .slow_window_ms = (uint32_t)(stall_s * 1000),
+      .out_max = OUT_MAX,
       .slow_bytes = (uint32_t)fmax(1, fmin(srv->cfg.limits.min_rate * stall_s, UINT32_MAX))};
   xf_net_init(&srv->net, &srv->loop, &limits);
   xf_timer_open(&srv->timer, &srv->loop, on_time, srv);

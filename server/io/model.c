@@ -44,13 +44,13 @@ enum xf_rc srv_model_zero(struct srv_state *st, struct xf_ledger_checkpoint *out
                           struct xf_diag *diag) {
   char name[XF_STATE_CKPT_NAME];
   struct xf_checkpoint_saved saved;
-  float *x = xf_try_calloc((size_t)st->global.n, sizeof *x);
+  float *x = xf_try_pages(st->global.n * sizeof *x);
   if (!x)
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
                        (unsigned long long)st->global.n);
   enum xf_rc rc = xf_global_first(&st->global, x, &st->plan, st->ns ? &st->directory : NULL, diag);
   if (!rc) rc = save(st, 0, x, NULL, NULL, name, &saved, diag);
-  xf_free(x);
+  xf_free_pages(x, st->global.n * sizeof *x);
   if (rc) return rc;
   *out = (struct xf_ledger_checkpoint){
       .model = saved.model, .sha256 = saved.sha256, .bytes = saved.bytes};
@@ -140,15 +140,15 @@ enum xf_rc srv_publish_run(struct srv_state *st, struct xf_diag *diag) {
     rc = xf_diag_set(diag, XF_E_CORRUPT,
                      "round %llu: memory changed between computing the model and storing it",
                      (unsigned long long)next->round);
-  xf_free(next->global);
-  xf_free(next->momentum);
+  xf_free_pages(next->global, next->n * sizeof(float));
+  xf_free_pages(next->momentum, next->n * sizeof(float));
   next->global = next->momentum = NULL;
   return rc;
 }
 
 void srv_next_drop(struct srv_state *st) {
-  xf_free(st->next.global);
-  xf_free(st->next.momentum);
+  xf_free_pages(st->next.global, st->next.n * sizeof(float));
+  xf_free_pages(st->next.momentum, st->next.n * sizeof(float));
   xf_free(st->next.metrics);
   st->next = (struct srv_next){0};
 }

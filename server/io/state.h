@@ -36,7 +36,7 @@ struct srv_member {
 /* A model computed and not yet committed. */
 struct srv_next {
   uint64_t round;
-  float *global, *momentum; /* [n]; freed once published */
+  float *global, *momentum; /* [n], xf_try_pages: given back to the system once published */
   uint64_t n;
   struct xf_checkpoint_saved saved;
   struct xf_digest model;
