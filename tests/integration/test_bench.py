@@ -11,7 +11,7 @@ CASES = {
     "page_faults": {"coordinator", "connection"},
     "updates": {"durable", "durable_upload"},
     "idle_connections": {"resident"},
-    "server_rss": {"clients_10", "clients_100", "per_client"},
+    "server_rss": {"clients_10", "clients_100", "per_client", "per_client_rest"},
 }
 OPTIONAL = {"updates": {"memory", "memory_upload"},  # where /dev/shm can be written
             "idle_connections": {"beside_tls"}}  # where the allocator counts
