@@ -149,13 +149,15 @@ static bool fill_part(const struct work *w, struct xf_split *out, enum xf_part p
   out->count.n_events[part] = n;
   csr->item = xf_try_calloc((size_t)n + 1, sizeof *csr->item);
   if (x->value) csr->value = xf_try_calloc((size_t)n + 1, sizeof *csr->value);
-  if (!csr->item || (x->value && !csr->value)) return false;
+  if (x->time) csr->time = xf_try_calloc((size_t)n + 1, sizeof *csr->time);
+  if (!csr->item || (x->value && !csr->value) || (x->time && !csr->time)) return false;
   for (size_t k = 0; k < x->n; k++) {
     const uint32_t i = w->by_item[k];
     if (w->part[i] != part) continue;
     const uint32_t at = csr->start[x->user[i] + 1]++;
     csr->item[at] = x->item[i];
     if (x->value) csr->value[at] = x->value[i];
+    if (x->time) csr->time[at] = x->time[i];
   }
   return true;
 }
@@ -209,6 +211,7 @@ void xf_split_deinit(struct xf_split *split) {
     xf_free(split->part[p].start);
     xf_free(split->part[p].item);
     xf_free(split->part[p].value);
+    xf_free(split->part[p].time);
   }
   xf_free(split->train_user);
   xf_free(split->item_count);

@@ -16,12 +16,13 @@
 
 enum xf_part { XF_PART_TRAIN, XF_PART_VALID, XF_PART_TEST, XF_N_PART };
 
-/* Items of user u: item[start[u] .. start[u+1]), ascending. value is NULL without values. */
+/* Items of user u: item[start[u] .. start[u+1]), ascending. value and time are NULL where the data have none. */
 struct xf_csr {
   uint32_t n_row;
   uint32_t *start; /* [n_row + 1] */
   uint32_t *item;  /* [start[n_row]] */
   float *value;
+  double *time; /* seconds, as in the data */
 };
 
 /* What splitting left out. */
