@@ -11,6 +11,17 @@
 static const char usage[] =
     "usage: crossfed data check FILE [--columns MAP] [--domain D]     reads every line, says what "
     "it found\n"
+    "                     [--min N] [--min-value V]                   and what is odd about it, "
+    "with "
+    "line and fix\n"
+    "       crossfed data check FILE --leaks A B [--columns MAP] [--min N]\n"
+    "       crossfed data check --leaks FILE FILE [--held FILE FILE] [--columns MAP]\n"
+    "                                                                  twin items of two domains "
+    "(of FILE, or in\n"
+    "                                                                  files of their own), and "
+    "held-out events\n"
+    "                                                                  that leak through them; "
+    "status 3: some do\n"
     "       crossfed data check FILE --table [--label N] [--binary] [--drop-missing] [--drop "
     "N,N...]\n"
     "                     [--one-hot N:V,V...]...                     the same for a table of "
@@ -128,6 +139,12 @@ static bool parse_flag(struct xf_data_request *r, const char *arg) {
   return false;
 }
 
+/* Where the two values of an option go, or NULL. */
+static const char **two_values(struct xf_data_request *r, const char *arg) {
+  if (strcmp(arg, "--leaks") == 0) return r->leaks;
+  return strcmp(arg, "--held") == 0 ? r->held : NULL;
+}
+
 static enum xf_rc parse(struct xf_data_request *r, int argc, char **argv, struct xf_diag *diag) {
   const char *columns = NULL, *drop = NULL, *hot = NULL;
   const struct option option[] = {{"--columns", TEXT, &columns},
@@ -137,6 +154,7 @@ static enum xf_rc parse(struct xf_data_request *r, int argc, char **argv, struct
                                   {"--one-hot", TEXT, &hot},
                                   {"--label", WHOLE, &r->table_spec.label},
                                   {"--min", WHOLE, &r->split.min},
+                                  {"--min-value", REAL, &r->min_value},
                                   {"--valid", REAL, &r->split.valid_fraction},
                                   {"--test", REAL, &r->split.test_fraction},
                                   {"--seed", WHOLE64, &r->seed},
@@ -157,11 +175,19 @@ static enum xf_rc parse(struct xf_data_request *r, int argc, char **argv, struct
       r->file = argv[i];
       continue;
     }
+    const char **two = two_values(r, argv[i]);
+    if (two) {
+      if (i + 2 >= argc) return xf_diag_set(diag, XF_E_INVAL, "%s needs two values", argv[i]);
+      two[0] = argv[++i];
+      two[1] = argv[++i];
+      continue;
+    }
     int o = 0;
     while (o < N_OPTION && strcmp(argv[i], option[o].name) != 0) o++;
     if (o == N_OPTION)
       return xf_diag_set(diag, XF_E_INVAL, "\"%s\" is not understood here", argv[i]);
     if (i + 1 == argc) return xf_diag_set(diag, XF_E_INVAL, "%s needs a value", argv[i]);
+    r->has_min_value = r->has_min_value || option[o].to == &r->min_value;
     rc = set_value(&option[o], argv[++i], diag);
     if (!rc && hot) rc = parse_one_hot(r, hot, diag);
     hot = NULL;
@@ -199,7 +225,8 @@ static int wrong(const char *text) {
 }
 
 int xf_tool_data(int argc, char **argv) {
-  struct xf_data_request r = {.seed = 1, .synth = xf_synth_default()};
+  bool found = false;
+  struct xf_data_request r = {.found = &found, .seed = 1, .synth = xf_synth_default()};
   struct xf_diag diag;
   int v = 0;
   xf_diag_init(&diag);
@@ -210,11 +237,15 @@ int xf_tool_data(int argc, char **argv) {
   if (v < N_VERB) rc = parse(&r, argc, argv, &diag);
   if (rc) return wrong(xf_diag_text(&diag, rc));
   if (r.help || v == N_VERB) return fputs(usage, stdout) < 0 ? XF_EXIT_FAILED : XF_EXIT_OK;
-  if (verbs[v].file && !r.file) return wrong("FILE is missing");
+  if (verbs[v].file && !r.file && !r.leaks[0]) return wrong("FILE is missing");
+  if (r.leaks[0] && verbs[v].run != xf_data_check) return wrong("--leaks belongs to check");
+  if (r.held[0] && (!r.leaks[0] || r.file)) return wrong("--held belongs to --leaks FILE FILE");
   if (verbs[v].out && !r.out) return wrong("--out DIR is missing");
-  if (!r.spec.user && !r.spec.item) r.spec = default_columns(r.file, r.spec.only_domain);
+  if (!r.spec.user && !r.spec.item)
+    r.spec = default_columns(r.file ? r.file : r.leaks[0], r.spec.only_domain);
   rc = verbs[v].run(&r, &diag);
-  if (!rc) return fflush(stdout) ? XF_EXIT_FAILED : XF_EXIT_OK;
+  if (!rc && fflush(stdout)) return XF_EXIT_FAILED;
+  if (!rc) return found ? XF_EXIT_CONDITION : XF_EXIT_OK;
   (void)fprintf(stderr, "crossfed data %s: %s\n", verbs[v].name, xf_diag_text(&diag, rc));
   return xf_rc_exit(rc);
 }

@@ -151,13 +151,7 @@ enum xf_rc xf_data_stats(const struct xf_data_request *r, struct xf_diag *diag) 
   return rc;
 }
 
-/* Members of a flat object behind "v". */
-struct fact {
-  const char *key;
-  uint64_t value;
-  bool is_bool;
-};
-static enum xf_rc print_object(const struct fact *x, size_t n) {
+enum xf_rc xf_data_print(const struct xf_data_fact *x, size_t n) {
   struct xf_buf buf;
   struct xf_jsonw w;
   xf_buf_init(&buf, FACTS_MAX);
@@ -172,60 +166,7 @@ static enum xf_rc print_object(const struct fact *x, size_t n) {
   xf_buf_deinit(&buf);
   return rc;
 }
-#define PRINT_OBJECT(x) print_object(x, sizeof(x) / sizeof((x)[0]))
-
-static enum xf_rc print_table(const struct xf_table *t, bool json) {
-  const struct fact fact[] = {{"ok", 1, true},
-                              {"rows", t->n, false},
-                              {"inputs", t->n_in, false},
-                              {"classes", t->n_class, false},
-                              {"missing", t->n_missing, false}};
-  if (json) return PRINT_OBJECT(fact);
-  printf("ok: %zu rows of %u inputs, %u classes, %llu rows with missing values left out\n", t->n,
-         t->n_in, t->n_class, (unsigned long long)t->n_missing);
-  return XF_OK;
-}
-
-static enum xf_rc print_interactions(const struct xf_interactions *x, bool json) {
-  const struct fact fact[] = {{"ok", 1, true},
-                              {"header", x->count.header, true},
-                              {"lines", x->count.lines, false},
-                              {"events", x->n, false},
-                              {"users", x->users.n, false},
-                              {"items", x->items.n, false},
-                              {"domains", x->domains.n, false},
-                              {"other_domain", x->count.other_domain, false}};
-  if (json) return PRINT_OBJECT(fact);
-  printf("ok: %llu events%s, %zu kept: %u users, %u items, %u domains%s%s\n",
-         (unsigned long long)x->count.lines, x->count.header ? " below a header" : "", x->n,
-         x->users.n, x->items.n, x->domains.n, x->value ? ", values" : "",
-         x->time ? ", times" : ", no times");
-  return XF_OK;
-}
-
-static enum xf_rc check_table(const struct xf_data_request *r, struct xf_diag *diag) {
-  struct xf_table t;
-  struct xf_table_spec spec = r->table_spec;
-  spec.drop = r->drop;
-  spec.n_drop = r->n_drop;
-  spec.one_hot = r->one_hot;
-  spec.n_one_hot = r->n_one_hot;
-  enum xf_rc rc = xf_table_load(&t, r->file, &spec, diag);
-  if (rc) return rc;
-  rc = print_table(&t, r->json);
-  xf_table_deinit(&t);
-  return rc;
-}
-
-enum xf_rc xf_data_check(const struct xf_data_request *r, struct xf_diag *diag) {
-  if (r->table) return check_table(r, diag);
-  struct xf_interactions x;
-  enum xf_rc rc = xf_interactions_load(&x, r->file, &r->spec, diag);
-  if (rc) return rc;
-  rc = print_interactions(&x, r->json);
-  xf_interactions_deinit(&x);
-  return rc;
-}
+#define PRINT_OBJECT(x) xf_data_print(x, sizeof(x) / sizeof((x)[0]))
 
 static enum xf_rc make_dir(const char *dir, struct xf_diag *diag) {
   const struct xf_fs *fs = xf_fs_posix();
@@ -281,10 +222,10 @@ static enum xf_rc save_part(const struct xf_interactions *x, const struct xf_spl
 static enum xf_rc print_split(const struct xf_split_count *c, bool json) {
   const unsigned long long n[] = {c->n_events[0], c->n_events[1], c->n_events[2], c->repeats,
                                   c->few_users,   c->no_train[1], c->no_train[2]};
-  const struct fact fact[] = {{"train", n[0], false},        {"valid", n[1], false},
-                              {"test", n[2], false},         {"repeats", n[3], false},
-                              {"few_users", n[4], false},    {"valid_no_train", n[5], false},
-                              {"test_no_train", n[6], false}};
+  const struct xf_data_fact fact[] = {
+      {"train", n[0], false},        {"valid", n[1], false},     {"test", n[2], false},
+      {"repeats", n[3], false},      {"few_users", n[4], false}, {"valid_no_train", n[5], false},
+      {"test_no_train", n[6], false}};
   if (json) return PRINT_OBJECT(fact);
   printf("%llu train, %llu validation, %llu test events; left out: %llu repeats, %llu users with "
          "too few, %llu and %llu held-out events of items without train events\n",

@@ -26,6 +26,7 @@ void xf_interactions_deinit(struct xf_interactions *inter) {
   xf_free(inter->client);
   xf_free(inter->value);
   xf_free(inter->time);
+  xf_free(inter->line);
   xf_names_deinit(&inter->users);
   xf_names_deinit(&inter->items);
   xf_names_deinit(&inter->domains);
@@ -49,6 +50,7 @@ static enum xf_rc grow(struct xf_interactions *x, const struct xf_event *e) {
   if (ok && e->client) ok = grow_one(&x->client, cap, sizeof *x->client);
   if (ok && !isnan(e->value)) ok = grow_one(&x->value, cap, sizeof *x->value);
   if (ok && !isnan(e->time)) ok = grow_one(&x->time, cap, sizeof *x->time);
+  if (ok && e->line) ok = grow_one(&x->line, cap, sizeof *x->line);
   if (!ok) return XF_E_NOMEM;
   x->cap = cap;
   return XF_OK;
@@ -65,7 +67,8 @@ static enum xf_rc push_key(struct xf_names *names, uint32_t *ids, size_t n, cons
 enum xf_rc xf_interactions_push(struct xf_interactions *x, const struct xf_event *e) {
   const bool same = (x->domain != NULL) == (e->domain != NULL) &&
                     (x->client != NULL) == (e->client != NULL) &&
-                    (x->value != NULL) == !isnan(e->value) && (x->time != NULL) == !isnan(e->time);
+                    (x->value != NULL) == !isnan(e->value) &&
+                    (x->time != NULL) == !isnan(e->time) && (x->line != NULL) == (e->line > 0);
   if (x->n > 0 && !same) return XF_E_INVAL;
   enum xf_rc rc = x->n == x->cap ? grow(x, e) : XF_OK;
   if (!rc) rc = push_key(&x->users, x->user, x->n, e->user, e->user_len);
@@ -75,6 +78,7 @@ enum xf_rc xf_interactions_push(struct xf_interactions *x, const struct xf_event
   if (rc) return rc;
   if (x->value) x->value[x->n] = (float)e->value;
   if (x->time) x->time[x->n] = e->time;
+  if (x->line) x->line[x->n] = e->line;
   x->n++;
   return XF_OK;
 }
@@ -101,7 +105,8 @@ enum xf_rc xf_interactions_select(struct xf_interactions *out, const struct xf_i
     struct xf_event e = {.user = xf_names_get(&src->users, src->user[i]),
                          .item = xf_names_get(&src->items, src->item[i]),
                          .value = src->value ? (double)src->value[i] : (double)NAN,
-                         .time = src->time ? src->time[i] : (double)NAN};
+                         .time = src->time ? src->time[i] : (double)NAN,
+                         .line = src->line ? src->line[i] : 0};
     e.user_len = strlen(e.user);
     e.item_len = strlen(e.item);
     if (src->domain) e.domain = xf_names_get(&src->domains, src->domain[i]);

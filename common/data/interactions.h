@@ -24,6 +24,7 @@ struct xf_interactions_spec {
   char sep;                                         /* 0: found from the first line */
   enum xf_header header;   /* AUTO: .inter, or a number column whose first field is none */
   const char *only_domain; /* NULL: all; else rows of other domains are dropped */
+  bool keep_lines;         /* remembers the line of each event */
   bool has_min_value;      /* rows below min_value are dropped */
   double min_value;
   uint64_t max_rows; /* 0: 2^28 */
@@ -33,16 +34,19 @@ struct xf_interactions_spec {
 struct xf_interactions_count {
   uint64_t lines;        /* data lines read */
   uint64_t other_domain; /* dropped by only_domain */
+  uint64_t other_line;   /* line of the first of them; 0: none */
   uint64_t low_value;    /* dropped by min_value */
   bool header;           /* the first line was one */
 };
 
-/* Parallel arrays in file order. domain, value, time, client are NULL when the file has no such column. */
+/* Parallel arrays in file order. domain, value, time, client are NULL when the file has no such column, line unless
+   it was asked for. */
 struct xf_interactions {
   size_t n, cap;
   uint32_t *user, *item, *domain, *client; /* dense ids */
   float *value;
-  double *time; /* seconds, as in the file */
+  double *time;   /* seconds, as in the file */
+  uint64_t *line; /* from 1 */
   struct xf_names users, items, domains, clients;
   struct xf_interactions_count count;
 };

@@ -134,7 +134,7 @@ static enum xf_rc one_line(struct loader *l, const struct xf_field *f, size_t n)
   if (s->only_domain &&
       (strlen(s->only_domain) != e.domain_len || memcmp(s->only_domain, e.domain, e.domain_len))) {
     uint32_t id = 0;
-    l->out->count.other_domain++;
+    if (l->out->count.other_domain++ == 0) l->out->count.other_line = xf_lines_get_number(l->lines);
     return l->seen.n < 32 ? xf_names_add(&l->seen, &id, e.domain, e.domain_len) : XF_OK;
   }
   if (s->has_min_value && e.value < s->min_value) {
@@ -145,6 +145,7 @@ static enum xf_rc one_line(struct loader *l, const struct xf_field *f, size_t n)
     return xf_lines_fail(l->lines, 0, XF_E_LIMIT, l->diag,
                          "more than %llu events; raise the limit or split the file",
                          (unsigned long long)s->max_rows);
+  if (s->keep_lines) e.line = xf_lines_get_number(l->lines);
   rc = xf_interactions_push(l->out, &e);
   if (rc)
     return xf_lines_fail(l->lines, 0, rc, l->diag, "cannot keep the event: %s", xf_rc_text(rc));

@@ -7,11 +7,12 @@
 
 #include "data/interactions.h"
 
-/* domain, client NULL and value, time NaN: absent. */
+/* domain, client NULL, value, time NaN, line 0: absent. */
 struct xf_event {
   const char *user, *item, *domain, *client;
   size_t user_len, item_len, domain_len, client_len;
   double value, time;
+  uint64_t line;
 };
 
 /* Appends. @err E_INVAL (not the columns of the rows before, or a bad key) E_LIMIT E_NOMEM */

@@ -81,3 +81,42 @@ def test_table(crossfed, tmp_path):
     facts = crossfed("data", "check", table, "--table", "--drop-missing", "--one-hot", "2:1,2", "--json").json()
     assert facts == {"v": 1, "ok": True, "rows": 2, "inputs": 2, "classes": 2, "missing": 1}
     assert f"{table}:3:1: a value is missing" in crossfed("data", "check", table, "--table", status=1).err
+
+
+def test_check_tells_what_is_odd(crossfed, tmp_path):
+    odd = tmp_path / "odd.tsv"
+    odd.write_text("u\ti\ta\t1\t5\n\nu\ti\ta\t1\t6\nU\ti\tb\t1\t9e12\nu\ti\tb\t1\t7\n")
+    facts = crossfed("data", "check", odd, "--json").json()
+    found = {f["finding"]: (f["count"], f["line"]) for f in facts["findings"]}
+    assert facts["ok"] and facts["events"] == 4
+    assert found == {"repeats": (1, 3), "few_users": (3, 1), "near_users": (1, 4), "future": (1, 4), "shared_items": (1, 4),
+                     "shared_pairs": (1, 5), "one_user_domains": (1, 1), "untested_domains": (2, 1)}
+    assert all(f["fix"] and f["example"] for f in facts["findings"])
+    text = crossfed("data", "check", odd).out
+    assert f'1 repeated (user, item) pairs\n  first at {odd}:3: user "u", item "i" again\n  only the earliest' in text
+    low = crossfed("data", "check", odd, "--min-value", "2", "--json").json()
+    assert low["events"] == 0 and {f["finding"]: f["count"] for f in low["findings"]}["empty_domains"] == 2
+
+
+def test_leaks(crossfed, tmp_path):
+    """Two of A's shoes are B's S9; u's held-out shoe is u's S9 in B's train part."""
+    files = {"a": "u h\nv shoe\nw shoe\n", "at": "u shoe\n", "b": "u S9\nv S9\nx cap\n", "bt": "x S9\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text.replace(" ", "\t"))
+    args = ("data", "check", "--leaks", "a", "b", "--columns", "user=1,item=2")
+    facts = crossfed(*args, "--held", "at", "bt", "--json", status=3, cwd=tmp_path).json()
+    assert (facts["leaks"], facts["twins"], facts["shared_users"], facts["shared_pairs"]) == (True, 1, 2, 0)
+    a, b = facts["domains"]
+    assert a == {"domain": "a", "items": 2, "twin_items": 1, "held": 1, "held_no_train": 0, "held_known": 0, "leaked": 1,
+                 "leaked_any": 1}
+    assert (b["held"], b["leaked"]) == (1, 0)
+    assert "1 of 1 held-out events leak (100.0 %)" in crossfed(*args, "--held", "at", "bt", status=3, cwd=tmp_path).out
+    assert crossfed("data", "check", "--leaks", "a", "bt", "--columns", "user=1,item=2", "--json", cwd=tmp_path).json()["twins"] == 0
+    (tmp_path / "all").write_text("u\tx\tA\nu\ty\tB\n")
+    columns = ("--columns", "user=1,item=2,domain=3")
+    assert not crossfed("data", "check", "all", "--leaks", "A", "B", *columns, "--json", cwd=tmp_path).json()["leaks"]
+    assert 'no event of domain "C"' in crossfed("data", "check", "all", "--leaks", "A", "C", *columns, status=1, cwd=tmp_path).err
+    (tmp_path / "at").write_text("u\n")
+    assert "at:1: 1 columns, but the item is column 2" in crossfed(*args, "--held", "at", "bt", status=1, cwd=tmp_path).err
+    for bad in (("--leaks", "a"), ("--held", "a", "b"), ("all", "--leaks", "A", "B", "--held", "a", "b")):
+        crossfed("data", "check", *bad, status=2, cwd=tmp_path)
