@@ -275,25 +275,8 @@ void answer_recorded(struct xf_coord *c, uint32_t member) {
   ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
 }
 
-static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_task_reply *r) {
-  if (!xf_digest_equal(&r->task_id, &m->task_id)) return;
-  if (m->task != T_OFFERED && m->task != T_WORKING)
-    return; /* it may refuse having seen the model */
-  if (c->done) {
-    m->final_stored = r->accepted;
-    m->task = T_NONE;
-    if (!r->accepted)
-      xf_log(XF_LOG_WARN, "final_refused", XF_S("client", m->info->id), XF_S("reason", r->text));
-    return;
-  }
-  if (r->accepted) {
-    m->task = T_WORKING;
-    lease(c, m);
-    return;
-  }
-  m->task = T_REFUSED;
-  xf_log(XF_LOG_WARN, "task_refused", XF_U("round", c->round), XF_S("client", m->info->id),
-         XF_S("code", r->code), XF_S("key", r->key), XF_S("reason", r->text));
+static struct xf_coord_record *record_refusal(struct xf_coord *c, struct member *m,
+                                              const struct xf_msg_task_reply *r) {
   struct xf_coord_record *rec = coord_persist(c, XF_RECORD_REFUSED, member_index(c, m));
   uint32_t *who = xf_arena_calloc(&c->arena, 1, sizeof *who);
   if (who) {
@@ -304,6 +287,45 @@ static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_t
   rec->task_id = &m->task_id;
   rec->code = r->code;
   rec->text = coord_text(c, "%s: %s", r->key, r->text);
+  return rec;
+}
+
+/* A refusal of the final model is an answer as well: nobody waits for this silo any longer. It is recorded once,
+   for the offer comes again on each connection. */
+static void on_final_reply(struct xf_coord *c, struct member *m,
+                           const struct xf_msg_task_reply *r) {
+  m->task = T_NONE;
+  m->final_stored = r->accepted;
+  if (r->accepted) {
+    m->final_refused = false;
+    return;
+  }
+  xf_log(XF_LOG_WARN, "final_refused", XF_S("client", m->info->id), XF_S("code", r->code),
+         XF_S("key", r->key), XF_S("reason", r->text));
+  if (m->final_refused) return;
+  m->final_refused = true;
+  struct xf_coord_record *rec = record_refusal(c, m, r);
+  rec->round = c->last_round;
+  rec->kind = XF_TASK_FINAL;
+}
+
+static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_task_reply *r) {
+  if (!xf_digest_equal(&r->task_id, &m->task_id)) return;
+  if (m->task != T_OFFERED && m->task != T_WORKING)
+    return; /* it may refuse having seen the model */
+  if (c->done) {
+    on_final_reply(c, m, r);
+    return;
+  }
+  if (r->accepted) {
+    m->task = T_WORKING;
+    lease(c, m);
+    return;
+  }
+  m->task = T_REFUSED;
+  xf_log(XF_LOG_WARN, "task_refused", XF_U("round", c->round), XF_S("client", m->info->id),
+         XF_S("code", r->code), XF_S("key", r->key), XF_S("reason", r->text));
+  (void)record_refusal(c, m, r);
 }
 
 static void on_get(struct xf_coord *c, struct member *m, const struct xf_msg_model_get *g) {

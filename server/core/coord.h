@@ -181,7 +181,7 @@ enum xf_coord_record_type {
 struct xf_coord_record {
   enum xf_coord_record_type type;
   uint64_t round;
-  enum xf_task_kind kind;
+  enum xf_task_kind kind; /* REFUSED of FINAL: the final model was refused, in no round */
   struct xf_digest base_digest, model_digest; /* OPEN; COMMITTING, COMMIT */
   uint64_t committed;                         /* OPEN, COMMIT: training rounds committed */
   const uint32_t *member;                     /* OPEN: cohort; CLOSING: participants; else one */

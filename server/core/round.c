@@ -330,12 +330,13 @@ static void step_collecting(struct xf_coord *c) {
 
 static void step_done(struct xf_coord *c) {
   if (!c->done) return; /* its record is in flight */
-  uint32_t stored = 0;
+  uint32_t stored = 0, refused = 0;
   for (uint32_t i = 0; i < c->n; i++) {
     if (c->m[i].ready && !c->m[i].final_sent) offer_final(c, &c->m[i]);
     stored += c->m[i].final_stored;
+    refused += c->m[i].final_refused;
   }
-  bool leave = c->draining || (c->cfg.exit_when_done && stored == c->n);
+  bool leave = c->draining || (c->cfg.exit_when_done && stored + refused == c->n);
   if (leave && !c->exiting) {
     c->exiting = true;
     for (uint32_t i = 0; i < c->n; i++) {
@@ -344,7 +345,12 @@ static void step_done(struct xf_coord *c) {
           (struct xf_msg_goodbye){"OK", "the run is done", 0};
       coord_act(c, XF_COORD_CLOSE)->conn = c->m[i].conn;
     }
-    coord_act(c, XF_COORD_EXIT)->text = "done";
+    coord_act(c, XF_COORD_EXIT)->text =
+        refused ? coord_text(c, "done; %u of %u members refused the final model", refused, c->n)
+                : "done";
+  } else if (!leave && refused) {
+    coord_wait(c, "done: %u of %u members have stored the final model, %u refused it", stored, c->n,
+               refused);
   } else if (!leave) {
     coord_wait(c, "done: %u of %u members have stored the final model", stored, c->n);
   }

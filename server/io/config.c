@@ -80,7 +80,7 @@ static const struct xf_conf_key keys[] = {
     {AT(workers), .type = XF_CONF_UINT, .def = "2", .min = 1, .max = 64, RESTART,
      .help = "threads for aggregation and durable writes"},
     {AT(exit_when_done), .type = XF_CONF_BOOL, .def = "false", RESTART,
-     .help = "exit once every member has stored the final model"},
+     .help = "exit once every member has stored the final model or refused it"},
 };
 const struct xf_conf_schema srv_config_schema = {keys, sizeof keys / sizeof keys[0],
                                                  sizeof(struct srv_config)};

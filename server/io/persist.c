@@ -173,19 +173,19 @@ static enum xf_rc commit_round(struct srv_state *st, const struct xf_coord_recor
   return xf_ledger_round_commit(st->ledger, r->round, &c, next->metrics, diag);
 }
 
-static enum xf_rc alarm_event(struct srv_state *st, uint32_t member, const char *text,
-                              struct xf_diag *diag) {
+/* An event with a text that belongs to no round of the ledger. */
+static enum xf_rc text_event(struct srv_state *st, const char *kind, const char *member,
+                             const char *code, const char *text, struct xf_diag *diag) {
   struct xf_buf body;
   struct xf_jsonw w;
   xf_buf_init(&body, META_MAX);
   xf_jsonw_init(&w, &body);
   xf_jsonw_object(&w);
-  xf_jsonw_kstr(&w, "text", text ? text : "");
+  if (code) xf_jsonw_kstr(&w, "code", code);
+  xf_jsonw_kstr(&w, "text", text);
   xf_jsonw_object_end(&w);
   enum xf_rc rc = xf_jsonw_finish(&w);
-  if (!rc)
-    rc = xf_ledger_event(st->ledger, "alarm", member < st->n ? st->cfg->members[member].id : NULL,
-                         xf_buf_cstr(&body), diag);
+  if (!rc) rc = xf_ledger_event(st->ledger, kind, member, xf_buf_cstr(&body), diag);
   xf_buf_deinit(&body);
   return rc;
 }
@@ -198,6 +198,8 @@ static enum xf_rc apply(struct srv_state *st, const struct srv_record *rec, stru
   case XF_RECORD_UPDATE:
   case XF_RECORD_VERDICT: return settle(st, r, diag);
   case XF_RECORD_REFUSED:
+    if (r->kind == XF_TASK_FINAL)
+      return text_event(st, "final_refused", member_id(st, r), r->code ? r->code : "", text, diag);
     return r->task_id
                ? xf_ledger_task_decline(st->ledger, r->task_id, r->code ? r->code : "", text, diag)
                : XF_OK;
@@ -211,7 +213,10 @@ static enum xf_rc apply(struct srv_state *st, const struct srv_record *rec, stru
   case XF_RECORD_PAUSE: return xf_ledger_run_set(st->ledger, XF_LEDGER_RUN_PAUSED, text, diag);
   case XF_RECORD_RESUME: return xf_ledger_run_set(st->ledger, XF_LEDGER_RUN_RUNNING, text, diag);
   case XF_RECORD_DONE: return xf_ledger_run_set(st->ledger, XF_LEDGER_RUN_DONE, "", diag);
-  case XF_RECORD_ALARM: return alarm_event(st, (uint32_t)rec->token, text, diag);
+  case XF_RECORD_ALARM: {
+    const uint32_t who = (uint32_t)rec->token;
+    return text_event(st, "alarm", who < st->n ? st->cfg->members[who].id : NULL, NULL, text, diag);
+  }
   }
   return xf_diag_set(diag, XF_E_STATE, "unknown record %d", (int)r->type);
 }

@@ -53,6 +53,38 @@ static void test_full_run(void **state) {
   ct_stop(t);
 }
 
+/* Who refuses the final model has answered: recorded once, and the others are enough to leave. */
+static void test_final_refused(void **state) {
+  (void)state;
+  struct ct *t = ct_start(3, 1);
+  t->config.exit_when_done = true;
+  ct_run(t);
+  ct_join_all(t);
+  for (uint32_t r = 0; r < 2; r++) answer_all(t);
+  assert_true(ct_view(t).done);
+  ct_reply(t, 1, false);
+  ct_leave(t, 1);
+  ct_join(t, 1); /* offered again */
+  assert_int_equal(ct_count(t, t->conn[1], XF_MSG_TASK_OFFER), 1);
+  assert_int_equal(t->offer[1].kind, XF_TASK_FINAL);
+  ct_reply(t, 1, false);
+  assert_int_equal(ct_records(t, XF_RECORD_REFUSED), 1);
+  assert_int_equal(ct_record_last(t, XF_RECORD_REFUSED)->member[0], 1);
+  assert_non_null(strstr(ct_view(t).reason, "0 of 3"));
+  assert_non_null(strstr(ct_view(t).reason, "1 refused"));
+  ct_reply(t, 0, true);
+  ct_leave(t, 1); /* and now it has room for it */
+  ct_join(t, 1);
+  ct_reply(t, 1, true);
+  assert_non_null(strstr(ct_view(t).reason, "2 of 3"));
+  assert_null(strstr(ct_view(t).reason, "refused"));
+  assert_int_equal(t->exits, 0);
+  ct_reply(t, 2, false);
+  assert_int_equal(t->exits, 1);
+  assert_int_equal(t->exit_rc, XF_OK);
+  ct_stop(t);
+}
+
 /* Quorum of 2 of 4 at the deadline closes; the others are told and are late. */
 static void test_deadline_quorum(void **state) {
   (void)state;
@@ -355,6 +387,7 @@ static void test_evaluation_does_not_block(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_full_run),
+      cmocka_unit_test(test_final_refused),
       cmocka_unit_test(test_deadline_quorum),
       cmocka_unit_test(test_min_domains),
       cmocka_unit_test(test_three_abandonments),

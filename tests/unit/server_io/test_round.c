@@ -271,6 +271,25 @@ static void test_abandoned(void **state) {
   io_deinit(&io);
 }
 
+struct count {
+  const char *kind, *member;
+  uint32_t n;
+};
+
+static enum xf_rc count_event(void *arg, const struct xf_ledger_entry *e) {
+  struct count *k = arg;
+  k->n += strcmp(e->kind, k->kind) == 0 && strcmp(e->member, k->member) == 0;
+  return XF_OK;
+}
+
+static uint32_t events(struct io *io, const char *kind, const char *member) {
+  struct count k = {kind, member, 0};
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  assert_ok(xf_ledger_events(io->st.ledger, 0, count_event, &k, &diag), &diag);
+  return k.n;
+}
+
 /* Refusals and declined tasks have rows; an update of a closed round has none as accepted. */
 static void test_refusals(void **state) {
   (void)state;
@@ -278,6 +297,7 @@ static void test_refusals(void **state) {
   struct xf_msg_update_begin u;
   float x[IO_MEMBERS][N];
   const uint32_t bob = 1;
+  const struct xf_digest other = {{7}};
   struct xf_ledger_status s;
   struct xf_diag diag;
   xf_diag_init(&diag);
@@ -306,6 +326,12 @@ static void test_refusals(void **state) {
                                .code = "E_POLICY",
                                .text = "policy.max_rounds: enough"};
   assert_rc(io_record(&io, &no), XF_OK);
+  no.task_id = &other; /* the final model's: no round has this task */
+  assert_rc(io_record(&io, &no), XF_E_NOTFOUND);
+  no.kind = XF_TASK_FINAL;
+  no.text = "store: no space";
+  assert_rc(io_record(&io, &no), XF_OK);
+  assert_int_equal(events(&io, "final_refused", "bob"), 1);
   assert_ok(xf_ledger_status(io.st.ledger, &s, &diag), &diag);
   assert_int_equal(s.accepted, 3);
   assert_int_equal(s.refused, 1);
