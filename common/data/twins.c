@@ -2,7 +2,7 @@
 #include "data/twins.h"
 
 #include "base/alloc.h"
-#include "data/split.h"
+#include "data/csr.h"
 
 #include <string.h>
 
@@ -29,47 +29,14 @@ struct work {
   size_t cap;
 };
 
-static void csr_deinit(struct xf_csr *csr) {
-  xf_free(csr->start);
-  xf_free(csr->item);
-}
-
 static void side_deinit(struct side *s) {
   xf_free(s->other_user);
-  csr_deinit(&s->user);
-  csr_deinit(&s->item);
+  xf_csr_deinit(&s->user);
+  xf_csr_deinit(&s->item);
   xf_free(s->in_train);
   xf_free(s->trained);
   xf_free(s->first);
   xf_free(s->index);
-}
-
-/* Rows by `row`, whose entries are `col`, in the order of `order` (NULL: as they come). */
-static bool csr_fill(struct xf_csr *out, uint32_t n_row, const uint32_t *row, const uint32_t *col,
-                     const uint32_t *order, size_t n) {
-  out->n_row = n_row;
-  out->start = xf_try_calloc((size_t)n_row + 2, sizeof *out->start);
-  out->item = xf_try_calloc(n + 1, sizeof *out->item);
-  if (!out->start || !out->item) return false;
-  for (size_t i = 0; i < n; i++) out->start[row[i] + 2]++;
-  for (uint32_t r = 0; r < n_row; r++) out->start[r + 2] += out->start[r + 1];
-  for (size_t k = 0; k < n; k++) {
-    const size_t i = order ? order[k] : k;
-    out->item[out->start[row[i] + 1]++] = col[i];
-  }
-  return true;
-}
-
-/* Drops repeats in rows whose entries ascend. */
-static void csr_unique(struct xf_csr *csr) {
-  uint32_t at = 0, from = 0;
-  for (uint32_t r = 0; r < csr->n_row; r++) {
-    const uint32_t to = csr->start[r + 1], begin = at;
-    for (uint32_t k = from; k < to; k++)
-      if (at == begin || csr->item[at - 1] != csr->item[k]) csr->item[at++] = csr->item[k];
-    from = to;
-    csr->start[r + 1] = at;
-  }
 }
 
 /* Where (row, col) is in a row, or UINT32_MAX. */
@@ -83,25 +50,11 @@ static uint32_t csr_at(const struct xf_csr *csr, uint32_t row, uint32_t col) {
   return lo < csr->start[row + 1] && csr->item[lo] == col ? lo : UINT32_MAX;
 }
 
-/* Both directions of the side's pairs, ascending by two counting sorts. */
+/* Both directions of the side's pairs. */
 static bool side_pairs(struct side *s) {
   const struct xf_interactions *x = s->x;
-  struct xf_csr by_item = {0};
-  uint32_t *event = xf_try_calloc(x->n + 1, sizeof *event);
-  bool ok = event != NULL;
-  for (size_t i = 0; ok && i < x->n; i++) event[i] = (uint32_t)i;
-  ok = ok && csr_fill(&by_item, x->items.n, x->item, event, NULL, x->n);
-  ok = ok && csr_fill(&s->user, x->users.n, x->user, x->item, by_item.item, x->n);
-  csr_deinit(&by_item);
-  by_item = (struct xf_csr){0};
-  ok = ok && csr_fill(&by_item, x->users.n, x->user, event, NULL, x->n);
-  ok = ok && csr_fill(&s->item, x->items.n, x->item, x->user, by_item.item, x->n);
-  csr_deinit(&by_item);
-  xf_free(event);
-  if (!ok) return false;
-  csr_unique(&s->user);
-  csr_unique(&s->item);
-  return true;
+  return !xf_csr_init(&s->user, x->users.n, x->items.n, x->user, x->item, x->n) &&
+         !xf_csr_init(&s->item, x->items.n, x->users.n, x->item, x->user, x->n);
 }
 
 static bool side_init(struct side *s, const struct xf_twins_side *from,
