@@ -2,10 +2,15 @@
 // Files of a silo's data: the first byte chooses loader and columns, the rest is the file. Whatever the bytes, the loader
 // returns, and what it accepted is consistent: ids below their counts, finite numbers, parts that do not overlap.
 #include "base/assert.h"
+#include "data/cold.h"
+#include "data/findings.h"
 #include "data/idx.h"
+#include "data/lists.h"
+#include "data/pairs.h"
 #include "data/partition.h"
 #include "data/split.h"
 #include "data/table.h"
+#include "data/twins.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -15,6 +20,21 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What is said about events: counts that cannot exceed the events, and every domain is its own twin. */
+static void try_judges(const struct xf_interactions *x) {
+  struct xf_findings f;
+  struct xf_twins t;
+  struct xf_diag diag;
+  const struct xf_twins_side side[2] = {{x, NULL}, {x, NULL}};
+  if (!xf_findings_check(&f, x, &(struct xf_findings_spec){.min = 2, .now = 1e9}, &diag))
+    for (int k = 0; k < XF_N_FINDING; k++)
+      XF_ASSERT(k == XF_FINDING_OTHER_DOMAIN || f.of[k].count <= x->n);
+  if (xf_twins_find(&t, side, &(struct xf_twins_spec){0}, &diag)) return;
+  XF_ASSERT(t.shared_users == x->users.n && t.shared_pairs <= x->n);
+  for (size_t k = 0; k < t.n; k++) XF_ASSERT(t.twin[k].both <= t.twin[k].n_a);
+  xf_twins_deinit(&t);
+}
 
 static void try_interactions(const char *path, uint8_t how) {
   const struct xf_interactions_spec specs[4] = {
@@ -31,6 +51,7 @@ static void try_interactions(const char *path, uint8_t how) {
     XF_ASSERT(!x.value || isfinite(x.value[i]));
     XF_ASSERT(!x.time || isfinite(x.time[i]));
   }
+  if (x.n < 4096) try_judges(&x);
   if (!xf_split_init(&s, &x, &(struct xf_split_spec){.min = 2}, NULL, &diag)) {
     size_t n = s.count.repeats;
     for (int p = 0; p < XF_N_PART; p++) n += xf_csr_count(&s.part[p]) + s.count.no_train[p];
@@ -58,11 +79,59 @@ static void try_table(const char *path, uint8_t how) {
   xf_table_deinit(&t);
 }
 
+static void try_pairs(const char *path) {
+  struct xf_diag diag;
+  struct xf_pairs p;
+  struct xf_cold c;
+  const struct xf_cold_files files = {path, path, path, NULL};
+  if (!xf_pairs_load(&p, path, &diag)) {
+    for (size_t i = 0; i < p.n; i++)
+      XF_ASSERT(p.user[i] < p.n_users && p.item[i] < p.n_items && p.label[i] <= 1);
+    xf_pairs_deinit(&p);
+  }
+  XF_ASSERT(xf_cold_load(&c, &files, 5, &diag)); /* nobody is cold in their own domain */
+}
+
+/* One file as relevance, and as candidates of the users and items that follow from that. */
+static void try_lists(const char *path) {
+  static const char line[] = "u\ti\t1\n";
+  struct xf_diag diag;
+  struct xf_names users, items;
+  struct xf_qrel q;
+  struct xf_lists l;
+  char fixed[64];
+  const int fd = memfd_create("relevance", MFD_CLOEXEC);
+  xf_names_init(&users);
+  xf_names_init(&items);
+  if (!xf_qrel_load(&q, path, &users, &items, &diag)) xf_qrel_deinit(&q);
+  (void)snprintf(fixed, sizeof fixed, "/proc/self/fd/%d", fd);
+  if (fd >= 0 && write(fd, line, sizeof line - 1) == (ssize_t)sizeof line - 1 &&
+      !xf_qrel_load(&q, fixed, &users, &items, &diag)) {
+    if (!xf_lists_load(&l, path, &q, XF_QREL_ALL, &users, &items, &diag)) {
+      XF_ASSERT(l.n == 1 && l.start[1] > 0);
+      for (uint32_t k = 0; k < l.start[1]; k++) XF_ASSERT(l.item[k] < items.n);
+      xf_lists_deinit(&l);
+    }
+    xf_qrel_deinit(&q);
+  }
+  if (fd >= 0) (void)close(fd);
+  xf_names_deinit(&users);
+  xf_names_deinit(&items);
+}
+
 static void try_others(const char *path, uint8_t how) {
   struct xf_diag diag;
   struct xf_table t;
   struct xf_names names;
   uint32_t part[8];
+  if (how & 4) {
+    try_pairs(path);
+    return;
+  }
+  if (how & 8) {
+    try_lists(path);
+    return;
+  }
   if (how % 2) {
     if (!xf_idx_load(&t, path, path, XF_PART_TRAIN, &diag)) xf_table_deinit(&t);
     return;

@@ -123,6 +123,15 @@ static void test_refusals(void **state) {
 
 enum { USERS = 400, ITEMS = 60, NEG = 20, HISTORY = 5 };
 
+static void add_items(struct xf_names *items) {
+  for (uint32_t i = 0; i < ITEMS; i++) {
+    char key[16];
+    uint32_t id = 0;
+    const int n = snprintf(key, sizeof key, "i%u", i);
+    assert_int_equal(xf_names_add(items, &id, key, (size_t)n), XF_OK);
+  }
+}
+
 /* Neither history nor relevant items are drawn; every other item equally often; the seed and the key decide. */
 static void test_drawn(void **state) {
   (void)state;
@@ -133,12 +142,7 @@ static void test_drawn(void **state) {
   size_t at = 0;
   xf_names_init(&users);
   xf_names_init(&items);
-  for (uint32_t i = 0; i < ITEMS; i++) {
-    char key[16];
-    uint32_t id = 0;
-    const int n = snprintf(key, sizeof key, "i%u", i);
-    assert_int_equal(xf_names_add(&items, &id, key, (size_t)n), XF_OK);
-  }
+  add_items(&items);
   for (uint32_t u = 0; u < USERS; u++) {
     const int n = snprintf(text + at, sizeof text - at, "user%u\ti%u\t1\n", u, u % ITEMS);
     at += (size_t)n;
