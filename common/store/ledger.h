@@ -122,10 +122,10 @@ XF_WARN_UNUSED enum xf_rc xf_ledger_run_set(struct xf_ledger *l, enum xf_ledger_
 XF_WARN_UNUSED enum xf_rc xf_ledger_member_put(struct xf_ledger *l, const char *member,
                                                const char *domain, uint64_t max_weight,
                                                struct xf_diag *diag);
-/* A connection was admitted or ended ("member_joined", "member_left"), for the record.
-   @err E_NOTFOUND */
+/* A connection was admitted or ended ("member_joined", "member_left"), for the record; `at_us` is when.
+   @unit us of wall clock @err E_NOTFOUND */
 XF_WARN_UNUSED enum xf_rc xf_ledger_member_seen(struct xf_ledger *l, const char *member,
-                                                bool joined, const char *reason,
+                                                bool joined, int64_t at_us, const char *reason,
                                                 struct xf_diag *diag);
 /* Sorted keys (16 bytes each) of a member in a namespace; the same again is OK.
    @shape keys[n * 16] @err E_STATE (frozen) E_CONFLICT (other keys after they were given) E_NOTFOUND */

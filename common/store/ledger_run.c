@@ -163,13 +163,13 @@ enum xf_rc xf_ledger_member_put(struct xf_ledger *l, const char *member, const c
 }
 
 enum xf_rc xf_ledger_member_seen(struct xf_ledger *l, const char *member, bool joined,
-                                 const char *reason, struct xf_diag *diag) {
+                                 int64_t at_us, const char *reason, struct xf_diag *diag) {
   enum xf_rc rc = xf_ledger_enter(l, true, diag);
   if (rc) return rc;
   rc = xf_sql_run(&l->sql, diag,
                   "UPDATE member SET last_seen_us=?3, first_seen_us=coalesce(first_seen_us,?3)"
                   " WHERE run=?1 AND member=?2",
-                  XF_SQL_ARGS(A_T(l->run), A_T(member), A_I(l->now_us)));
+                  XF_SQL_ARGS(A_T(l->run), A_T(member), A_I(at_us)));
   if (!rc && xf_sql_changes(&l->sql) != 1)
     rc =
         xf_diag_set(diag, XF_E_NOTFOUND, "\"%.64s\" is not a member of run \"%s\"", member, l->run);

@@ -88,6 +88,11 @@ static enum xf_rc update_accept(struct xf_ledger *l, const struct xf_ledger_upda
                                 A_I(u->n_samples), A_I(u->bytes), A_T(u->spool ? u->spool : ""),
                                 A_T(u->metrics ? u->metrics : ""), A_I(l->now_us)));
   if (!rc) rc = charge_put(l, u, diag);
+  if (!rc)
+    rc = xf_sql_run(&l->sql, diag,
+                    "UPDATE member SET last_seen_us=?3, first_seen_us=coalesce(first_seen_us,?3)"
+                    " WHERE run=?1 AND member=?2",
+                    XF_SQL_ARGS(A_T(l->run), A_T(u->member), A_I(l->now_us)));
   if (rc) return rc;
   xf_ledger_body_digest(l, "update", &u->update);
   xf_jsonw_kuint(&l->w, "weight", u->weight);

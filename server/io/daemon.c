@@ -105,6 +105,13 @@ static void close_handle(uv_handle_t *handle) {
   if (handle->loop && !uv_is_closing(handle)) uv_close(handle, NULL); /* no loop: never opened */
 }
 
+static void record_seen(struct srv *srv) {
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  const enum xf_rc rc = srv_seen_flush(&srv->st, &diag);
+  if (rc) xf_log(XF_LOG_ERROR, "ledger_failed", XF_S("reason", xf_diag_text(&diag, rc)));
+}
+
 void srv_stop(struct srv *srv, int status, const char *text) {
   if (srv->stopping) return;
   srv->stopping = true;
@@ -113,6 +120,7 @@ void srv_stop(struct srv *srv, int status, const char *text) {
          XF_I("status", status));
   if (!status) srv_flush(srv);
   goodbye(srv, "the coordinator is stopping; it goes on from here when it is back");
+  if (!status) record_seen(srv);
   xf_listener_close(srv->listener);
   srv->listener = NULL;
   srv_admin_close(srv);

@@ -163,7 +163,7 @@ static void stored(struct srv *srv, const struct xf_coord_record *r) {
 
 void srv_flush(struct srv *srv) {
   struct xf_diag diag;
-  if (!srv->n_record) return;
+  if (!srv->n_record && !srv_seen_due(&srv->st, xf_wall_now_us())) return;
   struct srv_record *rec = srv->record;
   const size_t n = srv->n_record;
   srv->record = NULL;
@@ -173,6 +173,7 @@ void srv_flush(struct srv *srv) {
   if (rc)
     xf_log(XF_LOG_ERROR, "ledger_failed", XF_U("records", n),
            XF_S("reason", xf_diag_text(&diag, rc)));
+  if (rc && n == 0) srv_fail(srv, rc, "ledger", &diag); /* no record whose fate tells the core */
   for (size_t i = 0; i < n; i++) {
     const enum xf_rc one = rc ? rc : rec[i].rc;
     if (!one) stored(srv, &rec[i].r);

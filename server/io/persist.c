@@ -221,10 +221,61 @@ static enum xf_rc apply(struct srv_state *st, const struct srv_record *rec, stru
   return xf_diag_set(diag, XF_E_STATE, "unknown record %d", (int)r->type);
 }
 
+/* --- who came and went -------------------------------------------------------------------------------------------- */
+
+void srv_seen_set(struct srv_state *st, uint32_t member, bool joined, int64_t now_us,
+                  const char *reason) {
+  if (member >= st->n) return;
+  struct srv_seen *s = &st->m[member].seen;
+  s->waits = true;
+  s->joined = joined;
+  s->at_us = now_us;
+  (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
+}
+
+static bool seen_due(const struct srv_seen *s, int64_t now_us) {
+  return s->waits && (s->written_us == 0 || now_us < s->written_us ||
+                      now_us - s->written_us >= (int64_t)SRV_SEEN_S * 1000000);
+}
+
+bool srv_seen_due(const struct srv_state *st, int64_t now_us) {
+  for (uint32_t i = 0; i < st->n; i++)
+    if (seen_due(&st->m[i].seen, now_us)) return true;
+  return false;
+}
+
+static void seen_put(struct srv_state *st, int64_t now_us, bool all) {
+  for (uint32_t i = 0; i < st->n; i++) {
+    struct srv_seen *s = &st->m[i].seen;
+    struct xf_diag why;
+    if (!(all ? s->waits : seen_due(s, now_us))) continue;
+    xf_diag_init(&why);
+    const enum xf_rc rc = xf_ledger_member_seen(st->ledger, st->cfg->members[i].id, s->joined,
+                                                s->at_us, s->reason, &why);
+    if (rc)
+      xf_log(XF_LOG_ERROR, "record_refused", XF_S("record", s->joined ? "joined" : "left"),
+             XF_S("reason", xf_diag_text(&why, rc)));
+    s->waits = false;
+    s->written_us = now_us;
+  }
+}
+
+enum xf_rc srv_seen_flush(struct srv_state *st, struct xf_diag *diag) {
+  const int64_t now_us = xf_wall_now_us();
+  enum xf_rc rc = xf_ledger_begin(st->ledger, now_us, diag);
+  if (rc) return rc;
+  seen_put(st, now_us, true);
+  rc = xf_ledger_commit(st->ledger, diag);
+  if (rc) xf_ledger_rollback(st->ledger);
+  return rc;
+}
+
 enum xf_rc srv_persist_commit(struct srv_state *st, struct srv_record *rec, size_t n,
                               struct xf_diag *diag) {
-  enum xf_rc rc = xf_ledger_begin(st->ledger, xf_wall_now_us(), diag);
+  const int64_t now_us = xf_wall_now_us();
+  enum xf_rc rc = xf_ledger_begin(st->ledger, now_us, diag);
   if (rc) return rc;
+  seen_put(st, now_us, false);
   for (size_t i = 0; i < n; i++) {
     struct xf_diag why;
     xf_diag_init(&why);

@@ -42,8 +42,10 @@ static void left(struct srv_session *s, const char *reason) {
   s->n_range = 0;
   s->directory = false;
   if (s->member != UINT32_MAX && srv->st.m[s->member].total) srv_align_drop(&srv->st, s->member);
-  if (s->welcomed)
+  if (s->welcomed) {
     xf_log(XF_LOG_INFO, "client_left", XF_S("client", s->peer), XF_S("reason", reason));
+    srv_seen_set(&srv->st, s->member, false, xf_wall_now_us(), reason);
+  }
   srv_feed(srv, &(struct xf_coord_event){.type = XF_COORD_EV_CLOSED, .conn = s->id});
 }
 
@@ -61,6 +63,8 @@ void srv_session_send(struct srv_session *s, const struct xf_msg *msg) {
   if (s->closing) return;
   if (msg->type == XF_MSG_WELCOME) {
     s->welcomed = true;
+    srv_seen_set(&s->srv->st, s->member, true, xf_wall_now_us(), "");
+    srv_turn(s->srv);
     s->chunk_max = msg->welcome.chunk_max;
   }
   if (msg->type == XF_MSG_TASK_CANCEL) srv_serve_drop(s->srv, s);

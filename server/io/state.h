@@ -23,7 +23,17 @@
 #include "store/state.h"
 #include "wire/codec.h"
 
+/* When it came or went, until the ledger has it. A member is written at most once in SRV_SEEN_S seconds, and
+   when the daemon stops: who reconnects without end must not fill the ledger. */
+enum { SRV_SEEN_S = 60 };
+struct srv_seen {
+  bool waits, joined;
+  int64_t at_us, written_us; /* wall clock */
+  char reason[96];           /* why it left */
+};
+
 struct srv_member {
+  struct srv_seen seen;
   bool aligned;                /* its keys are known (always, for a plan without alignment) */
   bool late;                   /* announced after the freeze: takes part without rows */
   struct xf_manifest manifest; /* its keys */
@@ -199,7 +209,14 @@ void srv_record_deinit(struct srv_record *rec);
 /* What an update says of its cost, and of its loss as JSON ("" without), as spool and ledger keep it. */
 struct xf_charge srv_upload_charge(const struct xf_msg_update_begin *u);
 XF_WARN_UNUSED enum xf_rc srv_upload_meta(struct xf_buf *out, const struct xf_msg_update_begin *u);
-/* All records in one transaction. OK: everything without its own rc is durable. */
+/* A silo was admitted, or left for `reason`: with the next transaction, or one of its own when it is due. */
+void srv_seen_set(struct srv_state *st, uint32_t member, bool joined, int64_t now_us,
+                  const char *reason);
+/* Whether a member waits that may be written now. */
+bool srv_seen_due(const struct srv_state *st, int64_t now_us);
+/* Who waits for the ledger, however short ago it was written before; to be called when the daemon stops. */
+XF_WARN_UNUSED enum xf_rc srv_seen_flush(struct srv_state *st, struct xf_diag *diag);
+/* All records in one transaction, and who came and went. OK: everything without its own rc is durable. */
 XF_WARN_UNUSED enum xf_rc srv_persist_commit(struct srv_state *st, struct srv_record *rec, size_t n,
                                              struct xf_diag *diag);
 

@@ -218,6 +218,7 @@ def test_status_and_rounds_from_the_ledger(crossfed, done):
     status = status.json()
     assert status["ok"] and status["source"] == "ledger" and status["done"] and status["state"] == "done"
     assert status["committed"] == status["rounds"] == 3 and len(status["members"]) == 3
+    assert all(0 <= m["last_seen_s"] < 600 for m in status["members"]), status["members"]
     text = crossfed("status", "--state", done / "server").out
     assert "3 of 3 commits" in text and "silo-d2" in text and "last commit" in text
     rounds = crossfed("rounds", "--state", done / "server", "--last", 2, "--metrics", "--json").json()

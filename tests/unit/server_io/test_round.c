@@ -290,6 +290,44 @@ static uint32_t events(struct io *io, const char *kind, const char *member) {
   return k.n;
 }
 
+static enum xf_rc seen_of_bob(void *arg, const struct xf_ledger_member *m) {
+  int64_t *at = arg;
+  if (strcmp(m->member, "bob") == 0) at[0] = m->first_seen_us, at[1] = m->last_seen_us;
+  return XF_OK;
+}
+
+/* Who comes and goes is in the ledger, but who does so without end does not fill it. */
+static void test_seen(void **state) {
+  (void)state;
+  struct io io;
+  struct xf_diag diag;
+  int64_t at[2] = {-1, -1};
+  const int64_t now = xf_wall_now_us();
+  xf_diag_init(&diag);
+  io_init(&io, io_plan_shared);
+  assert_ok(xf_ledger_members(io.st.ledger, seen_of_bob, at, &diag), &diag);
+  assert_true(at[0] == 0 && at[1] == 0);
+  assert_false(srv_seen_due(&io.st, now));
+  srv_seen_set(&io.st, 1, true, now, "");
+  srv_seen_set(&io.st, UINT32_MAX, true, now, ""); /* not listed */
+  assert_true(srv_seen_due(&io.st, now));
+  assert_ok(srv_persist_commit(&io.st, NULL, 0, &diag), &diag);
+  for (int k = 1; k <= 100; k++) {
+    srv_seen_set(&io.st, 1, k % 2 == 0, now + k, "closed by the client");
+    assert_false(srv_seen_due(&io.st, xf_wall_now_us()));
+    assert_ok(srv_persist_commit(&io.st, NULL, 0, &diag), &diag);
+  }
+  assert_int_equal(events(&io, "member_joined", "bob"), 1);
+  assert_int_equal(events(&io, "member_left", "bob"), 0);
+  assert_true(srv_seen_due(&io.st, now + (SRV_SEEN_S + 5) * (int64_t)1000000));
+  srv_seen_set(&io.st, 1, false, now + 101, "closed by the client");
+  assert_ok(srv_seen_flush(&io.st, &diag), &diag);
+  assert_int_equal(events(&io, "member_left", "bob"), 1);
+  assert_ok(xf_ledger_members(io.st.ledger, seen_of_bob, at, &diag), &diag);
+  assert_true(at[0] == now && at[1] == now + 101);
+  io_deinit(&io);
+}
+
 /* Refusals and declined tasks have rows; an update of a closed round has none as accepted. */
 static void test_refusals(void **state) {
   (void)state;
@@ -430,7 +468,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_fold),     cmocka_unit_test(test_orphans),
       cmocka_unit_test(test_evaluate), cmocka_unit_test(test_abandoned),
-      cmocka_unit_test(test_refusals), cmocka_unit_test(test_heal),
-      cmocka_unit_test(test_start)};
+      cmocka_unit_test(test_seen),     cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_heal),     cmocka_unit_test(test_start)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

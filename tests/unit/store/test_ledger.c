@@ -291,8 +291,8 @@ static void test_manifests(void **state) {
   assert_ok(xf_ledger_directory_freeze(r.l, "user", &d, 3, &r.diag), &r.diag);
   assert_rc(xf_ledger_directory_freeze(r.l, "user", &other, 3, &r.diag), XF_E_CONFLICT);
   assert_rc(xf_ledger_manifest_put(r.l, "c", "user", keys, 3, &d, &r.diag), XF_E_STATE);
-  assert_ok(xf_ledger_member_seen(r.l, "a", true, NULL, &r.diag), &r.diag);
-  assert_rc(xf_ledger_member_seen(r.l, "zed", true, NULL, &r.diag), XF_E_NOTFOUND);
+  assert_ok(xf_ledger_member_seen(r.l, "a", true, 1, NULL, &r.diag), &r.diag);
+  assert_rc(xf_ledger_member_seen(r.l, "zed", true, 1, NULL, &r.diag), XF_E_NOTFOUND);
   assert_ok(xf_ledger_commit(r.l, &r.diag), &r.diag);
   assert_ok(xf_ledger_manifest_get(r.l, "a", "user", &m, &got, &r.diag), &r.diag);
   assert_int_equal(m.n, 3);
