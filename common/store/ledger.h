@@ -23,6 +23,8 @@
 struct xf_ledger;
 
 enum { XF_LEDGER_SCHEMA = 1, XF_LEDGER_ID_MAX = 64, XF_LEDGER_TEXT_MAX = 512 };
+/* Refused updates of a member that get a row of their own in a run; what comes on top is only counted. */
+enum { XF_LEDGER_REFUSALS_MAX = 1024 };
 #define XF_LEDGER_WEIGHT_MAX ((uint64_t)1 << 29) /* exclusive (decision 1) */
 
 /* X(NAME, text) */
@@ -182,7 +184,9 @@ XF_WARN_UNUSED enum xf_rc xf_ledger_update_accept(struct xf_ledger *l,
                                                   struct xf_diag *diag);
 /* Records an answer that settles an update without accepting it; `code` says why ("NAN", "SHAPE", ...).
    An event for the first of its kind (task, digest, refusal, code), a count for repetitions. A declared
-   noised charge counts for I6. Unknown tasks are legal. @err E_INVAL */
+   noised charge counts for I6. Unknown tasks are legal. Beyond XF_LEDGER_REFUSALS_MAX rows of a member one row
+   per kind of refusal (code "MORE", round 0) counts the rest, without their charges: a silo that sends refused
+   updates without end must not fill the disk. @err E_INVAL */
 XF_WARN_UNUSED enum xf_rc xf_ledger_update_refuse(struct xf_ledger *l,
                                                   const struct xf_ledger_update *u,
                                                   enum xf_ledger_refusal refusal, const char *code,

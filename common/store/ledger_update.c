@@ -1,4 +1,5 @@
 /* What arrives for a round: updates accepted and refused, tasks declined. */
+#include "crypto/blake2b.h"
 #include "store/ledger_impl.h"
 
 #include <math.h>
@@ -111,6 +112,44 @@ enum xf_rc xf_ledger_update_accept(struct xf_ledger *l, const struct xf_ledger_u
   return rc ? rc : xf_ledger_leave(l, update_accept(l, u, diag), diag);
 }
 
+/* Stands for all refused updates of a member beyond the limit; `full` says whether this is one of them. */
+static enum xf_rc refusal_limit(struct xf_ledger *l, const struct xf_ledger_update *u,
+                                const char *name, struct xf_ledger_update *more, bool *full,
+                                struct xf_diag *diag) {
+  struct xf_blake2b_ctx ctx;
+  int64_t n = 0;
+  *more = (struct xf_ledger_update){0};
+  memcpy(more->member, u->member, sizeof more->member);
+  xf_blake2b_init(&ctx, NULL);
+  xf_blake2b_feed(&ctx, u->member, strlen(u->member));
+  xf_blake2b_take(&ctx, &more->task_id);
+  *full = true;
+  enum xf_rc rc =
+      xf_sql_one_i64(&l->sql, &n, NULL, diag,
+                     "SELECT count(*) FROM refusal WHERE run=?1 AND task_id=?2"
+                     " AND update_digest=?3 AND refusal=?4 AND code='MORE'",
+                     XF_SQL_ARGS(A_T(l->run), A_D(&more->task_id), A_D(&more->update), A_T(name)));
+  if (rc || n) return rc; /* found by its key: no counting for one that is over the limit */
+  rc = xf_sql_one_i64(&l->sql, &n, NULL, diag,
+                      "SELECT count(*) FROM refusal WHERE run=?1 AND member=?2 AND code<>'MORE'",
+                      XF_SQL_ARGS(A_T(l->run), A_T(u->member)));
+  *full = n >= XF_LEDGER_REFUSALS_MAX;
+  return rc;
+}
+
+/* Counts a repetition; `again` says whether it was one. */
+static enum xf_rc refusal_again(struct xf_ledger *l, const struct xf_ledger_update *u,
+                                const char *name, const char *code, bool *again,
+                                struct xf_diag *diag) {
+  enum xf_rc rc = xf_sql_run(&l->sql, diag,
+                             "UPDATE refusal SET n=n+1, last_us=?6 WHERE run=?1 AND task_id=?2"
+                             " AND update_digest=?3 AND refusal=?4 AND code=?5",
+                             XF_SQL_ARGS(A_T(l->run), A_D(&u->task_id), A_D(&u->update), A_T(name),
+                                         A_T(code), A_I(l->now_us)));
+  *again = !rc && xf_sql_changes(&l->sql) == 1;
+  return rc;
+}
+
 static enum xf_rc update_refuse(struct xf_ledger *l, const struct xf_ledger_update *u,
                                 enum xf_ledger_refusal refusal, const char *code,
                                 struct xf_diag *diag) {
@@ -119,19 +158,26 @@ static enum xf_rc update_refuse(struct xf_ledger *l, const struct xf_ledger_upda
   if (rc) return rc;
   if ((unsigned)refusal > XF_LEDGER_REFUSAL_REJECTED)
     return xf_diag_set(diag, XF_E_INVAL, "unknown refusal %d", (int)refusal);
-  rc = xf_sql_run(&l->sql, diag,
-                  "UPDATE refusal SET n=n+1, last_us=?6 WHERE run=?1 AND task_id=?2"
-                  " AND update_digest=?3 AND refusal=?4 AND code=?5",
-                  XF_SQL_ARGS(A_T(l->run), A_D(&u->task_id), A_D(&u->update), A_T(name), A_T(code),
-                              A_I(l->now_us)));
-  if (rc || xf_sql_changes(&l->sql) == 1) return rc;
+  struct xf_ledger_update more;
+  bool again = false, full = false;
+  rc = refusal_again(l, u, name, code, &again, diag);
+  if (rc || again) return rc;
+  rc = refusal_limit(l, u, name, &more, &full, diag);
+  if (rc) return rc;
+  if (full) {
+    u = &more;
+    code = "MORE";
+    rc = refusal_again(l, u, name, code, &again, diag);
+    if (rc || again) return rc;
+  }
   rc = xf_sql_run(&l->sql, diag,
                   "INSERT INTO refusal(run, task_id, update_digest, refusal, code, round, member,"
                   " n, first_us, last_us) VALUES(?1,?2,?3,?4,?5,?6,?7,1,?8,?8)",
                   XF_SQL_ARGS(A_T(l->run), A_D(&u->task_id), A_D(&u->update), A_T(name), A_T(code),
                               A_I(u->round), A_T(u->member), A_I(l->now_us)));
   /* A charge that makes no sense is part of why it was refused, not of the account. */
-  if (!rc && charge_check(&u->charge, u->member, NULL) == XF_OK) rc = charge_put(l, u, diag);
+  if (!rc && !full && charge_check(&u->charge, u->member, NULL) == XF_OK)
+    rc = charge_put(l, u, diag);
   if (rc) return rc;
   xf_jsonw_kstr(&l->w, "verdict", name);
   xf_jsonw_kstr(&l->w, "code", code);

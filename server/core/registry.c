@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { ALARM_S = 60 };
+
 static void say_no(struct xf_coord *c, uint64_t conn, enum xf_rc code, uint32_t retry_ms,
                    const char *fix, const char *text) {
   struct xf_msg *msg = coord_send(c, conn, XF_MSG_REFUSED);
@@ -69,7 +71,11 @@ void registry_seen(struct xf_coord *c, struct member *m, uint64_t conn) {
   xf_log(XF_LOG_ERROR, "second_session_refused", XF_S("client", m->info->id),
          XF_S("reason", "the first session is alive; a stolen key or two daemons"),
          XF_S("fix", fix));
-  coord_persist(c, XF_RECORD_ALARM, member_index(c, m))->text = "second live session refused";
+  if (!xf_time_before(c->now,
+                      m->alarm_after)) { /* whoever tries without end must not fill the ledger */
+    m->alarm_after = xf_time_add_s(c->now, ALARM_S);
+    coord_persist(c, XF_RECORD_ALARM, member_index(c, m))->text = "second live session refused";
+  }
   say_no(c, second, XF_E_CONFLICT, 30000, fix,
          coord_text(c, "\"%s\" already has a live session", m->info->id));
 }

@@ -42,7 +42,8 @@ struct member {
   uint64_t conn;       /* 0: not connected */
   uint64_t challenger; /* second session waiting for the first to answer or fall silent */
   struct xf_time challenge_until;
-  struct { /* the challenger's Hello, kept until it is adopted */
+  struct xf_time alarm_after; /* no alarm is recorded before it */
+  struct {                    /* the challenger's Hello, kept until it is adopted */
     bool set;
     uint32_t minor_min, chunk_max;
     char software[XF_MEMBER_NAME], run_id[XF_MEMBER_NAME + 1]; /* a longer run id never matches */

@@ -124,6 +124,22 @@ static void test_second_session_refused(void **state) {
   ct_stop(t);
 }
 
+/* Who tries a second session without end gets one alarm a minute into the ledger. */
+static void test_alarms_bounded(void **state) {
+  (void)state;
+  struct ct *t = ct_start(2, 1);
+  ct_run(t);
+  ct_join_all(t);
+  for (uint32_t k = 0; k < 200; k++) {
+    const uint64_t second = ct_open(t, t->member[0].id);
+    ct_pass(t, 0.5, false);
+    ct_msg(t, t->conn[0], &(struct xf_msg){.type = XF_MSG_PONG});
+    assert_string_equal(ct_last(t, second, XF_MSG_REFUSED)->code, "E_CONFLICT");
+  }
+  assert_int_equal(ct_records(t, XF_RECORD_ALARM), 2); /* in 100 s */
+  ct_stop(t);
+}
+
 /* The first is silent for 2 s: the second replaces it and goes on with the same task. */
 static void test_second_session_replaces(void **state) {
   (void)state;
@@ -223,6 +239,7 @@ int main(void) {
       cmocka_unit_test(test_heartbeat),
       cmocka_unit_test(test_dead_after),
       cmocka_unit_test(test_second_session_refused),
+      cmocka_unit_test(test_alarms_bounded),
       cmocka_unit_test(test_second_session_replaces),
       cmocka_unit_test(test_replacing_session_of_other_run),
       cmocka_unit_test(test_alignment),

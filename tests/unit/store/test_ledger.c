@@ -29,6 +29,45 @@ static enum xf_rc refuse(struct st_run *r, const struct xf_ledger_update *u,
   return rc;
 }
 
+static enum xf_rc refused_of_a(void *arg, const struct xf_ledger_member *m) {
+  uint64_t *n = arg;
+  if (strcmp(m->member, "a") == 0) *n = m->refused;
+  return XF_OK;
+}
+
+static enum xf_rc count_refused(void *arg, const struct xf_ledger_entry *e) {
+  uint64_t *n = arg;
+  *n += strcmp(e->kind, "update_refused") == 0;
+  return XF_OK;
+}
+
+/* Rows and events of refused updates are bounded per member; the rest is counted, whatever round it names. */
+static void test_refusals_bounded(void **state) {
+  (void)state;
+  enum { MORE = 200 };
+  struct st_run r;
+  uint64_t n = 0, events = 0;
+  st_run_start(&r, xf_fs_posix(), NULL, st_dir_new());
+  struct xf_ledger_update u = {.member = "a"};
+  assert_ok(xf_ledger_begin(r.l, 1, &r.diag), &r.diag);
+  for (uint32_t i = 0; i < XF_LEDGER_REFUSALS_MAX + MORE; i++) {
+    memcpy(u.task_id.b, &i, sizeof i);
+    u.round = i;
+    assert_ok(xf_ledger_update_refuse(r.l, &u,
+                                      i % 2 ? XF_LEDGER_REFUSAL_LATE : XF_LEDGER_REFUSAL_REJECTED,
+                                      "E_INVAL", &r.diag),
+              &r.diag);
+  }
+  struct xf_ledger_update b = {.member = "b"}; /* another's limit is its own */
+  assert_ok(xf_ledger_update_refuse(r.l, &b, XF_LEDGER_REFUSAL_LATE, "E_LATE", &r.diag), &r.diag);
+  assert_ok(xf_ledger_commit(r.l, &r.diag), &r.diag);
+  assert_ok(xf_ledger_members(r.l, refused_of_a, &n, &r.diag), &r.diag);
+  assert_int_equal(n, XF_LEDGER_REFUSALS_MAX + MORE);
+  assert_ok(xf_ledger_events(r.l, 1, count_refused, &events, &r.diag), &r.diag);
+  assert_int_equal(events, XF_LEDGER_REFUSALS_MAX + 2 + 1);
+  st_run_stop(&r);
+}
+
 static void all_updates(struct st_run *r) {
   for (int i = 0; i < ST_MEMBERS; i++) assert_ok(st_update(r, st_member[i]), &r->diag);
 }
@@ -507,6 +546,7 @@ static void test_shell_and_modes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_run),
+      cmocka_unit_test(test_refusals_bounded),
       cmocka_unit_test(test_exactly_once),
       cmocka_unit_test(test_guards),
       cmocka_unit_test(test_recover_states),
