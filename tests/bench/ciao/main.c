@@ -321,7 +321,10 @@ int main(int argc, char **argv) {
   final_run = final_env && strcmp(final_env, "1") == 0;
   json = argc > 1 && strcmp(argv[1], "--json") == 0;
   enum xf_rc rc = xf_blas_start(NULL, &diag);
-  if (!rc) rc = load(&all, &diag);
+  if (!rc) {
+    rc = load(&all, &diag);
+    xf_interactions_deinit(&all); /* the domains have copies */
+  }
   for (int d = 0; !rc && d < D; d++) {
     struct xf_popularity pop;
     rc = xf_popularity_init(&pop, &domains[d].split);
