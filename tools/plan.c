@@ -162,6 +162,13 @@ static bool set_size(uint64_t *out, const char *option, const char *text) {
   return false;
 }
 
+/* What daemons and simulator of this version refuse though the plan reads well. */
+static enum xf_rc check_here(const struct xf_plan *plan, struct xf_diag *diag) {
+  struct xf_measures measures;
+  enum xf_rc rc = xf_resolve_check(plan, diag);
+  return rc ? rc : xf_resolve_measures(&measures, plan, diag);
+}
+
 int xf_tool_plan(int argc, char **argv) {
   const char *path = NULL, *sets[SETS_MAX];
   size_t n_sets = 0;
@@ -202,7 +209,10 @@ int xf_tool_plan(int argc, char **argv) {
     struct xf_diag diag;
     xf_diag_init(&diag);
     enum xf_rc rc = xf_plan_load(&plan, path, sets, n_sets, &errors, &diag);
-    if (rc) {
+    if (!rc && (rc = check_here(&plan, &diag)) != XF_OK) {
+      fprintf(stderr, "%s: %s\n", path, xf_diag_text(&diag, rc));
+      status = XF_EXIT_CONFIG; /* whatever it is, as for the daemons: the plan is what is wrong */
+    } else if (rc) {
       fprintf(stderr, "%s%s", errors.len ? xf_buf_cstr(&errors) : xf_diag_text(&diag, rc),
               errors.len ? "" : "\n");
       status = xf_rc_exit(rc);

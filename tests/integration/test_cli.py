@@ -63,6 +63,9 @@ def test_verbs(crossfed):
 def test_plan_resolved_loads_again(crossfed, tmp_path, example_plans, plan):
     assert example_plans
     for path in [plan, *example_plans]:
+        if "mnist" in path.name:  # written for a later version
+            assert "data.kind: idx: not in this version" in crossfed("plan", path, status=CONFIG).err
+            continue
         resolved = crossfed("plan", path).out
         again = tmp_path / ("again-" + path.name)
         again.write_text(resolved)
@@ -126,6 +129,16 @@ def test_plan_unknown_key(crossfed, tmp_path):
 def test_plan_set_refused(crossfed, plan, setting, said):
     got = crossfed("plan", plan, "--set", setting, status=CONFIG)
     assert not got.out and said in got.err
+
+
+@pytest.mark.parametrize("more", [(), ("--digest",)])
+def test_plan_not_in_this_version(crossfed, tmp_path, more):
+    """What the daemons refuse at their start is refused here as well, with their status."""
+    path = tmp_path / "stages.yaml"
+    stage = PLAN[PLAN.index("  - fed"):PLAN.index("eval:")]
+    path.write_text(PLAN.replace(stage, 2 * stage))
+    got = crossfed("plan", path, *more, status=CONFIG)
+    assert not got.out and str(path) in got.err and "stages: more than one" in got.err
 
 
 def test_plan_not_yaml(crossfed, tmp_path):
