@@ -1,0 +1,194 @@
+#include "rec/blend.h"
+
+#include "base/alloc.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct blend {
+  struct xf_scorer base;
+  uint32_t n_part;
+  bool owned;
+  struct xf_blend_part part[XF_BLEND_PARTS];
+};
+
+enum xf_rc xf_blend_standardise(float *row, uint32_t n_items, const uint32_t *history, uint32_t n,
+                                double *unit, uint32_t *bad) {
+  double sum = 0, sq = 0;
+  uint32_t at = 0, m = 0;
+  for (uint32_t i = 0; i < n_items; i++) {
+    if (!isfinite(row[i])) {
+      *bad = i;
+      return XF_E_NAN;
+    }
+    while (at < n && history[at] < i) at++;
+    if (at < n && history[at] == i) continue;
+    sum += (double)row[i];
+    m++;
+  }
+  const double mean = m ? sum / m : 0;
+  at = 0;
+  for (uint32_t i = 0; i < n_items; i++) {
+    while (at < n && history[at] < i) at++;
+    if (at < n && history[at] == i) continue;
+    sq += ((double)row[i] - mean) * ((double)row[i] - mean);
+  }
+  const double sd = m ? sqrt(sq / m) : 0;
+  /* what rounding leaves of a constant row is no signal */
+  *unit = sd > 1e-6 * fabs(mean) && sd > 0 ? 1 / sd : 0;
+  if (!isfinite(*unit)) *unit = 0;
+  for (uint32_t i = 0; i < n_items; i++) row[i] = (float)(((double)row[i] - mean) * *unit);
+  return XF_OK;
+}
+
+/* Standardised scores of one candidate. */
+static enum xf_rc part_row(const struct blend *b, uint32_t p, const struct xf_query *q, float *row,
+                           double *unit, struct xf_diag *diag) {
+  uint32_t bad = 0;
+  enum xf_rc rc = xf_scorer_score(b->part[p].scorer, q, row, diag);
+  if (rc) return rc;
+  rc = xf_blend_standardise(row, b->base.n_items, q->item, q->n, unit, &bad);
+  if (rc)
+    return xf_diag_set(diag, rc, "the score of item %u by \"%s\" is not a number", bad,
+                       b->part[p].name);
+  return rc;
+}
+
+static enum xf_rc nobody(const struct xf_query *q, struct xf_diag *diag) {
+  return xf_diag_set(diag, XF_E_NOTFOUND, "no candidate of the blend can serve user %u", q->user);
+}
+
+static enum xf_rc score(const struct xf_scorer *s, const struct xf_query *q, float *out,
+                        struct xf_diag *diag) {
+  const struct blend *b = (const struct blend *)s;
+  float *row = xf_try_calloc((size_t)s->n_items + 1, sizeof *row);
+  if (!row) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u scores", s->n_items);
+  uint32_t served = 0;
+  enum xf_rc rc = XF_OK;
+  memset(out, 0, s->n_items * sizeof *out);
+  for (uint32_t p = 0; !rc && p < b->n_part; p++) {
+    double unit = 0;
+    if (b->part[p].weight == 0) continue;
+    rc = part_row(b, p, q, row, &unit, diag);
+    if (rc == XF_E_NOTFOUND) {
+      rc = XF_OK;
+      continue;
+    }
+    served += !rc;
+    const float w = (float)b->part[p].weight;
+    for (uint32_t i = 0; !rc && i < s->n_items; i++) out[i] += w * row[i];
+  }
+  xf_free(row);
+  return !rc && !served ? nobody(q, diag) : rc;
+}
+
+static int by_share(const void *a, const void *b) {
+  const struct xf_blend_why *x = a, *y = b;
+  if (x->share != y->share) return x->share > y->share ? -1 : 1;
+  return (x->part > y->part) - (x->part < y->part);
+}
+
+enum xf_rc xf_blend_explain(const struct xf_scorer *blend, const struct xf_query *query,
+                            uint32_t item, struct xf_blend_why *out, uint32_t *n,
+                            struct xf_diag *diag) {
+  const struct blend *b = (const struct blend *)blend;
+  *n = 0;
+  if (item >= blend->n_items) return xf_diag_set(diag, XF_E_NOTFOUND, "no item %u", item);
+  float *row = xf_try_calloc(blend->n_items, sizeof *row);
+  if (!row) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u scores", blend->n_items);
+  enum xf_rc rc = XF_OK;
+  for (uint32_t p = 0; !rc && p < b->n_part; p++) {
+    double unit = 0;
+    const struct xf_scorer *s = b->part[p].scorer;
+    if (b->part[p].weight == 0) continue;
+    rc = part_row(b, p, query, row, &unit, diag);
+    if (rc == XF_E_NOTFOUND) {
+      rc = XF_OK;
+      continue;
+    }
+    if (rc) break;
+    struct xf_blend_why *why = &out[(*n)++];
+    *why = (struct xf_blend_why){.part = p, .share = (float)b->part[p].weight * row[item]};
+    if (s->kind->explain) why->n = s->kind->explain(s, query, item, why->why, XF_BLEND_WHY);
+    const float scale = (float)(b->part[p].weight * unit);
+    for (uint32_t i = 0; i < why->n; i++) why->why[i].share *= scale;
+  }
+  xf_free(row);
+  if (!rc && !*n) return nobody(query, diag);
+  qsort(out, *n, sizeof *out, by_share);
+  return rc;
+}
+
+static int by_why(const void *a, const void *b) {
+  const struct xf_why *x = a, *y = b;
+  if (x->share != y->share) return x->share > y->share ? -1 : 1;
+  return (x->item > y->item) - (x->item < y->item);
+}
+
+/* History items of all candidates in the blend's unit; candidates that cannot tell come together under XF_NO_ID. */
+static uint32_t explain(const struct xf_scorer *s, const struct xf_query *q, uint32_t item,
+                        struct xf_why *out, uint32_t k) {
+  struct xf_blend_why part[XF_BLEND_PARTS];
+  struct xf_why all[XF_BLEND_PARTS * XF_BLEND_WHY];
+  uint32_t n = 0, n_all = 0;
+  if (xf_blend_explain(s, q, item, part, &n, NULL)) return 0;
+  for (uint32_t p = 0; p < n; p++) {
+    struct xf_why whole = {XF_NO_ID, part[p].share};
+    const struct xf_why *why = part[p].n ? part[p].why : &whole;
+    for (uint32_t i = 0; i < (part[p].n ? part[p].n : 1); i++) {
+      uint32_t at = 0;
+      while (at < n_all && all[at].item != why[i].item) at++;
+      if (at == n_all) all[n_all++] = (struct xf_why){why[i].item, 0};
+      all[at].share += why[i].share;
+    }
+  }
+  qsort(all, n_all, sizeof *all, by_why);
+  if (n_all > k) n_all = k;
+  memcpy(out, all, n_all * sizeof *out);
+  return n_all;
+}
+
+static void blend_free(struct xf_scorer *s) {
+  struct blend *b = (struct blend *)s;
+  for (uint32_t p = 0; p < b->n_part; p++) {
+    if (b->owned) xf_scorer_free(b->part[p].scorer);
+    xf_free((void *)(uintptr_t)b->part[p].name);
+  }
+  xf_free(b);
+}
+
+static const struct xf_scorer_kind blend_kind = {"blend", score, explain, blend_free};
+
+enum xf_rc xf_blend_new(struct xf_scorer **out, const struct xf_blend_part *part, uint32_t n_part,
+                        bool owned, struct xf_diag *diag) {
+  double size = 0;
+  *out = NULL;
+  if (n_part == 0 || n_part > XF_BLEND_PARTS)
+    return xf_diag_set(diag, XF_E_INVAL, "a blend of %u candidates; there must be 1 to %d", n_part,
+                       XF_BLEND_PARTS);
+  for (uint32_t p = 0; p < n_part; p++) {
+    if (part[p].scorer->n_items != part[0].scorer->n_items)
+      return xf_diag_set(diag, XF_E_SHAPE, "\"%s\" scores %u items, \"%s\" %u", part[p].name,
+                         part[p].scorer->n_items, part[0].name, part[0].scorer->n_items);
+    size += fabs(part[p].weight);
+  }
+  if (!(size > 0) || !isfinite(size))
+    return xf_diag_set(diag, XF_E_INVAL, "the weights of a blend must be numbers, not all 0");
+  struct blend *b = xf_calloc(1, sizeof *b);
+  b->base = (struct xf_scorer){.kind = &blend_kind, .n_items = part[0].scorer->n_items};
+  b->n_part = n_part;
+  b->owned = owned;
+  for (uint32_t p = 0; p < n_part; p++) {
+    const struct xf_scorer_cost *c = &part[p].scorer->cost;
+    b->part[p] = part[p];
+    b->part[p].name = xf_strdup(part[p].name);
+    if (part[p].weight == 0) continue;
+    b->base.cost.seconds += c->seconds;
+    b->base.cost.memory += c->memory;
+    b->base.cost.bytes_up += c->bytes_up;
+    b->base.cost.bytes_down += c->bytes_down;
+  }
+  *out = &b->base;
+  return XF_OK;
+}

@@ -1,0 +1,46 @@
+/*
+ * blend.h - several scorers as one: the sum of weight x score, each scorer standardised per user.
+ *
+ * A user's scores of one scorer lose their mean and unit over the items outside the user's history (constant scores
+ * become 0). A scorer that cannot serve the user (E_NOTFOUND) counts 0; when none can, the blend cannot either.
+ * It is what the guard chooses; kind->explain gives history items, xf_blend_explain each candidate with its own.
+ * Owner: caller; the blend borrows its candidates or, with `owned`, frees them. Thread: immutable once made.
+ */
+#ifndef XF_REC_BLEND_H
+#define XF_REC_BLEND_H
+
+#include "rec/scorer.h"
+
+enum { XF_BLEND_PARTS = 16, XF_BLEND_WHY = 8 };
+
+struct xf_blend_part {
+  const char *name;
+  struct xf_scorer *scorer;
+  double weight; /* 0: not asked */
+};
+
+/* A candidate's part in a blended score, and its own reasons in the blend's unit. */
+struct xf_blend_why {
+  uint32_t part; /* index of the candidate */
+  float share;   /* additive: shares of all candidates sum to the score */
+  uint32_t n;
+  struct xf_why why[XF_BLEND_WHY];
+};
+
+/* Makes a blend of at most XF_BLEND_PARTS candidates, names copied. @own out: caller; candidates as `owned` says, also
+   after an error not taken @err E_INVAL (none, too many, weights all 0 or not finite) E_SHAPE (numbers of items differ) */
+XF_WARN_UNUSED enum xf_rc xf_blend_new(struct xf_scorer **out, const struct xf_blend_part *part,
+                                       uint32_t n_part, bool owned, struct xf_diag *diag);
+/* Shares of an item's score, largest first; returns how many (candidates with a weight that can serve the user).
+   @shape out[XF_BLEND_PARTS] @err E_NOTFOUND E_NAN E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_blend_explain(const struct xf_scorer *blend,
+                                           const struct xf_query *query, uint32_t item,
+                                           struct xf_blend_why *out, uint32_t *n,
+                                           struct xf_diag *diag);
+/* Standardises a row in place over the items outside the ascending history; returns 1 / sd, 0 for constant scores (the
+   row becomes 0). Deterministic, in double. @shape row[n_items], history[n] @err E_NAN: *bad is the item */
+XF_WARN_UNUSED enum xf_rc xf_blend_standardise(float *row, uint32_t n_items,
+                                               const uint32_t *history, uint32_t n, double *unit,
+                                               uint32_t *bad);
+
+#endif
