@@ -90,7 +90,7 @@ enum xf_rc xf_paired_holm(double *out, const double *p, size_t n) {
   if (!r) return XF_E_NOMEM;
   size_t tested = 0;
   for (size_t i = 0; i < n; i++) {
-    tested += !isnan(p[i]);
+    tested += isnan(p[i]) ? 0u : 1u;
     r[i] = (struct ranked){isnan(p[i]) ? INFINITY : p[i], i};
   }
   qsort(r, n, sizeof *r, by_p);
