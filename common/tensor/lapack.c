@@ -1,4 +1,4 @@
-/* The only file that knows LAPACK. Debian's OpenBLAS has it without a header: declared here (decision 44). */
+/* Debian's OpenBLAS has it without a header: declared here (decision 44). */
 #include "tensor/lapack.h"
 
 #include <inttypes.h>
