@@ -321,6 +321,10 @@ void xf_session_feed(struct xf_session *session, struct xf_time now,
     if (e->rc) stop(s, e->rc, "the silo's own database cannot be written");
     else task_settled(s);
     return;
+  case XF_SESSION_EV_WAKE:
+    s->failures = 0;
+    if (s->state == XF_SESSION_RESTING && xf_time_before(s->dial_at, XF_TIME_NEVER)) dial(s);
+    return;
   case XF_SESSION_EV_STOP: stop(s, XF_OK, "stopped"); return;
   }
 }

@@ -80,6 +80,7 @@ struct xf_session_recovery {
   X(WORKED)   /* answer to RUN: rc, text; for OK the answer is in the outbox: begin */ \
   X(STORED)   /* answer to STORE_FINAL: rc, text */                                    \
   X(SETTLED)  /* answer to SETTLE: rc */                                               \
+  X(WAKE)     /* SIGHUP: the operator mended something; dial now instead of resting */ \
   X(STOP)     /* SIGTERM */
 
 enum xf_session_event_type {

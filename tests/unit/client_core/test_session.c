@@ -162,6 +162,23 @@ static void plan_refusals(void **state) {
   silo_free(t);
 }
 
+/* Only a silo that rests dials at once, and only one that has begun. */
+static void wakes(void **state) {
+  (void)state;
+  struct silo *t = silo_new();
+  silo_ready(t);
+  silo_event(t, XF_SESSION_EV_WAKE, XF_OK);
+  assert_int_equal(t->n_act, 0);
+  silo_event(t, XF_SESSION_EV_LOST, XF_E_IO);
+  assert_int_equal(xf_session_get_state(t->core), XF_SESSION_RESTING);
+  silo_event(t, XF_SESSION_EV_WAKE, XF_OK);
+  assert_int_equal(silo_count(t, XF_SESSION_DIAL_ACTION), 1);
+  assert_int_equal(xf_session_get_state(t->core), XF_SESSION_DIALING);
+  silo_event(t, XF_SESSION_EV_WAKE, XF_OK);
+  assert_int_equal(t->n_act, 0); /* it dials already */
+  silo_free(t);
+}
+
 static void stop_while_working(void **state) {
   (void)state;
   struct silo *t = silo_new();
@@ -179,13 +196,10 @@ static void stop_while_working(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(backoff),
-      cmocka_unit_test(retry_after),
-      cmocka_unit_test(greeting),
-      cmocka_unit_test(silence),
-      cmocka_unit_test(wrong_coordinator),
-      cmocka_unit_test(plan_refusals),
-      cmocka_unit_test(stop_while_working),
+      cmocka_unit_test(backoff),       cmocka_unit_test(wakes),
+      cmocka_unit_test(retry_after),   cmocka_unit_test(greeting),
+      cmocka_unit_test(silence),       cmocka_unit_test(wrong_coordinator),
+      cmocka_unit_test(plan_refusals), cmocka_unit_test(stop_while_working),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
