@@ -241,7 +241,11 @@ static void on_message(struct xf_session *s, const struct xf_msg *msg) {
     session_act(s, XF_SESSION_CLOSE_ACTION);
     if (s->final_stored) {
       s->connected = false; /* nobody is there to hear a goodbye */
-      stop(s, XF_OK, "the run is done");
+      stop(s, XF_OK,
+           strcmp(msg->goodbye.code, "OK") == 0
+               ? "the run is done"
+               : session_text(s, "the run is done; the coordinator said goodbye: %s",
+                              msg->goodbye.text));
     } else
       lost(s, session_text(s, "the coordinator said goodbye: %s", msg->goodbye.text),
            msg->goodbye.retry_after_ms / 1000.0);

@@ -342,6 +342,16 @@ static void final_model(void **state) {
   assert_int_equal(silo_count(t, XF_SESSION_SEND_ACTION), 0); /* nobody is there to hear it */
   silo_free(t);
 
+  t = silo_new(); /* sent away for another reason than the run's end: its own log must say which */
+  silo_ready(t);
+  silo_offer(t, &o);
+  silo_chunk(t, &o, 0, 100);
+  silo_event(t, XF_SESSION_EV_STORED, XF_OK);
+  silo_msg(t, &(struct xf_msg){.type = XF_MSG_GOODBYE,
+                               .goodbye = {"E_AUTH", "this certificate was revoked", 60000}});
+  silo_stopped(t, XF_OK, "the run is done", "this certificate was revoked");
+  silo_free(t);
+
   t = silo_new(); /* stored while nobody listened: told on the next connection, without the bytes */
   silo_ready(t);
   silo_offer(t, &o);
