@@ -110,7 +110,7 @@ static enum xf_rc read_plan(struct xf_serve *s, struct xf_diag *diag) {
   if (!rc) rc = xf_resolve_model(&config, s->plan, diag);
   if (!rc)
     rc = xf_model_new(&s->model, &config, (struct xf_model_size){s->users.n, s->items.n}, diag);
-  if (!rc) rc = xf_scorer_new(&s->scorer, s->model, diag);
+  if (!rc) rc = xf_score_new(&s->scorer, s->model, diag);
   return rc;
 }
 
@@ -148,7 +148,7 @@ enum xf_rc xf_serve_open(struct xf_serve *serve, const struct xf_fs *fs, const c
 }
 
 void xf_serve_close(struct xf_serve *serve) {
-  xf_scorer_free(serve->scorer);
+  xf_score_free(serve->scorer);
   xf_model_free(serve->model);
   xf_names_deinit(&serve->users);
   xf_names_deinit(&serve->items);
@@ -194,7 +194,7 @@ enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out, uint32
   *used = known ? arm : XF_SILO_POPULARITY;
   if (*used != XF_SILO_POPULARITY) {
     rc = load_arm(s, arm, diag);
-    if (!rc) rc = xf_scorer_users(s->scorer, s->params, &u, 1, &score, diag);
+    if (!rc) rc = xf_score_users(s->scorer, s->params, &u, 1, &score, diag);
   }
   if (rc) return rc;
   const uint32_t from = known ? s->start[u] : 0, to = known ? s->start[u + 1] : 0;

@@ -42,7 +42,7 @@ struct xf_serve {
   struct xf_safetensors file;
   struct xf_plan *plan;
   struct xf_model *model;
-  struct xf_scorer *scorer;
+  struct xf_score *scorer;
   struct xf_names users, items;
   uint32_t *start, *item; /* train positives, as in data/split.h */
   float *popularity;      /* [items.n] */

@@ -5,17 +5,16 @@
 
 #include <string.h>
 
-struct xf_scorer {
+struct xf_score {
   const struct xf_model *model;
   struct xf_model_net net;
   struct xf_nnplan *plan;
   int32_t ids[XF_SCORE_BLOCK];
 };
 
-enum xf_rc xf_scorer_new(struct xf_scorer **out, const struct xf_model *model,
-                         struct xf_diag *diag) {
+enum xf_rc xf_score_new(struct xf_score **out, const struct xf_model *model, struct xf_diag *diag) {
   *out = NULL;
-  struct xf_scorer *s = xf_calloc(1, sizeof *s);
+  struct xf_score *s = xf_calloc(1, sizeof *s);
   s->model = model;
   enum xf_rc rc = xf_model_net_score(&s->net, model, diag);
   if (!rc) {
@@ -24,21 +23,21 @@ enum xf_rc xf_scorer_new(struct xf_scorer **out, const struct xf_model *model,
     rc = xf_nnplan_new(&s->plan, s->net.graph, &spec, diag);
   }
   if (rc) {
-    xf_scorer_free(s);
+    xf_score_free(s);
     return rc;
   }
   *out = s;
   return XF_OK;
 }
 
-void xf_scorer_free(struct xf_scorer *scorer) {
+void xf_score_free(struct xf_score *scorer) {
   if (!scorer) return;
   xf_nnplan_free(scorer->plan);
   xf_model_net_deinit(&scorer->net);
   xf_free(scorer);
 }
 
-static enum xf_rc run(struct xf_scorer *s, const float *params, uint32_t n, const float **out,
+static enum xf_rc run(struct xf_score *s, const float *params, uint32_t n, const float **out,
                       struct xf_diag *diag) {
   const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = n};
   const enum xf_rc rc = xf_nnplan_run(s->plan, params, NULL, extent, diag);
@@ -46,8 +45,8 @@ static enum xf_rc run(struct xf_scorer *s, const float *params, uint32_t n, cons
   return rc;
 }
 
-enum xf_rc xf_scorer_users(struct xf_scorer *scorer, const float *params, const uint32_t *users,
-                           uint32_t n, const float **out, struct xf_diag *diag) {
+enum xf_rc xf_score_users(struct xf_score *scorer, const float *params, const uint32_t *users,
+                          uint32_t n, const float **out, struct xf_diag *diag) {
   if (!xf_model_is_ranking(scorer->model))
     return xf_diag_set(diag, XF_E_STATE, "this model scores rows of a table, not users");
   if (n > XF_SCORE_BLOCK)
@@ -62,8 +61,8 @@ enum xf_rc xf_scorer_users(struct xf_scorer *scorer, const float *params, const 
   return run(scorer, params, n, out, diag);
 }
 
-enum xf_rc xf_scorer_rows(struct xf_scorer *scorer, const float *params, const float *x, uint32_t n,
-                          const float **out, struct xf_diag *diag) {
+enum xf_rc xf_score_rows(struct xf_score *scorer, const float *params, const float *x, uint32_t n,
+                         const float **out, struct xf_diag *diag) {
   if (xf_model_is_ranking(scorer->model))
     return xf_diag_set(diag, XF_E_STATE, "this model scores users, not rows of a table");
   if (n > XF_SCORE_BLOCK)

@@ -10,7 +10,7 @@
 
 struct xf_evaluator {
   const struct xf_model *model;
-  struct xf_scorer *scorer;
+  struct xf_score *scorer;
   const float *params; /* of the run under way */
 };
 
@@ -19,7 +19,7 @@ enum xf_rc xf_evaluator_new(struct xf_evaluator **out, const struct xf_model *mo
   *out = NULL;
   struct xf_evaluator *e = xf_calloc(1, sizeof *e);
   e->model = model;
-  const enum xf_rc rc = xf_scorer_new(&e->scorer, model, diag);
+  const enum xf_rc rc = xf_score_new(&e->scorer, model, diag);
   if (rc) {
     xf_free(e);
     return rc;
@@ -30,14 +30,14 @@ enum xf_rc xf_evaluator_new(struct xf_evaluator **out, const struct xf_model *mo
 
 void xf_evaluator_free(struct xf_evaluator *evaluator) {
   if (!evaluator) return;
-  xf_scorer_free(evaluator->scorer);
+  xf_score_free(evaluator->scorer);
   xf_free(evaluator);
 }
 
 static enum xf_rc score_users(void *arg, const uint32_t *users, uint32_t n, const float **out,
                               struct xf_diag *diag) {
   const struct xf_evaluator *e = arg;
-  return xf_scorer_users(e->scorer, e->params, users, n, out, diag);
+  return xf_score_users(e->scorer, e->params, users, n, out, diag);
 }
 
 /* Sums of one row's right answers, squared error and negative log-likelihood. z [n_out]. */
@@ -104,7 +104,7 @@ static enum xf_rc table_rows(struct xf_evaluator *e, const struct xf_table *t, c
     const uint32_t m = n - from < XF_SCORE_BLOCK ? (uint32_t)(n - from) : XF_SCORE_BLOCK;
     const float *z = NULL;
     xf_table_gather(t, ids + from, m, x);
-    const enum xf_rc rc = xf_scorer_rows(e->scorer, e->params, x, m, &z, diag);
+    const enum xf_rc rc = xf_score_rows(e->scorer, e->params, x, m, &z, diag);
     if (rc) return rc;
     if (xf_vec_find_nonfinite(z, (size_t)m * c->n_out) != SIZE_MAX)
       return xf_diag_set(diag, XF_E_NAN, "an output of the model is not a number; it has diverged");

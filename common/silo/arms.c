@@ -96,11 +96,11 @@ enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out, struc
     xf_popularity_deinit(&pop);
     return rc;
   }
-  struct xf_scorer *scorer = NULL;
-  rc = xf_scorer_new(&scorer, silo->model, diag);
-  if (!rc) rc = xf_scorer_users(scorer, silo->arm, &user, 1, &row, diag);
+  struct xf_score *scorer = NULL;
+  rc = xf_score_new(&scorer, silo->model, diag);
+  if (!rc) rc = xf_score_users(scorer, silo->arm, &user, 1, &row, diag);
   if (!rc) memcpy(out, row, silo->data.split.n_items * sizeof *out);
-  xf_scorer_free(scorer);
+  xf_score_free(scorer);
   return rc;
 }
 

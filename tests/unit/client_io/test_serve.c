@@ -132,17 +132,17 @@ static void test_answers(void **state) {
   ok(xf_serve_top(&s, top, &k, &used, XF_SILO_FEDERATED, "u3", 8, &diag), &diag);
   assert_int_equal(used, XF_SILO_FEDERATED);
   assert_int_equal(k, 7);
-  struct xf_scorer *scorer = NULL;
+  struct xf_score *scorer = NULL;
   const float *score = NULL;
   const uint32_t u3 = xf_names_find(&data.inter.users, "u3", 2);
-  ok(xf_scorer_new(&scorer, model, &diag), &diag);
-  ok(xf_scorer_users(scorer, params, &u3, 1, &score, &diag), &diag);
+  ok(xf_score_new(&scorer, model, &diag), &diag);
+  ok(xf_score_users(scorer, params, &u3, 1, &score, &diag), &diag);
   for (uint32_t i = 0; i < k; i++) {
     assert_string_not_equal(item_name(&s, &top[i]), "i3");
     assert_true(top[i].score == score[top[i].item]);
     if (i) assert_true(top[i - 1].score >= top[i].score);
   }
-  xf_scorer_free(scorer);
+  xf_score_free(scorer);
   /* u0 has everything: nothing is left; an arm that was not stored is no arm */
   ok(xf_serve_top(&s, top, &k, &used, XF_SILO_POPULARITY, "u0", 8, &diag), &diag);
   assert_int_equal(k, 0);

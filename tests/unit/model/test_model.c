@@ -184,19 +184,19 @@ static void test_mf_scores(void **state) {
     // user [2x2], (user_bias [2]), item [3x2], item_bias [3], (bias)
     const float plain[] = {1, 2, 3, -1, 1, 0, 0, 1, 2, 2, .5f, 0, -1};
     const float levels[] = {1, 2, 3, -1, 10, 20, 1, 0, 0, 1, 2, 2, .5f, 0, -1, 100};
-    struct xf_scorer *s = NULL;
+    struct xf_score *s = NULL;
     const float *out = NULL;
-    assert_int_equal(xf_scorer_new(&s, m, &diag), XF_OK);
-    assert_int_equal(xf_scorer_users(s, level ? levels : plain, (uint32_t[]){1, 0}, 2, &out, &diag),
+    assert_int_equal(xf_score_new(&s, m, &diag), XF_OK);
+    assert_int_equal(xf_score_users(s, level ? levels : plain, (uint32_t[]){1, 0}, 2, &out, &diag),
                      XF_OK);
     const float want[] = {3.5f, -1, 3, 1.5f, 2, 5};
     for (int i = 0; i < 6; i++) {
       const float add = level ? (i < 3 ? 120.0f : 110.0f) : 0.0f;
       assert_true(fabsf(out[i] - want[i] - add) < 1e-5f);
     }
-    assert_int_equal(xf_scorer_users(s, plain, (uint32_t[]){2}, 1, &out, &diag), XF_E_RANGE);
-    assert_int_equal(xf_scorer_rows(s, plain, plain, 1, &out, &diag), XF_E_STATE);
-    xf_scorer_free(s);
+    assert_int_equal(xf_score_users(s, plain, (uint32_t[]){2}, 1, &out, &diag), XF_E_RANGE);
+    assert_int_equal(xf_score_rows(s, plain, plain, 1, &out, &diag), XF_E_STATE);
+    xf_score_free(s);
     xf_model_free(m);
   }
 }
