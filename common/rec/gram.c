@@ -2,6 +2,7 @@
 #include "rec/gram.h"
 
 #include "base/alloc.h"
+#include "param/triangle.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -158,15 +159,14 @@ static enum xf_rc places(uint32_t **place, const struct xf_gram *gram, const uin
 }
 
 /* First entry of row a in a triangle of m items, minus a + 1: entry (a, b) is there + b. */
-static size_t row_at(uint32_t m, uint32_t a) {
-  return (size_t)((uint64_t)a * (2ull * m - a - 1) / 2) - a - 1;
-}
+static size_t row_at(uint32_t m, uint32_t a) { return (size_t)xf_triangle_row(m, a) - a - 1; }
 
 enum xf_rc xf_gram_pack(const struct xf_gram *gram, const uint32_t *shared, uint32_t m,
                         float *triangle, float *diagonal) {
   uint32_t *place = NULL;
   const enum xf_rc rc = places(&place, gram, shared, m);
-  if (!rc && triangle && m > 0) memset(triangle, 0, (size_t)m * (m - 1) / 2 * sizeof *triangle);
+  if (!rc && triangle && m > 0)
+    memset(triangle, 0, (size_t)xf_triangle_count(m) * sizeof *triangle);
   for (uint32_t a = 0; a < m && !rc; a++) {
     const uint32_t i = shared[a];
     if (diagonal) diagonal[a] = gram->diag[i];

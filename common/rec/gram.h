@@ -4,10 +4,10 @@
  *   G = sum_u |x_u|^-beta x_u x_u^T      x_u: a user's train items, 0 or 1; beta 0, .5 or 1
  *
  * G adds up over users and so over silos. What leaves a silo is its strict upper triangle over the items it shares
- * (fed/pairs.h) and, without noise, the diagonal. With beta 1 one user changes that triangle by less than .7071 in L2,
+ * (fed/trisum.h) and, without noise, the diagonal. With beta 1 one user changes that triangle by less than .7071 in L2,
  * whatever the history: xf_gram_sensitivity; the bound needs no clipping.
  *
- * Not for: item models (item_model.h), summing silos (fed/pairs.h). Owner: caller, xf_gram_deinit. Thread: immutable
+ * Not for: item models (item_model.h), summing silos (fed/trisum.h). Owner: caller, xf_gram_deinit. Thread: immutable
  * once built.
  * @source Steck 2019 (EASE), eq. 8: the Gram is all that a linear item model needs; docs/ALGORITHMS.md "Statistics"
  */
@@ -44,7 +44,7 @@ float xf_gram_get(const struct xf_gram *gram, uint32_t i, uint32_t j);
 /* Bytes held. @unit bytes */
 uint64_t xf_gram_bytes(const struct xf_gram *gram);
 
-/* The part over m shared items, shared[k] the local id of the k-th: triangle as in fed/pairs.h, diagonal; each may be NULL.
+/* The part over m shared items, shared[k] the local id of the k-th: triangle as in fed/trisum.h, diagonal; each may be NULL.
    @shape shared[m] distinct, triangle[m (m - 1) / 2], diagonal[m] @err E_INVAL E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_gram_pack(const struct xf_gram *gram, const uint32_t *shared,
                                        uint32_t m, float *triangle, float *diagonal);

@@ -1,5 +1,5 @@
 // XMRec markets: popularity, EASE on the market's own Gram, EASE on own + .3 x the others' sum, for t1 and s3 with the
-// candidate lists of the data set. The sum goes through the coordinator's fold (fed/pairs.h) and each market takes its own
+// candidate lists of the data set. The sum goes through the coordinator's fold (fed/trisum.h) and each market takes its own
 // release out again. One process, no network. Hyper-parameters are fixed beforehand: beta .5, r 30, lambda .3.
 // nDCG@10 and recall@10 over the development half of the validation users; FINAL=1 reads the final half instead.
 // Reads $CROSSFED_DATA/xmrec-wsdm22 (default ../shared/data); exit status 77 without it.
@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "data/interactions.h"
 #include "data/lists.h"
-#include "fed/pairs.h"
+#include "fed/trisum.h"
 #include "rec/item_model.h"
 #include "rec/list_eval.h"
 
@@ -106,7 +106,7 @@ static int release(struct market *k) {
   const struct xf_gram_spec spec = {.beta = beta, .counted = counted};
   struct xf_gram gram;
   if (xf_gram_build(&gram, &k->data, &spec, &diag)) return fail("Gram");
-  k->triangle = xf_calloc(xf_pairs_count(k->n_shared) + 1, sizeof *k->triangle);
+  k->triangle = xf_calloc(xf_triangle_count(k->n_shared) + 1, sizeof *k->triangle);
   k->diagonal = xf_calloc(k->n_shared + 1, sizeof *k->diagonal);
   if (xf_gram_pack(&gram, k->shared, k->n_shared, k->triangle, k->diagonal)) return fail("pack");
   xf_gram_deinit(&gram);
@@ -128,16 +128,17 @@ static enum xf_rc write_sum(void *arg, uint64_t at, const float *x, size_t n) {
   return XF_OK;
 }
 
-static int fold(float *sum, float *diag_sum, uint32_t m, struct xf_pairs_member *member) {
+static int fold(float *sum, float *diag_sum, uint32_t m, struct xf_trisum_member *member) {
   for (int d = 0; d < N_MARKET; d++) {
-    member[d] = (struct xf_pairs_member){name_of[d], (size_t)d, market[d].row, market[d].n_shared};
+    member[d] = (struct xf_trisum_member){name_of[d], (size_t)d, market[d].row, market[d].n_shared};
     for (uint32_t s = 0; s < market[d].n_shared; s++)
       diag_sum[market[d].row[s]] += market[d].diagonal[s];
   }
-  const struct xf_pairs_job job = {m, member, N_MARKET, sum, read_part, read_sum, write_sum};
-  struct xf_pairs_scratch *s = xf_pairs_scratch_new(m);
-  if (!s || xf_pairs_check(&job, &diag) || xf_pairs_fold(&job, s, 0, m, &diag)) return fail("fold");
-  xf_pairs_scratch_free(s);
+  const struct xf_trisum_job job = {m, member, N_MARKET, sum, read_part, read_sum, write_sum};
+  struct xf_trisum_scratch *s = xf_trisum_scratch_new(m);
+  if (!s || xf_trisum_check(&job, &diag) || xf_trisum_fold(&job, s, 0, m, &diag))
+    return fail("fold");
+  xf_trisum_scratch_free(s);
   return 0;
 }
 
@@ -157,9 +158,9 @@ static const struct xf_scorer_kind popularity_kind = {"popularity", score_popula
 
 // One market's three scorers on its lists. Items of lists without a train event score 0 in all of them.
 static int table(int d, const float *sum, const float *diag_sum, uint32_t m,
-                 const struct xf_pairs_member *member, enum xf_qrel_half half) {
+                 const struct xf_trisum_member *member, enum xf_qrel_half half) {
   struct market *k = &market[d];
-  const struct xf_pairs_member *me = &member[d];
+  const struct xf_trisum_member *me = &member[d];
   struct xf_qrel qrel;
   struct xf_lists lists;
   if (xf_qrel_load(&qrel, file(name_of[d], "valid_qrel.tsv.gz"), &k->inter.users, &k->inter.items,
@@ -168,11 +169,11 @@ static int table(int d, const float *sum, const float *diag_sum, uint32_t m,
                     &k->inter.items, &diag))
     return fail(name_of[d]);
   k->data.n_items = k->inter.items.n;
-  float *others = xf_calloc(xf_pairs_count(me->n) + 1, sizeof *others);
+  float *others = xf_calloc(xf_triangle_count(me->n) + 1, sizeof *others);
   float *diagonal = xf_calloc(me->n + 1, sizeof *diagonal);
   for (uint32_t a = 0; a < me->n; a++) {
-    const uint64_t at = xf_pairs_row(me->n, a);
-    xf_pairs_take(others + at, me, a, sum + xf_pairs_row(m, me->row[a]));
+    const uint64_t at = xf_triangle_row(me->n, a);
+    xf_trisum_take(others + at, me, a, sum + xf_triangle_row(m, me->row[a]));
     for (uint32_t b = 0; b + a + 1 < me->n; b++) others[at + b] -= k->triangle[at + b];
     diagonal[a] = diag_sum[me->row[a]] - k->diagonal[a];
   }
@@ -236,18 +237,18 @@ int main(void) {
   const enum xf_qrel_half half =
       final && strcmp(final, "1") == 0 ? XF_QREL_FINAL : XF_QREL_DEVELOPMENT;
   struct xf_names all;
-  struct xf_pairs_member member[N_MARKET];
+  struct xf_trisum_member member[N_MARKET];
   uint32_t m = 0;
   for (int d = 0; d < N_MARKET; d++)
     if (load(&market[d], name_of[d])) return 1;
   if (directory(&all, &m)) return 1;
   for (int d = 0; d < N_MARKET; d++)
     if (release(&market[d])) return 1;
-  float *sum = xf_calloc(xf_pairs_count(m) + 1, sizeof *sum);
+  float *sum = xf_calloc(xf_triangle_count(m) + 1, sizeof *sum);
   float *diag_sum = xf_calloc(m + 1, sizeof *diag_sum);
   if (fold(sum, diag_sum, m, member)) return 1;
-  printf("{\"items\":%u,\"shared_items\":%u,\"bytes_down_all\":%llu}\n", all.n, m,
-         (unsigned long long)xf_pairs_count(m) * 4);
+  printf("{\"items\":%u,\"shared_items\":%u,\"triangle_bytes\":%llu}\n", all.n, m,
+         (unsigned long long)xf_triangle_count(m) * 4);
   if (table(3, sum, diag_sum, m, member, half) || table(2, sum, diag_sum, m, member, half))
     return 1;
   for (int d = 0; d < N_MARKET; d++) {

@@ -1,5 +1,5 @@
 /* The sum of triangles, a row at a time. */
-#include "fed/pairs.h"
+#include "fed/trisum.h"
 
 #include "base/alloc.h"
 
@@ -7,17 +7,13 @@
 #include <math.h>
 #include <string.h>
 
-struct xf_pairs_scratch {
+struct xf_trisum_scratch {
   double *acc;            /* [n] of the row at hand */
   float *row, *new_value; /* [n] */
 };
 
-uint64_t xf_pairs_count(uint32_t n) { return n ? (uint64_t)n * (n - 1u) / 2 : 0; }
-
-uint64_t xf_pairs_row(uint32_t n, uint32_t i) { return (uint64_t)i * (2ull * n - i - 1) / 2; }
-
-static enum xf_rc check_member(const struct xf_pairs_job *job, size_t k, struct xf_diag *diag) {
-  const struct xf_pairs_member *m = &job->member[k];
+static enum xf_rc check_member(const struct xf_trisum_job *job, size_t k, struct xf_diag *diag) {
+  const struct xf_trisum_member *m = &job->member[k];
   if (k > 0 && strcmp(job->member[k - 1].id, m->id) >= 0)
     return xf_diag_set(diag, XF_E_INVAL, "member %s: ids must ascend, %s came before", m->id,
                        job->member[k - 1].id);
@@ -36,7 +32,7 @@ static enum xf_rc check_member(const struct xf_pairs_job *job, size_t k, struct 
   return XF_OK;
 }
 
-enum xf_rc xf_pairs_check(const struct xf_pairs_job *job, struct xf_diag *diag) {
+enum xf_rc xf_trisum_check(const struct xf_trisum_job *job, struct xf_diag *diag) {
   if (!job->read || !job->read_old || !job->write_new)
     return xf_diag_set(diag, XF_E_INVAL, "sum of triangles: a callback is missing");
   for (size_t k = 0; k < job->n_member; k++) {
@@ -46,17 +42,17 @@ enum xf_rc xf_pairs_check(const struct xf_pairs_job *job, struct xf_diag *diag) 
   return XF_OK;
 }
 
-struct xf_pairs_scratch *xf_pairs_scratch_new(uint32_t n) {
-  struct xf_pairs_scratch *s = xf_calloc(1, sizeof *s);
+struct xf_trisum_scratch *xf_trisum_scratch_new(uint32_t n) {
+  struct xf_trisum_scratch *s = xf_calloc(1, sizeof *s);
   s->acc = xf_try_calloc((size_t)n + 1, sizeof *s->acc);
   s->row = xf_try_calloc((size_t)n + 1, sizeof *s->row);
   s->new_value = xf_try_calloc((size_t)n + 1, sizeof *s->new_value);
   if (s->acc && s->row && s->new_value) return s;
-  xf_pairs_scratch_free(s);
+  xf_trisum_scratch_free(s);
   return NULL;
 }
 
-void xf_pairs_scratch_free(struct xf_pairs_scratch *scratch) {
+void xf_trisum_scratch_free(struct xf_trisum_scratch *scratch) {
   if (!scratch) return;
   xf_free(scratch->acc);
   xf_free(scratch->row);
@@ -65,7 +61,7 @@ void xf_pairs_scratch_free(struct xf_pairs_scratch *scratch) {
 }
 
 /* Position of a directory row among a member's, or n. */
-static uint32_t find_row(const struct xf_pairs_member *m, uint32_t row) {
+static uint32_t find_row(const struct xf_trisum_member *m, uint32_t row) {
   uint32_t low = 0, high = m->n;
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
@@ -76,12 +72,12 @@ static uint32_t find_row(const struct xf_pairs_member *m, uint32_t row) {
 }
 
 /* Adds what a member has of directory row i to acc, which begins at column i + 1. */
-static enum xf_rc add_member(const struct xf_pairs_job *job, struct xf_pairs_scratch *s,
-                             const struct xf_pairs_member *m, uint32_t i, struct xf_diag *diag) {
+static enum xf_rc add_member(const struct xf_trisum_job *job, struct xf_trisum_scratch *s,
+                             const struct xf_trisum_member *m, uint32_t i, struct xf_diag *diag) {
   const uint32_t a = find_row(m, i);
   if (a == m->n || a + 1 == m->n) return XF_OK; /* not its item, or its last: an empty row */
   const uint32_t n = m->n - a - 1;
-  const uint64_t at = xf_pairs_row(m->n, a);
+  const uint64_t at = xf_triangle_row(m->n, a);
   const enum xf_rc rc = job->read(job->arg, m->slot, at, s->row, n);
   if (rc)
     return xf_diag_prefix(diag, rc, "statistic of %s, floats %" PRIu64 " to %" PRIu64, m->id, at,
@@ -91,11 +87,11 @@ static enum xf_rc add_member(const struct xf_pairs_job *job, struct xf_pairs_scr
   return XF_OK;
 }
 
-static enum xf_rc fold_row(const struct xf_pairs_job *job, struct xf_pairs_scratch *s, uint32_t i,
+static enum xf_rc fold_row(const struct xf_trisum_job *job, struct xf_trisum_scratch *s, uint32_t i,
                            struct xf_diag *diag) {
   const uint32_t n = job->n - i - 1;
   if (n == 0) return XF_OK;
-  const uint64_t at = xf_pairs_row(job->n, i);
+  const uint64_t at = xf_triangle_row(job->n, i);
   memset(s->acc, 0, n * sizeof *s->acc);
   for (size_t k = 0; k < job->n_member; k++) {
     const enum xf_rc rc = add_member(job, s, &job->member[k], i, diag);
@@ -116,8 +112,8 @@ static enum xf_rc fold_row(const struct xf_pairs_job *job, struct xf_pairs_scrat
   return job->write_new(job->arg, at, s->new_value, n);
 }
 
-enum xf_rc xf_pairs_fold(const struct xf_pairs_job *job, struct xf_pairs_scratch *scratch,
-                         uint32_t begin, uint32_t end, struct xf_diag *diag) {
+enum xf_rc xf_trisum_fold(const struct xf_trisum_job *job, struct xf_trisum_scratch *scratch,
+                          uint32_t begin, uint32_t end, struct xf_diag *diag) {
   for (uint32_t i = begin; i < end; i++) {
     const enum xf_rc rc = fold_row(job, scratch, i, diag);
     if (rc) return rc;
@@ -125,8 +121,8 @@ enum xf_rc xf_pairs_fold(const struct xf_pairs_job *job, struct xf_pairs_scratch
   return XF_OK;
 }
 
-void xf_pairs_take(float *out, const struct xf_pairs_member *member, uint32_t a,
-                   const float *global_row) {
+void xf_trisum_take(float *out, const struct xf_trisum_member *member, uint32_t a,
+                    const float *global_row) {
   const uint32_t i = member->row[a];
   for (uint32_t b = a + 1; b < member->n; b++) out[b - a - 1] = global_row[member->row[b] - i - 1];
 }

@@ -1,8 +1,7 @@
 /*
- * pairs.h - the sum of silos' packed triangles over keyed items: the fold of a Gram statistic.
+ * trisum.h - the sum of silos' packed triangles over keyed items: the fold of a Gram statistic.
  *
- * A symmetric matrix over the n items of a manifest travels as its strict upper triangle, row after row:
- *   entry (i, j), i < j, is float number  i (2n - i - 1) / 2 + (j - i - 1)
+ * A symmetric matrix over the n items of a manifest travels as its packed strict upper triangle (param/triangle.h).
  * The coordinator's triangle has all m items of the directory, a member's wire vector only the n it holds; `row` says
  * which (ascending). A statistic is a delta of an empty model whose weight is 1, so the strategy is the plain sum:
  *   new = (float)((double)old + sum over members in bytewise order of their ids)
@@ -12,20 +11,16 @@
  * of one job may be folded at the same time, each with its own scratch.
  * @source docs/ALGORITHMS.md "statistics"; decisions 1, 44, 45
  */
-#ifndef XF_FED_PAIRS_H
-#define XF_FED_PAIRS_H
+#ifndef XF_FED_TRISUM_H
+#define XF_FED_TRISUM_H
 
 #include "base/diag.h"
+#include "param/triangle.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Entries of the triangle of n items: n (n - 1) / 2. @unit floats */
-uint64_t xf_pairs_count(uint32_t n);
-/* Where row i of the triangle of n items begins; its length is n - i - 1. @unit floats */
-uint64_t xf_pairs_row(uint32_t n, uint32_t i);
-
-struct xf_pairs_member {
+struct xf_trisum_member {
   const char *id;
   size_t slot;         /* what the callback calls this member */
   const uint32_t *row; /* [n] ascending rows of the directory */
@@ -33,9 +28,9 @@ struct xf_pairs_member {
 };
 
 /* Positions and counts are in floats. */
-struct xf_pairs_job {
-  uint32_t n;                           /* items of the directory */
-  const struct xf_pairs_member *member; /* ascending by id */
+struct xf_trisum_job {
+  uint32_t n;                            /* items of the directory */
+  const struct xf_trisum_member *member; /* ascending by id */
   size_t n_member;
   void *arg;
   /* n floats from `at` of a member's triangle. */
@@ -46,22 +41,22 @@ struct xf_pairs_job {
 };
 
 /* Ids and rows ascending and in range, the callbacks present. @err E_INVAL (the diagnostic names the member) */
-XF_WARN_UNUSED enum xf_rc xf_pairs_check(const struct xf_pairs_job *job, struct xf_diag *diag);
+XF_WARN_UNUSED enum xf_rc xf_trisum_check(const struct xf_trisum_job *job, struct xf_diag *diag);
 
 /* Working memory of one thread: 16 bytes per item of the directory. */
-struct xf_pairs_scratch;
-/* @own caller: xf_pairs_scratch_free; NULL when there is no memory for n items */
-struct xf_pairs_scratch *xf_pairs_scratch_new(uint32_t n);
+struct xf_trisum_scratch;
+/* @own caller: xf_trisum_scratch_free; NULL when there is no memory for n items */
+struct xf_trisum_scratch *xf_trisum_scratch_new(uint32_t n);
 /* Releases; NULL is legal. @own frees */
-void xf_pairs_scratch_free(struct xf_pairs_scratch *scratch);
+void xf_trisum_scratch_free(struct xf_trisum_scratch *scratch);
 
 /* Rows [begin, end) of a checked job. @err those of the callbacks; E_NAN (a new value is not finite) */
-XF_WARN_UNUSED enum xf_rc xf_pairs_fold(const struct xf_pairs_job *job,
-                                        struct xf_pairs_scratch *scratch, uint32_t begin,
-                                        uint32_t end, struct xf_diag *diag);
+XF_WARN_UNUSED enum xf_rc xf_trisum_fold(const struct xf_trisum_job *job,
+                                         struct xf_trisum_scratch *scratch, uint32_t begin,
+                                         uint32_t end, struct xf_diag *diag);
 /* The member's view of a row of the sum: out[b] for its items behind a. global_row is row member->row[a] of the
    coordinator's triangle. @shape global_row[job n - row[a] - 1], out[member->n - a - 1] */
-void xf_pairs_take(float *out, const struct xf_pairs_member *member, uint32_t a,
-                   const float *global_row);
+void xf_trisum_take(float *out, const struct xf_trisum_member *member, uint32_t a,
+                    const float *global_row);
 
 #endif
