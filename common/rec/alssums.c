@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "param/vec.h"
-#include "tensor/lapack_eig.h"
+#include "tensor/lapack.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "rec/crossmap.h"
 
 #include "base/alloc.h"
-#include "tensor/lapack_eig.h"
+#include "tensor/lapack.h"
 
 #include <math.h>
 #include <string.h>

@@ -18,11 +18,6 @@ void xf_gram_deinit(struct xf_gram *gram) {
   *gram = (struct xf_gram){0};
 }
 
-uint64_t xf_gram_bytes(const struct xf_gram *gram) {
-  return gram->cap * (sizeof *gram->item + sizeof *gram->value) +
-         (uint64_t)gram->n * (sizeof *gram->start + sizeof *gram->diag);
-}
-
 static bool init(struct xf_gram *out, uint32_t n) {
   *out = (struct xf_gram){.n = n};
   out->start = xf_try_calloc((size_t)n + 1, sizeof *out->start);

@@ -41,8 +41,6 @@ XF_WARN_UNUSED enum xf_rc xf_gram_build(struct xf_gram *out, const struct xf_rec
 void xf_gram_deinit(struct xf_gram *gram);
 /* G_ij. @thread any */
 float xf_gram_get(const struct xf_gram *gram, uint32_t i, uint32_t j);
-/* Bytes held. @unit bytes */
-uint64_t xf_gram_bytes(const struct xf_gram *gram);
 
 /* The part over m shared items, shared[k] the local id of the k-th: triangle as in fed/trisum.h, diagonal; each may be NULL.
    @shape shared[m] distinct, triangle[m (m - 1) / 2], diagonal[m] @err E_INVAL E_NOMEM */

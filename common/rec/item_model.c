@@ -129,7 +129,7 @@ enum xf_rc xf_ease_fit(struct xf_scorer **out, const struct xf_gram *gram, doubl
   m->dense = xf_try_calloc(n * n + 1, sizeof *m->dense);
   enum xf_rc rc = XF_OK;
   if (!p || !m->dense) rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for EASE over %zu items", n);
-  if (!rc) rc = xf_spd_invert(p, gram->n, diag);
+  if (!rc) rc = xf_lapack_invert(p, gram->n, diag);
   for (size_t i = 0; i < n && !rc; i++)
     for (size_t j = 0; j < n; j++)
       if (i != j) m->dense[i * n + j] = (float)(-p[i * n + j] / p[j * n + j]);

@@ -21,7 +21,7 @@
    definite) E_LIMIT (more items: the diagnostic offers the kernel) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_ease_fit(struct xf_scorer **out, const struct xf_gram *gram, double r,
                                       uint32_t max_items, struct xf_diag *diag);
-/* Fits the kernel with exponents a, b >= 0 (a .5, b .25 are good). @own out: xf_scorer_free @err E_RANGE E_NOMEM */
+/* Fits the kernel with exponents a, b >= 0. @own out: xf_scorer_free @err E_RANGE E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_kernel_fit(struct xf_scorer **out, const struct xf_gram *gram,
                                         double a, double b, struct xf_diag *diag);
 
