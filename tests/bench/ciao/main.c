@@ -1,8 +1,6 @@
 // Eight Ciao categories with common users: popularity, local ALS, pulled rows (weak and strong), and the one of them that
-// validation picks. HR@10/NDCG@10 with 999 negatives. Reproduces evidence "shared users", sections 3 and 5, rows only; a
-// one-process reference: rows are summed in memory. Floors: local .242/.134, guarded rows .253/.140 (the pick here is no
-// guard: it does not blend). Test labels with FINAL=1 only, else validation. ALS work over an sgemm probe. --json: lines. Exit
-// status 77 without the data.
+// validation picks (it does not blend: no guard). HR@10/NDCG@10 with 999 negatives; one process, rows are summed in memory.
+// Test labels with FINAL=1 only, else validation. ALS work over an sgemm probe. --json: lines. Exit status 77 without the data.
 // modules: rec data tensor base
 #include "rec/als.h"
 #include "rec/popularity.h"
