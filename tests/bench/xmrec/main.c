@@ -3,7 +3,7 @@
 // release out again. One process, no network. Hyper-parameters are fixed beforehand: beta .5, r 30, lambda .3.
 // nDCG@10 and recall@10 over the development half of the validation users; FINAL=1 reads the final half instead.
 // Reads $CROSSFED_DATA/xmrec-wsdm22 (default ../shared/data); exit status 77 without it.
-// modules: rec data fed base
+// modules: rec data fed tensor base
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "data/interactions.h"
@@ -11,6 +11,7 @@
 #include "fed/trisum.h"
 #include "rec/item_model.h"
 #include "rec/list_eval.h"
+#include "tensor/blas.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -233,6 +234,7 @@ int main(void) {
     return 77;
   }
   fclose(there);
+  if (xf_blas_start(NULL, &diag)) return fail("BLAS");
   const char *final = getenv("FINAL");
   const enum xf_qrel_half half =
       final && strcmp(final, "1") == 0 ? XF_QREL_FINAL : XF_QREL_DEVELOPMENT;

@@ -2,6 +2,7 @@
 #include "rec/als.h"
 
 #include "base/rng.h"
+#include "tensor/blas.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -308,6 +309,7 @@ static void test_start(void **state) {
 }
 
 int main(void) {
+  if (xf_blas_start(NULL, NULL)) return 1;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_dual_is_primal), cmocka_unit_test(test_gradient),
       cmocka_unit_test(test_pull),           cmocka_unit_test(test_sums_are_pooled),

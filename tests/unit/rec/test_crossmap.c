@@ -3,6 +3,7 @@
 #include "rec/crossmap.h"
 
 #include "base/rng.h"
+#include "tensor/blas.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -151,6 +152,7 @@ static void test_search(void **state) {
 }
 
 int main(void) {
+  if (xf_blas_start(NULL, NULL)) return 1;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_by_hand),
       cmocka_unit_test(test_recovery),

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "data/names.h"
 #include "rec/item_model.h"
+#include "tensor/blas.h"
 #include "tensor/lapack.h"
 
 #include <math.h>
@@ -241,6 +242,7 @@ static void test_lapack(void **state) {
 }
 
 int main(void) {
+  if (xf_blas_start(NULL, NULL)) return 1;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_by_hand),        cmocka_unit_test(test_adds_up),
       cmocka_unit_test(test_one_user),       cmocka_unit_test(test_ease),
