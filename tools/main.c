@@ -28,6 +28,7 @@ static const struct {
     {"drain", xf_tool_admin, "the open round to its end, then stop"},
     {"reload", xf_tool_admin, "read the configuration again"},
     {"bench", xf_tool_bench, "speeds and sizes on this machine, against its own probes"},
+    {"plot", xf_tool_plot, "figures of a results file as an SVG"},
     {"verify", xf_tool_verify, "whether state directories keep the invariants"},
     {"inspect", xf_tool_inspect, "what a model file or a state directory holds"},
 };

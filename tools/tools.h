@@ -19,6 +19,8 @@ int xf_tool_inspect(int argc, char **argv);
 int xf_tool_pki(int argc, char **argv);
 /* crossfed plan: checks a plan and prints it resolved. @err exit status @thread main */
 int xf_tool_plan(int argc, char **argv);
+/* crossfed plot: a results file as a picture. @err exit status @thread main */
+int xf_tool_plot(int argc, char **argv);
 /* crossfed verify: whether state directories keep the invariants. @err exit status @thread main */
 int xf_tool_verify(int argc, char **argv);
 /* crossfed recommend: a silo's best items for a user. @err exit status @thread main */
