@@ -78,6 +78,30 @@ static enum xf_rc als_score(const struct xf_scorer *scorer, const struct xf_quer
   return rc;
 }
 
+/* One product for users whose rows are stored; the others one by one. */
+static enum xf_rc als_many(const struct xf_scorer *scorer, const struct xf_query *q, uint32_t n,
+                           float *out, bool *served, struct xf_diag *diag) {
+  const struct als_scorer *s = self(scorer);
+  const size_t d = s->basis.dim, m = s->basis.n;
+  float *row = xf_try_calloc((size_t)n * d + 1, sizeof *row);
+  if (!row) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u rows", n);
+  for (uint32_t i = 0; i < n; i++) {
+    served[i] = has_row(s, &q[i]);
+    if (served[i]) memcpy(row + i * d, s->p + q[i].user * d, d * sizeof *row);
+  }
+  xf_kern_get()->gemm(out, row, s->basis.o,
+                      &(struct xf_gemm){.m = n, .n = m, .k = d, .tb = true, .alpha = 1});
+  xf_free(row);
+  for (uint32_t i = 0; i < n; i++) {
+    if (served[i]) continue;
+    const enum xf_rc rc = als_score(scorer, &q[i], out + i * m, diag);
+    served[i] = rc == XF_OK;
+    if (rc && rc != XF_E_NOTFOUND) return rc;
+    if (rc) memset(out + i * m, 0, m * sizeof *out);
+  }
+  return XF_OK;
+}
+
 /* Keeps the k best, best first; ties keep the earlier. Returns how many there are. */
 static uint32_t insert(struct xf_why *out, uint32_t n, uint32_t k, struct xf_why why) {
   uint32_t at = n;
@@ -151,7 +175,7 @@ enum xf_rc xf_als_scorer(struct xf_scorer **out, const struct xf_als *als,
                          const struct xf_als_pull *pull, struct xf_diag *diag) {
   struct als_scorer *s = xf_calloc(1, sizeof *s);
   *out = NULL;
-  s->base = (struct xf_scorer){.kind = &ALS, .n_items = als->n_items};
+  s->base = (struct xf_scorer){.kind = &ALS, .n_items = als->n_items, .many = als_many};
   s->base.cost.seconds = als->seconds;
   s->base.cost.memory = ((uint64_t)als->n_users + als->n_items) * als->spec.dim * sizeof(float);
   s->w = als->spec.w;

@@ -6,8 +6,8 @@
  * `se` of its paired standard errors. A part that comes from the federation and got no weight is switched off, in words.
  * The figure is the expected NDCG@k with n_neg random negatives (expected.h), or with n_neg 0 the NDCG@k of the full list,
  * over all items except the user's positives of the other parts, or over the given list of negatives.
- * Memory: candidates x items, whatever the number of users; every step asks the candidates again. Candidates see the train
- * history and, where the data have times, the instant of the held-out event. No test label is used as a label.
+ * Candidates are asked once (guardtable.h has the memory); they see the train history and, where the data have times, the
+ * instant of the held-out event. No test label is used as a label.
  * Not for: fitting candidates (they must not have seen the held-out part). Owner: caller. Thread: any.
  */
 #ifndef XF_REC_GUARD_H
@@ -30,6 +30,9 @@ struct xf_guard_spec {
   const struct xf_csr *list; /* negatives of each user, or NULL: all items */
   uint32_t k;                /* 0: 10 */
   uint32_t n_neg;            /* 0: NDCG@k of the full list */
+  bool train_items;          /* negatives have a train event; needs the split's item_count */
+  uint64_t max_bytes;        /* of the guard's table; 0: 1 GiB */
+  uint64_t seed;             /* of the negatives it keeps when they do not all fit */
   double se;                 /* guard.se; negative is an error */
   uint32_t max_add;          /* at most XF_GUARD_ADDITIONS; 0: only the best candidate */
   double weight[XF_GUARD_WEIGHTS];
@@ -61,6 +64,9 @@ struct xf_guard {
 
 /* The defaults of the design: k 10, 999 negatives, .5 standard errors, 4 additions. @own nothing taken */
 struct xf_guard_spec xf_guard_defaults(const struct xf_split *split);
+/* Whether candidates and spec fit together. @err E_INVAL E_SHAPE */
+XF_WARN_UNUSED enum xf_rc xf_guard_check(const struct xf_guard_candidate *candidate, uint32_t n,
+                                         const struct xf_guard_spec *spec, struct xf_diag *diag);
 /* Decides. Equal figures go to the candidate named first. @shape candidate[n]
    @err E_INVAL (spec) E_SHAPE (numbers of items) E_NOTFOUND (no user has a held-out item) E_NAN E_NOMEM and the scorers'
    @source docs/internals/rec.md "Choosing" */

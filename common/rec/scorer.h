@@ -61,6 +61,9 @@ struct xf_scorer {
   const struct xf_scorer_kind *kind;
   uint32_t n_items;
   struct xf_scorer_cost cost;
+  /* NULL: one by one. Several users at once, as xf_scorer_score_many; equal to kind->score up to rounding. */
+  enum xf_rc (*many)(const struct xf_scorer *s, const struct xf_query *q, uint32_t n, float *out,
+                     bool *served, struct xf_diag *diag);
 };
 
 /* Releases; NULL is legal. @own takes scorer */
@@ -73,5 +76,10 @@ XF_WARN_UNUSED static inline enum xf_rc xf_scorer_score(const struct xf_scorer *
                                                         struct xf_diag *diag) {
   return scorer->kind->score(scorer, query, out, diag);
 }
+/* Scores of all items for n users; served[i] false and a row of zeros where the scorer cannot serve (E_NOTFOUND).
+   @shape out[n x n_items], served[n] @err as kind->score, but E_NOTFOUND */
+XF_WARN_UNUSED enum xf_rc xf_scorer_score_many(const struct xf_scorer *scorer,
+                                               const struct xf_query *query, uint32_t n, float *out,
+                                               bool *served, struct xf_diag *diag);
 
 #endif

@@ -1,0 +1,189 @@
+/*
+ * recommender.h - a silo's decision: which scorers it has, what the federation added to them, and which of them it serves.
+ *
+ * fit     tunes every family of scorers on split A (one train item of each user, inner.h), then fits the winners on the whole
+ *         train part. Local families: popularity, decayed popularity (where events carry time), ALS, item kernel, EASE (where the
+ *         number of items allows). Shared ones exist where their artifact does: item models on own + lambda x others' Gram
+ *         with lambda of {0 .1 .3 1}, the models of a rows stage, popularity among overlapping users.
+ * add     takes further candidates of the caller's (unit-free scorer, diffusion): fitted on train only.
+ * choose  the guard (guard.h) on split B = the validation part: for any subset of candidates a blend, its steps and the
+ *         figure of every user.
+ * decide  choose for the four arms of a silo: popularity; alone (guard over local candidates); federated (the shared
+ *         candidate that is best on validation, no guard); guarded (guard over all), which is served.
+ * All arms share the same fitted scorers, grids, tries and refits. The validation part is never fitted, the test part
+ * never read. Candidates and grids are the same for every domain; nothing depends on a data set's name. The same bytes for
+ * any number of threads.
+ * Not for: computing artifacts (als.h, gram.h, fed/), test figures (heldout.h, rank_eval.h). Owner: caller,
+ * xf_recommender_free. Thread: one at a time; its scorers any number of readers.
+ * @source docs/internals/rec.md "The decision"
+ */
+#ifndef XF_REC_RECOMMENDER_H
+#define XF_REC_RECOMMENDER_H
+
+#include "rec/als.h"
+#include "rec/alssearch.h"
+#include "rec/guardtable.h"
+
+enum { XF_RECOMMENDER_GRID = 8, XF_RECOMMENDER_NAME = 32, XF_RECOMMENDER_SETTING = 96 };
+
+/* Families of scorers that fit makes. */
+enum xf_recommender_family {
+  XF_RECOMMENDER_POPULARITY = 1,
+  XF_RECOMMENDER_DECAYED = 2,
+  XF_RECOMMENDER_ALS = 4,
+  XF_RECOMMENDER_KERNEL = 8,
+  XF_RECOMMENDER_EASE = 16
+};
+
+/* The other silos' item co-occurrence over the items this silo shares: its own part already taken out. */
+struct xf_recommender_gram {
+  const uint32_t *shared; /* [m] local ids, distinct */
+  uint32_t m;
+  const float *triangle; /* [m (m - 1) / 2] */
+  const float *diagonal; /* [m]; NULL with noise */
+  double beta;           /* of the statistic */
+  double noise_sd; /* of each entry; above 0: entries up to 4 sd are dropped (xf_gram_threshold) */
+};
+
+/* A model of a rows stage, as the stage leaves it: fitted on this silo's whole train part, the users' step last. */
+struct xf_recommender_rows {
+  const char *name; /* "weak" */
+  const struct xf_als *als;
+  const struct xf_als_pull *pull; /* of that last step; NULL: none (exact sums) */
+};
+
+/* What there is to decide from; all borrowed until fit returns, `split` as long as the recommender lives. */
+struct xf_recommender_input {
+  const struct xf_split *split;           /* train and validation; test is not read */
+  const struct xf_recommender_gram *gram; /* NULL: none */
+  const struct xf_recommender_rows *rows;
+  uint32_t n_rows;
+  const float *overlap;   /* [n_items] train events of overlapping users; NULL: none */
+  const uint64_t *key;    /* [n_users] of ALS start rows; NULL: row numbers */
+  struct xf_worker *pool; /* NULL: none */
+};
+
+struct xf_recommender_spec {
+  uint32_t families;
+  uint64_t seed;          /* of split A, ALS start rows */
+  uint32_t tune_users;    /* of split A that judge, at most; 0: all */
+  struct xf_als_grid als; /* a x rho at the first dim, then the other dims at the best */
+  double als_nu;
+  uint32_t als_sweeps;
+  uint32_t als_seeds; /* models whose standardised scores are averaged, in the local candidate */
+  double kernel_to[XF_RECOMMENDER_GRID];
+  uint32_t n_kernel_to; /* exponents of the target item; the source's is .5 */
+  double ridge[XF_RECOMMENDER_GRID];
+  uint32_t n_ridge;
+  uint32_t max_items; /* of EASE */
+  double lambda[XF_RECOMMENDER_GRID];
+  uint32_t n_lambda; /* beside 0 */
+  double lambda_se;  /* paired standard errors that a lambda must gain over 0 */
+  double tau[XF_RECOMMENDER_GRID];
+  uint32_t n_tau;  /* seconds; each tau is a candidate */
+  double beta;     /* of the own Gram where there is no artifact */
+  bool keep_inner; /* keep the models without split A: what trains a scorer over scorers */
+  struct xf_guard_spec guard; /* `split` is set by fit */
+};
+
+enum xf_recommender_flag {
+  XF_RECOMMENDER_SHARED = 1, /* needs something that came from the federation */
+  XF_RECOMMENDER_TIMED = 2   /* reads the instant of the request */
+};
+
+struct xf_recommender_candidate {
+  char name[XF_RECOMMENDER_NAME];
+  char setting[XF_RECOMMENDER_SETTING]; /* in words: "dim 96, a 0.01, rho 0.3" */
+  uint32_t flags;
+  uint32_t tries;           /* settings tried on split A; 0: nothing to tune */
+  bool edge;                /* the best lies at the border of its grid */
+  double tuned;             /* figure on split A; NaN: none */
+  double lambda, kappa;     /* of a Gram or a pull; 0: none */
+  struct xf_scorer *scorer; /* fitted on train */
+  struct xf_scorer *inner; /* the same without split A; NULL unless keep_inner, and for artifacts */
+  bool owned;
+};
+
+/* What was tried of the federation and not even made a candidate, in words. */
+enum { XF_RECOMMENDER_NOTES = 8, XF_RECOMMENDER_NOTE = 200 };
+
+/* The guard's outcome over a subset of candidates. */
+struct xf_recommender_choice {
+  uint32_t index[XF_BLEND_PARTS]; /* candidates that took part */
+  struct xf_guard guard;          /* its candidate i is index[i] */
+  struct xf_scorer *scorer;       /* the blend; borrows the recommender's scorers */
+  float *figure; /* [n_users] expected NDCG@k on the judged part; NaN: not judged */
+};
+
+enum xf_recommender_arm {
+  XF_RECOMMENDER_ARM_POPULARITY,
+  XF_RECOMMENDER_ARM_ALONE,
+  XF_RECOMMENDER_ARM_FEDERATED,
+  XF_RECOMMENDER_ARM_GUARDED,
+  XF_RECOMMENDER_N_ARM
+};
+
+struct xf_recommender {
+  const struct xf_split *split;
+  struct xf_split inner; /* split A as validation, with keep_inner; else empty */
+  struct xf_guard_spec guard;
+  struct xf_recommender_candidate candidate[XF_BLEND_PARTS];
+  uint32_t n_candidate;
+  char note[XF_RECOMMENDER_NOTES][XF_RECOMMENDER_NOTE];
+  uint32_t n_note;
+  struct xf_recommender_choice
+      arm[XF_RECOMMENDER_N_ARM]; /* after decide; no figure: no candidate for it */
+  double gain, gain_se;          /* guarded over alone on validation, paired; after decide */
+  uint32_t tries;                /* settings of all families together */
+  double seconds;                /* fit and decide */
+  uint64_t memory;               /* bytes of the scorers */
+};
+
+/* The defaults: one set for all domains and data sets. @own nothing taken */
+struct xf_recommender_spec xf_recommender_defaults(void);
+/* Tunes and fits. @own out: xf_recommender_free @err E_INVAL (spec) E_SHAPE (artifact against split) E_NAN E_NOMEM
+   E_NOTFOUND (no train event) and the scorers' */
+XF_WARN_UNUSED enum xf_rc xf_recommender_fit(struct xf_recommender **out,
+                                             const struct xf_recommender_input *in,
+                                             const struct xf_recommender_spec *spec,
+                                             struct xf_diag *diag);
+/* Releases; NULL is legal. @own rec */
+void xf_recommender_free(struct xf_recommender *rec);
+/* Another candidate; `owned`: freed with the recommender, also after an error. inner NULL: none.
+   @own scorer, inner as `owned` @err E_INVAL (name taken or too long) E_SHAPE E_LIMIT (too many) */
+XF_WARN_UNUSED enum xf_rc xf_recommender_add(struct xf_recommender *rec,
+                                             const struct xf_recommender_candidate *candidate,
+                                             struct xf_diag *diag);
+/* The candidate of a name, or NULL. @own recommender's */
+const struct xf_recommender_candidate *xf_recommender_find(const struct xf_recommender *rec,
+                                                           const char *name);
+
+/* All candidates' scores for the users of a part, for any number of choices. guard NULL: the recommender's; else its split
+   may be another one of the same users, items and train part. @own out: xf_guard_table_deinit @err as xf_guard_table_init */
+XF_WARN_UNUSED enum xf_rc xf_recommender_table(struct xf_guard_table *out,
+                                               const struct xf_recommender *rec,
+                                               const struct xf_guard_spec *guard,
+                                               struct xf_diag *diag);
+/* The guard over the candidates with use[i] true (NULL: all). @shape use[n_candidate]
+   @own out: xf_recommender_choice_deinit @err E_NOTFOUND (no candidate) and those of xf_guard_table_fit */
+XF_WARN_UNUSED enum xf_rc xf_recommender_choose(struct xf_recommender_choice *out,
+                                                const struct xf_recommender *rec,
+                                                const struct xf_guard_table *table, const bool *use,
+                                                struct xf_diag *diag);
+/* Releases; idempotent. @own choice */
+void xf_recommender_choice_deinit(struct xf_recommender_choice *choice);
+/* Fills arm[], gain and gain_se by a table (NULL: a table of its own, released after). Without a shared candidate the federated
+   arm is empty and guarded equals alone. May be called again, after xf_recommender_add or with another table.
+   @err those of xf_recommender_table and xf_recommender_choose */
+XF_WARN_UNUSED enum xf_rc xf_recommender_decide(struct xf_recommender *rec,
+                                                const struct xf_guard_table *table,
+                                                struct xf_diag *diag);
+/* The scorer that the silo serves: the guarded arm's. NULL before decide. @own recommender's */
+const struct xf_scorer *xf_recommender_served(const struct xf_recommender *rec);
+
+/* The transfer report in words: candidates with settings and figures, the guard's steps, which shared part is switched
+   off and why, the gain over alone with its paired standard error, costs. @err E_LIMIT E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_recommender_print(const struct xf_recommender *rec,
+                                               struct xf_buf *text);
+
+#endif
