@@ -14,8 +14,9 @@ static int largest_shift(double x, int bits) {
   return bits - e + (m == 0.5);
 }
 
-enum xf_rc xf_grid_init(struct xf_grid *grid, double clip, double noise_multiplier,
-                        struct xf_diag *diag) {
+/* largest 0: any. */
+static enum xf_rc init(struct xf_grid *grid, double clip, double noise_multiplier, double largest,
+                       struct xf_diag *diag) {
   if (!(clip >= 0x1p-80 && clip <= 0x1p80))
     return xf_diag_set(diag, XF_E_RANGE, "clipping norm %g; noise needs one from 1e-24 to 1e24",
                        clip);
@@ -25,6 +26,15 @@ enum xf_rc xf_grid_init(struct xf_grid *grid, double clip, double noise_multipli
   const int noise = largest_shift(noise_multiplier * clip, 15), signal = largest_shift(clip, 23);
   *grid =
       (struct xf_grid){.clip = clip, .z = noise_multiplier, .f = noise < signal ? noise : signal};
+  if (largest > 0) {
+    const int room = largest_shift(largest, 24);
+    if (room < grid->f) grid->f = room;
+    if (ldexp(noise_multiplier * clip, grid->f) < 64)
+      return xf_diag_set(diag, XF_E_RANGE,
+                         "entries up to %g beside noise of deviation %g do not fit one grid; state "
+                         "a smaller largest entry",
+                         largest, noise_multiplier * clip);
+  }
   const double bound = ldexp(clip, grid->f), sigma = noise_multiplier * bound;
   /* up, past the rounding of the product */
   const double variance = sigma * sigma * (1 + 4 * DBL_EPSILON);
@@ -35,6 +45,18 @@ enum xf_rc xf_grid_init(struct xf_grid *grid, double clip, double noise_multipli
   grid->b = (uint32_t)b;
   grid->z_used = sqrt((double)grid->a / (double)grid->b) / bound;
   return XF_OK;
+}
+
+enum xf_rc xf_grid_init(struct xf_grid *grid, double clip, double noise_multiplier,
+                        struct xf_diag *diag) {
+  return init(grid, clip, noise_multiplier, 0, diag);
+}
+
+enum xf_rc xf_grid_init_range(struct xf_grid *grid, double clip, double noise_multiplier,
+                              double largest, struct xf_diag *diag) {
+  if (!(largest > 0 && largest <= 0x1p80))
+    return xf_diag_set(diag, XF_E_RANGE, "largest entry %g; it must lie in (0, 1e24]", largest);
+  return init(grid, clip, noise_multiplier, largest, diag);
 }
 
 /* The factor of the clipped and scaled vector. The computed norm may be off by n roundings: taken off here,

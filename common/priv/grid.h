@@ -42,6 +42,11 @@ struct xf_grid_report {
    @own caller @err E_RANGE */
 XF_WARN_UNUSED enum xf_rc xf_grid_init(struct xf_grid *grid, double clip, double noise_multiplier,
                                        struct xf_diag *diag);
+/* The same for vectors whose entries may reach `largest` (> 0): f is also small enough that they stay within 2^24 steps.
+   @err E_RANGE (also: the noise would be under 64 steps) */
+XF_WARN_UNUSED enum xf_rc xf_grid_init_range(struct xf_grid *grid, double clip,
+                                             double noise_multiplier, double largest,
+                                             struct xf_diag *diag);
 /* x <- its private form, with the noise drawn before (xf_dgauss_fill with a, b).
    @shape x[n], noise[n] @err E_NAN (x untouched); E_STATE (the sensitivity bound failed: a defect; x is
    then all zeros) */

@@ -76,6 +76,7 @@ static void user_weights(double *w, const struct xf_rec_data *data,
     for (uint32_t k = x->start[u]; k < x->start[u + 1]; k++)
       n += !spec->counted || spec->counted[x->item[k]];
     w[u] = n == 0 ? 0 : spec->beta == 0 ? 1 : pow((double)n, -spec->beta);
+    if (spec->step > 0) w[u] = floor(w[u] / spec->step) * spec->step;
   }
 }
 
@@ -100,6 +101,11 @@ enum xf_rc xf_gram_build(struct xf_gram *out, const struct xf_rec_data *data,
   if (!(spec->beta >= 0 && spec->beta <= 1))
     return xf_diag_set(diag, XF_E_RANGE, "beta is %g; it must lie in 0 .. 1 (0, .5 or 1)",
                        spec->beta);
+  int exponent = 0;
+  if (!(spec->step >= 0 && spec->step <= 1) ||
+      (spec->step > 0 && (frexp(spec->step, &exponent) != .5 || exponent < -23)))
+    return xf_diag_set(diag, XF_E_RANGE, "step is %g; it must be 0 or a power of two, 2^-24 to 1",
+                       spec->step);
   const uint64_t max_bytes = spec->max_bytes ? spec->max_bytes : DEFAULT_BYTES;
   const struct xf_csr *x = data->train;
   uint32_t *start = NULL, *user = NULL;

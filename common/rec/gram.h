@@ -5,7 +5,8 @@
  *
  * G adds up over users and so over silos. What leaves a silo is its strict upper triangle over the items it shares
  * (fed/trisum.h) and, without noise, the diagonal. With beta 1 one user changes that triangle by less than .7071 in L2,
- * whatever the history: xf_gram_sensitivity; the bound needs no clipping.
+ * whatever the history: xf_gram_sensitivity; the bound needs no clipping. Rounding a user's weight down to a grid only
+ * shortens that user's part; rounding the sum would not.
  *
  * Not for: item models (item_model.h), summing silos (fed/trisum.h). Owner: caller, xf_gram_deinit. Thread: immutable
  * once built.
@@ -31,10 +32,13 @@ struct xf_gram_spec {
   const uint8_t *
       counted; /* [n_items] 1: counts in |x_u|; NULL: all. With it one statistic serves all silos */
   uint64_t max_bytes; /* 0: 4 GiB */
+  double
+      step; /* a power of two: each user's weight is rounded down to a multiple of it, so that sums are exact and the
+                  sensitivity holds on the grid that noise is added on (priv/release.h); 0: none */
 };
 
 /* Builds. Sums in double, users ascending: the same bytes everywhere. @own out: xf_gram_deinit
-   @err E_RANGE (beta) E_LIMIT (larger than max_bytes: says how large) E_NOMEM */
+   @err E_RANGE (beta, step) E_LIMIT (larger than max_bytes: says how large) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_gram_build(struct xf_gram *out, const struct xf_rec_data *data,
                                         const struct xf_gram_spec *spec, struct xf_diag *diag);
 /* Releases; idempotent. @own gram */
