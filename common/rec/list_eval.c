@@ -8,9 +8,10 @@ struct eval {
   const struct xf_lists *lists;
   const struct xf_rec_data *data;
   const struct xf_scorer *scorer;
+  xf_list_rank rank_list; /* NULL: scores of all items */
   const struct xf_list_spec *spec;
   struct xf_measure_sum *sum;
-  float *score;     /* [n_items] */
+  float *score;     /* [n_items], or [longest list] */
   float *pos, *neg; /* [longest list] */
   uint32_t *rank;   /* [most relevant] */
 };
@@ -43,7 +44,8 @@ static bool eval_init(struct eval *e) {
     if (n > longest) longest = n;
     if (e->lists->n_relevant[k] > most) most = e->lists->n_relevant[k];
   }
-  e->score = xf_try_calloc((size_t)e->scorer->n_items + 1, sizeof *e->score);
+  e->score =
+      xf_try_calloc((size_t)(e->rank_list ? longest : e->scorer->n_items) + 1, sizeof *e->score);
   e->pos = xf_try_calloc((size_t)longest + 1, sizeof *e->pos);
   e->neg = xf_try_calloc((size_t)longest + 1, sizeof *e->neg);
   e->rank = xf_try_calloc((size_t)most + 1, sizeof *e->rank);
@@ -82,11 +84,14 @@ static enum xf_rc one_list(struct eval *e, uint32_t list, struct xf_diag *diag) 
     q.item = train->item + train->start[q.user];
     q.n = train->start[q.user + 1] - train->start[q.user];
   }
-  const enum xf_rc rc = xf_scorer_score(e->scorer, &q, e->score, diag);
+  const uint32_t begin = l->start[list], n = l->start[list + 1] - begin;
+  const enum xf_rc rc = e->rank_list
+                            ? e->rank_list(e->scorer, &q, l->item + begin, n, e->score, diag)
+                            : xf_scorer_score(e->scorer, &q, e->score, diag);
   if (rc) return rc;
   uint32_t n_pos = 0, n_neg = 0;
-  for (uint32_t k = l->start[list]; k < l->start[list + 1]; k++) {
-    const float s = e->score[l->item[k]];
+  for (uint32_t k = begin; k < begin + n; k++) {
+    const float s = e->score[e->rank_list ? k - begin : l->item[k]];
     if (!isfinite(s))
       return xf_diag_set(diag, XF_E_NAN,
                          "the score of item %u for user %u by \"%s\" is not a number", l->item[k],
@@ -109,7 +114,15 @@ static enum xf_rc one_list(struct eval *e, uint32_t list, struct xf_diag *diag) 
 enum xf_rc xf_list_eval(struct xf_measure_sum *sum, const struct xf_lists *lists,
                         const struct xf_rec_data *data, const struct xf_scorer *scorer,
                         const struct xf_list_spec *spec, struct xf_diag *diag) {
-  struct eval e = {.lists = lists, .data = data, .scorer = scorer, .spec = spec, .sum = sum};
+  return xf_list_eval_ranked(sum, lists, data, scorer, NULL, spec, diag);
+}
+
+enum xf_rc xf_list_eval_ranked(struct xf_measure_sum *sum, const struct xf_lists *lists,
+                               const struct xf_rec_data *data, const struct xf_scorer *scorer,
+                               xf_list_rank rank, const struct xf_list_spec *spec,
+                               struct xf_diag *diag) {
+  struct eval e = {
+      .lists = lists, .data = data, .scorer = scorer, .rank_list = rank, .spec = spec, .sum = sum};
   for (size_t m = 0; m < spec->n_measure; m++) sum[m] = (struct xf_measure_sum){0};
   enum xf_rc rc = check(&e, diag);
   if (!rc && !eval_init(&e)) rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory to rank lists");

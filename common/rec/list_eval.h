@@ -26,5 +26,14 @@ XF_WARN_UNUSED enum xf_rc xf_list_eval(struct xf_measure_sum *sum, const struct 
                                        const struct xf_rec_data *data,
                                        const struct xf_scorer *scorer,
                                        const struct xf_list_spec *spec, struct xf_diag *diag);
+/* Scores of a list's items only, e.g. xf_listnet_rank. @shape list[n], out[n] */
+typedef enum xf_rc (*xf_list_rank)(const struct xf_scorer *scorer, const struct xf_query *query,
+                                   const uint32_t *list, uint32_t n, float *out,
+                                   struct xf_diag *diag);
+/* Evaluates with `rank` in place of the scorer's own function. @err as xf_list_eval */
+XF_WARN_UNUSED enum xf_rc
+xf_list_eval_ranked(struct xf_measure_sum *sum, const struct xf_lists *lists,
+                    const struct xf_rec_data *data, const struct xf_scorer *scorer,
+                    xf_list_rank rank, const struct xf_list_spec *spec, struct xf_diag *diag);
 
 #endif
