@@ -42,17 +42,21 @@ enum xf_rc xf_blend_standardise(float *row, uint32_t n_items, const uint32_t *hi
   return XF_OK;
 }
 
-/* Standardised scores of one candidate. */
-static enum xf_rc part_row(const struct blend *b, uint32_t p, const struct xf_query *q, float *row,
-                           double *unit, struct xf_diag *diag) {
+static enum xf_rc standardise(const struct blend *b, uint32_t p, const struct xf_query *q,
+                              float *row, double *unit, struct xf_diag *diag) {
   uint32_t bad = 0;
-  enum xf_rc rc = xf_scorer_score(b->part[p].scorer, q, row, diag);
-  if (rc) return rc;
-  rc = xf_blend_standardise(row, b->base.n_items, q->item, q->n, unit, &bad);
+  const enum xf_rc rc = xf_blend_standardise(row, b->base.n_items, q->item, q->n, unit, &bad);
   if (rc)
     return xf_diag_set(diag, rc, "the score of item %u by \"%s\" is not a number", bad,
                        b->part[p].name);
-  return rc;
+  return XF_OK;
+}
+
+/* Standardised scores of one candidate. */
+static enum xf_rc part_row(const struct blend *b, uint32_t p, const struct xf_query *q, float *row,
+                           double *unit, struct xf_diag *diag) {
+  const enum xf_rc rc = xf_scorer_score(b->part[p].scorer, q, row, diag);
+  return rc ? rc : standardise(b, p, q, row, unit, diag);
 }
 
 static enum xf_rc nobody(const struct xf_query *q, struct xf_diag *diag) {
@@ -81,6 +85,34 @@ static enum xf_rc score(const struct xf_scorer *s, const struct xf_query *q, flo
   }
   xf_free(row);
   return !rc && !served ? nobody(q, diag) : rc;
+}
+
+/* Several users: each candidate is asked once for all of them. */
+static enum xf_rc many(const struct xf_scorer *s, const struct xf_query *q, uint32_t n, float *out,
+                       bool *served, struct xf_diag *diag) {
+  const struct blend *b = (const struct blend *)s;
+  const size_t m = s->n_items;
+  float *row = xf_try_calloc(n * m + 1, sizeof *row);
+  bool *can = xf_try_calloc((size_t)n + 1, sizeof *can);
+  enum xf_rc rc = XF_OK;
+  if (!row || !can) rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u users", n);
+  memset(out, 0, n * m * sizeof *out);
+  memset(served, 0, n * sizeof *served);
+  for (uint32_t p = 0; !rc && p < b->n_part; p++) {
+    const float w = (float)b->part[p].weight;
+    if (b->part[p].weight == 0) continue;
+    rc = xf_scorer_score_many(b->part[p].scorer, q, n, row, can, diag);
+    for (uint32_t i = 0; !rc && i < n; i++) {
+      double unit = 0;
+      if (!can[i]) continue;
+      served[i] = true;
+      rc = standardise(b, p, &q[i], row + i * m, &unit, diag);
+      for (size_t k = 0; !rc && k < m; k++) out[i * m + k] += w * row[i * m + k];
+    }
+  }
+  xf_free(row);
+  xf_free(can);
+  return rc;
 }
 
 static int by_share(const void *a, const void *b) {
@@ -176,7 +208,8 @@ enum xf_rc xf_blend_new(struct xf_scorer **out, const struct xf_blend_part *part
   if (!(size > 0) || !isfinite(size))
     return xf_diag_set(diag, XF_E_INVAL, "the weights of a blend must be numbers, not all 0");
   struct blend *b = xf_calloc(1, sizeof *b);
-  b->base = (struct xf_scorer){.kind = &blend_kind, .n_items = part[0].scorer->n_items};
+  b->base =
+      (struct xf_scorer){.kind = &blend_kind, .n_items = part[0].scorer->n_items, .many = many};
   b->n_part = n_part;
   b->owned = owned;
   for (uint32_t p = 0; p < n_part; p++) {

@@ -173,7 +173,7 @@ XF_WARN_UNUSED enum xf_rc xf_recommender_choose(struct xf_recommender_choice *ou
 /* Releases; idempotent. @own choice */
 void xf_recommender_choice_deinit(struct xf_recommender_choice *choice);
 /* Fills arm[], gain and gain_se by a table (NULL: a table of its own, released after). Without a shared candidate the federated
-   arm is empty and guarded equals alone. May be called again, after xf_recommender_add or with another table.
+   arm is empty and guarded equals alone. Without any judged user the local candidate that split A likes best is served. May be called again, after xf_recommender_add or with another table.
    @err those of xf_recommender_table and xf_recommender_choose */
 XF_WARN_UNUSED enum xf_rc xf_recommender_decide(struct xf_recommender *rec,
                                                 const struct xf_guard_table *table,
