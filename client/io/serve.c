@@ -1,4 +1,4 @@
-/* Reading serve/ and answering from it. */
+/* Reading serve/. */
 #include "client/io/serve.h"
 
 #include "base/alloc.h"
@@ -157,11 +157,14 @@ void xf_serve_close(struct xf_serve *serve) {
   xf_free(serve->popularity);
   xf_free(serve->params);
   xf_free(serve->plan);
+  xf_itemsim_deinit(&serve->sim);
+  if (serve->has_categories) xf_categories_deinit(&serve->categories);
   xf_safetensors_close(&serve->file);
   *serve = (struct xf_serve){0};
 }
 
-static enum xf_rc load_arm(struct xf_serve *s, enum xf_silo_arm arm, struct xf_diag *diag) {
+enum xf_rc xf_serve_load(struct xf_serve *serve, enum xf_silo_arm arm, struct xf_diag *diag) {
+  struct xf_serve *s = serve;
   char name[XF_SAFETENSORS_NAME_MAX];
   void *p = NULL;
   if (s->has_loaded && s->loaded == arm) return XF_OK;
@@ -175,29 +178,4 @@ static enum xf_rc load_arm(struct xf_serve *s, enum xf_silo_arm arm, struct xf_d
   s->loaded = arm;
   s->has_loaded = rc == XF_OK;
   return rc;
-}
-
-enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out, uint32_t *n,
-                        enum xf_silo_arm *used, enum xf_silo_arm arm, const char *user, uint32_t k,
-                        struct xf_diag *diag) {
-  struct xf_serve *s = serve;
-  if (!s->ranking)
-    return xf_diag_set(diag, XF_E_UNSUPPORTED,
-                       "this silo's data are a table: there are no items to recommend");
-  if (k == 0 || k > XF_SERVE_TOP_MAX)
-    return xf_diag_set(diag, XF_E_RANGE, "%u items were asked for, 1 to %d can be had", k,
-                       XF_SERVE_TOP_MAX);
-  const uint32_t u = xf_names_find(&s->users, user, strlen(user));
-  const bool known = u != XF_NO_ID;
-  const float *score = s->popularity;
-  enum xf_rc rc = XF_OK;
-  *used = known ? arm : XF_SILO_POPULARITY;
-  if (*used != XF_SILO_POPULARITY) {
-    rc = load_arm(s, arm, diag);
-    if (!rc) rc = xf_score_users(s->scorer, s->params, &u, 1, &score, diag);
-  }
-  if (rc) return rc;
-  const uint32_t from = known ? s->start[u] : 0, to = known ? s->start[u + 1] : 0;
-  *n = xf_topk(out, k, score, s->items.n, s->item + from, to - from);
-  return XF_OK;
 }

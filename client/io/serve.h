@@ -14,7 +14,7 @@
 #include "base/fs.h"
 #include "data/names.h"
 #include "model/score.h"
-#include "rec/topk.h"
+#include "rec/rerank.h"
 #include "silo/silo.h"
 #include "store/safetensors.h"
 
@@ -50,6 +50,34 @@ struct xf_serve {
   uint64_t n;
   enum xf_silo_arm served, loaded;
   bool has_loaded, ranking;
+  struct xf_categories categories; /* of the items, when a file was named */
+  struct xf_itemsim sim;           /* by these, else by the item factors of arm sim_arm */
+  enum xf_silo_arm sim_arm;
+  bool has_categories, has_sim;
+};
+
+struct xf_serve_ask {
+  const char *user;
+  uint32_t k;
+  enum xf_silo_arm arm;
+  struct xf_rerank rerank; /* zeroed: by score */
+};
+
+enum { XF_SERVE_PARTS = 4, XF_SERVE_LIKE = 3 };
+
+/* Why an item was given. */
+struct xf_serve_why {
+  uint32_t n_part, n_like;
+  struct {
+    const char *
+        name; /* "taste", "item", "user", "level"; "popularity"; "model" where it cannot be told apart */
+    float share;
+  } part[XF_SERVE_PARTS]; /* add up to the score */
+  struct {
+    uint32_t item;
+    float similarity;
+  } like
+      [XF_SERVE_LIKE]; /* items of the user most similar to it, above 0, best first; no part of the score */
 };
 
 /* @own serve: xf_serve_close, also after an error @err E_NOTFOUND (the run is not done) E_CORRUPT E_VERSION E_NOMEM E_IO */
@@ -57,11 +85,25 @@ XF_WARN_UNUSED enum xf_rc xf_serve_open(struct xf_serve *serve, const struct xf_
                                         const char *state_dir, struct xf_diag *diag);
 /* Releases; idempotent, legal on a zeroed struct. @own serve */
 void xf_serve_close(struct xf_serve *serve);
-/* The k best items of an arm for a user, without the user's train positives; ties by lower id. An unknown user is answered
-   by popularity: *used says so. @shape out[k], k <= XF_SERVE_TOP_MAX @err E_UNSUPPORTED (tables) E_RANGE E_CORRUPT E_IO
-   @own texts of items: serve */
+/* Reads categories of items (data/categories.h): similarity is by them from now on, and "calibrated" can be had.
+   @err those of xf_categories_load, E_UNSUPPORTED (tables) */
+XF_WARN_UNUSED enum xf_rc xf_serve_categorise(struct xf_serve *serve, const char *path,
+                                              struct xf_diag *diag);
+/* Loads the parameters of an arm into serve->params. @err E_CORRUPT E_NOMEM E_IO */
+XF_WARN_UNUSED enum xf_rc xf_serve_load(struct xf_serve *serve, enum xf_silo_arm arm,
+                                        struct xf_diag *diag);
+/* The k best items of an arm for a user, without the user's train positives, re-ranked if asked; ties by lower id. An unknown
+   user is answered by popularity: *used says so. Without categories, items are alike by the factors of the arm, for popularity by
+   those of the best arm that has some. @shape out[k], k <= XF_SERVE_TOP_MAX @err E_UNSUPPORTED (tables) E_RANGE E_CORRUPT
+   E_IO E_NOTFOUND (nothing to tell similar items by) E_NAN @own texts of items: serve */
 XF_WARN_UNUSED enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out,
-                                       uint32_t *n, enum xf_silo_arm *used, enum xf_silo_arm arm,
-                                       const char *user, uint32_t k, struct xf_diag *diag);
+                                       uint32_t *n, enum xf_silo_arm *used,
+                                       const struct xf_serve_ask *ask, struct xf_diag *diag);
+/* Why xf_serve_top gave an item of score `of` to the user. A factor model cannot say which events its user row comes from: its
+   parts are the product of the rows ("taste") and the biases; the most similar of the user's items are named beside.
+   @err as xf_serve_top */
+XF_WARN_UNUSED enum xf_rc xf_serve_explain(struct xf_serve *serve, struct xf_serve_why *out,
+                                           const char *user, enum xf_silo_arm used,
+                                           struct xf_topk_item of, struct xf_diag *diag);
 
 #endif

@@ -77,6 +77,61 @@ def test_recommend_answers_from_what_is_served(tmp_path, bin_dir, crossfed):
         assert "run is done" in crossfed("recommend", "--state", tmp_path, "--user", "u3", status=1).err
 
 
+def test_recommend_is_diverse_and_explains(tmp_path, bin_dir, crossfed):
+    with make(tmp_path, bin_dir) as fed:
+        fed.start()
+        fed.finish()
+    state = fed.folder / "silo-d1"
+    history = {line.split("\t")[1] for line in (tmp_path / "events.tsv").read_text().splitlines() if line.startswith("u3\td1")}
+
+    def ask(*args, user="u3", k="10", **kw):
+        return crossfed("recommend", "--state", state, "--user", user, "-k", k, *args, **kw)
+
+    def items(answer):
+        return [i["item"] for i in answer["items"]]
+
+    by_score = ask("--arm", "federated", "--json", k="40").json()
+    assert by_score["diversity"] == "none" and "similarity" not in by_score
+    everything = items(by_score)
+    # one category for the ten best, one for the rest: a diverse list has both early, and by score it had not
+    shelves = {item: "best" if i < 10 else "rest" for i, item in enumerate(everything)}
+    (tmp_path / "categories.tsv").write_text("".join(f"{item}\t{shelf}|all\n" for item, shelf in shelves.items()) + "other\tbest\n")
+    categories = ("--categories", tmp_path / "categories.tsv")
+    plain = ask("--arm", "federated", "--json").json()
+    assert items(plain) == everything[:10]
+    for spec, same in (("mmr:1", True), ("dpp:0.9999999", True), ("mmr:0", False), ("dpp:0.2", False)):
+        answer = ask("--arm", "federated", "--json", "--diversity", spec, *categories).json()
+        assert answer["diversity"] == spec and answer["similarity"] == "categories"
+        assert (items(answer) == items(plain)) == same, spec
+        score = dict(zip(everything, (i["score"] for i in by_score["items"])))
+        assert all(i["score"] == score[i["item"]] for i in answer["items"]), "scores stay the scorer's"
+        assert len({shelves[i] for i in items(answer)}) == (1 if same else 2)
+    factors = ask("--arm", "popularity", "--json", "--diversity", "dpp").json()
+    assert factors["diversity"] == "dpp:0.8" and factors["similarity"] == "factors" and len(set(items(factors))) == 10
+    out = ask("--diversity", "calibrated:0.5", *categories)
+    assert "1 lines whose item the data lack, first line" in out.err and "calibrated:0.5 by categories" in out.out
+    assert len(ask("--diversity", "calibrated", "--json", *categories, user="nobody").json()["items"]) == 10
+
+    for arm in ("federated", "popularity"):
+        explained = ask("--arm", arm, "--json", "--explain").json()["items"]
+        assert any(item["similar"] for item in explained)
+        for item in explained:
+            shares = {p["part"]: p["share"] for p in item["parts"]}
+            assert abs(sum(shares.values()) - item["score"]) <= 1e-5 * max(1, abs(item["score"]))
+            assert set(shares) == ({"popularity"} if arm == "popularity" else {"taste", "item"})
+            alike = [s["similarity"] for s in item["similar"]]
+            assert len(alike) <= 3 and alike == sorted(alike, reverse=True)
+            assert {s["item"] for s in item["similar"]} <= history
+    assert "; like " in ask("--explain").out
+
+    assert "there are none, dpp[:THETA]" in ask("--diversity", "dp", status=2).err
+    assert "below 1" in ask("--diversity", "dpp:1", status=2).err
+    assert "--categories FILE" in ask("--diversity", "calibrated", status=2).err
+    assert "absent.tsv" in ask("--categories", tmp_path / "absent.tsv", status=1).err
+    (tmp_path / "bad.tsv").write_text("x\n")
+    assert "bad.tsv:1" in ask("--categories", tmp_path / "bad.tsv", status=1).err
+
+
 NOISE = "privacy: {unit: silo, clip: 1.0, noise_multiplier: 4.0, delta: 1.0e-5}"
 
 

@@ -108,6 +108,16 @@ static const char *item_name(const struct xf_serve *s, const struct xf_topk_item
   return xf_names_get(&s->items, t->item);
 }
 
+static struct xf_diag diag_of_ask;
+
+static enum xf_rc ask(struct xf_serve *s, struct xf_topk_item *out, uint32_t *got,
+                      enum xf_silo_arm *used, enum xf_silo_arm arm, const char *user, uint32_t k,
+                      enum xf_rerank_kind kind) {
+  const struct xf_serve_ask what = {user, k, arm, {kind, .5}};
+  xf_diag_init(&diag_of_ask);
+  return xf_serve_top(s, out, got, used, &what, &diag_of_ask);
+}
+
 static void test_answers(void **state) {
   (void)state;
   struct xf_serve s;
@@ -122,14 +132,14 @@ static void test_answers(void **state) {
   assert_int_equal(s.users.n, 4);
   assert_int_equal(s.items.n, 8);
   /* an unknown user: popularity, the most popular first, ties by lower id */
-  ok(xf_serve_top(&s, top, &k, &used, XF_SILO_FEDERATED, "nobody", 3, &diag), &diag);
+  ok(ask(&s, top, &k, &used, XF_SILO_FEDERATED, "nobody", 3, XF_RERANK_NONE), &diag);
   assert_int_equal(used, XF_SILO_POPULARITY);
   assert_int_equal(k, 3);
   assert_string_equal(item_name(&s, &top[0]), "i3");
   assert_string_equal(item_name(&s, &top[1]), "i2"); /* i2, i6 and i7 have three each */
   assert_string_equal(item_name(&s, &top[2]), "i6");
   /* u3 has only i3 in train: everything else, scored as the model scores */
-  ok(xf_serve_top(&s, top, &k, &used, XF_SILO_FEDERATED, "u3", 8, &diag), &diag);
+  ok(ask(&s, top, &k, &used, XF_SILO_FEDERATED, "u3", 8, XF_RERANK_NONE), &diag);
   assert_int_equal(used, XF_SILO_FEDERATED);
   assert_int_equal(k, 7);
   struct xf_score *scorer = NULL;
@@ -144,10 +154,10 @@ static void test_answers(void **state) {
   }
   xf_score_free(scorer);
   /* u0 has everything: nothing is left; an arm that was not stored is no arm */
-  ok(xf_serve_top(&s, top, &k, &used, XF_SILO_POPULARITY, "u0", 8, &diag), &diag);
+  ok(ask(&s, top, &k, &used, XF_SILO_POPULARITY, "u0", 8, XF_RERANK_NONE), &diag);
   assert_int_equal(k, 0);
-  assert_int_equal(xf_serve_top(&s, top, &k, &used, XF_SILO_ALONE, "u0", 8, &diag), XF_E_CORRUPT);
-  assert_int_equal(xf_serve_top(&s, top, &k, &used, XF_SILO_ALONE, "u0", 0, &diag), XF_E_RANGE);
+  assert_int_equal(ask(&s, top, &k, &used, XF_SILO_ALONE, "u0", 8, XF_RERANK_NONE), XF_E_CORRUPT);
+  assert_int_equal(ask(&s, top, &k, &used, XF_SILO_ALONE, "u0", 0, XF_RERANK_NONE), XF_E_RANGE);
   xf_serve_close(&s);
 }
 
@@ -183,7 +193,88 @@ static void test_damage(void **state) {
   xf_serve_close(&s);
 }
 
+/* The parts of each score add up to it; the most similar of the user's items come with it. */
+static void check_why(struct xf_serve *s, const char *user, enum xf_silo_arm used,
+                      struct xf_topk_item of) {
+  struct xf_diag diag;
+  struct xf_serve_why why;
+  double sum = 0;
+  xf_diag_init(&diag);
+  const uint32_t u = xf_names_find(&s->users, user, strlen(user));
+  ok(xf_serve_explain(s, &why, user, used, of, &diag), &diag);
+  for (uint32_t p = 0; p < why.n_part; p++) sum += (double)why.part[p].share;
+  assert_true(fabs(sum - (double)of.score) <= 1e-6);
+  assert_string_equal(why.part[0].name, used == XF_SILO_POPULARITY ? "popularity" : "taste");
+  for (uint32_t l = 0; l < why.n_like; l++) {
+    bool has = false;
+    for (uint32_t e = s->start[u]; e < s->start[u + 1]; e++) has |= s->item[e] == why.like[l].item;
+    assert_true(has);
+    assert_true(why.like[l].similarity > 0);
+    assert_true(l == 0 || why.like[l - 1].similarity >= why.like[l].similarity);
+  }
+}
+
+static void test_diverse_and_why(void **state) {
+  (void)state;
+  struct xf_serve s;
+  struct xf_diag diag;
+  struct xf_topk_item top[8], plain[8];
+  struct xf_serve_why why;
+  enum xf_silo_arm used;
+  uint32_t k = 0, n_plain = 0;
+  char path[256];
+  xf_diag_init(&diag);
+  save();
+  ok(xf_serve_open(&s, xf_fs_posix(), dir, &diag), &diag);
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
+    if (arm == XF_SILO_ALONE) continue; /* was not stored */
+    const enum xf_silo_arm a = (enum xf_silo_arm)arm;
+    assert_int_equal(ask(&s, plain, &n_plain, &used, a, "u3", 8, XF_RERANK_NONE), XF_OK);
+    assert_int_equal(ask(&s, top, &k, &used, a, "u3", 8, XF_RERANK_DPP), XF_OK);
+    assert_int_equal(used, a);
+    assert_int_equal(k, 7);
+    assert_int_equal(n_plain, 7);
+    assert_int_equal(s.sim_arm, XF_SILO_FEDERATED); /* popularity has no factors of its own */
+    for (uint32_t i = 0; i < k; i++) {
+      uint32_t at = 0;
+      while (plain[at].item != top[i].item) assert_true(++at < n_plain);
+      assert_true(plain[at].score == top[i].score);
+      check_why(&s, "u3", used, top[i]);
+    }
+  }
+  assert_int_equal(ask(&s, top, &k, &used, XF_SILO_FEDERATED, "u3", 8, XF_RERANK_CALIBRATED),
+                   XF_E_NOTFOUND);
+  assert_non_null(strstr(diag_of_ask.text, "categories"));
+  /* i0 and i1 share a shelf with i3, u3's only item: calibrated towards it they come first */
+  static const char text_of[] = "i3\tb\ni0\tb\ni1\tb\ni2\ta\ni4\ta\ni5\ta\ni6\ta\ni7\ta\n";
+  snprintf(path, sizeof path, "%s/categories.tsv", dir);
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  assert_true(fputs(text_of, f) >= 0);
+  assert_int_equal(fclose(f), 0);
+  ok(xf_serve_categorise(&s, path, &diag), &diag);
+  struct xf_serve_ask what = {"u3", 2, XF_SILO_POPULARITY, {XF_RERANK_CALIBRATED, 0}};
+  ok(xf_serve_top(&s, top, &k, &used, &what, &diag), &diag);
+  assert_string_equal(item_name(&s, &top[0]), "i1");
+  assert_string_equal(item_name(&s, &top[1]), "i0");
+  ok(xf_serve_explain(&s, &why, "u3", used, top[0], &diag), &diag);
+  assert_int_equal(why.n_like, 1);
+  assert_string_equal(xf_names_get(&s.items, why.like[0].item), "i3");
+  ok(xf_serve_top(&s, top, &k, &used, &(struct xf_serve_ask){"nobody", 1, XF_SILO_FEDERATED, {0}},
+                  &diag),
+     &diag);
+  ok(xf_serve_explain(&s, &why, "nobody", used, top[0], &diag), &diag);
+  assert_int_equal(why.n_like, 0);
+  assert_string_equal(why.part[0].name, "popularity");
+  assert_int_equal(xf_serve_explain(&s, &why, "nobody", XF_SILO_FEDERATED, top[0], &diag),
+                   XF_E_NOTFOUND);
+  assert_int_equal(xf_serve_categorise(&s, "/nonexistent/categories", &diag), XF_E_NOTFOUND);
+  (void)unlink(path);
+  xf_serve_close(&s);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_damage)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_damage),
+                                     cmocka_unit_test(test_diverse_and_why)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
