@@ -94,6 +94,8 @@ class Tree:
             return [m for m in self.modules if m.replace("/", "_") == match.group(1)]
         folder = os.path.dirname(path)
         main = path if folder.count("/") < 2 else folder + "/main.c"
+        if main not in self.files:  # a file that several programs share names its modules itself
+            main = os.path.splitext(path)[0] + ".c"
         if main not in self.files:
             return []
         match = re.search(r"^// modules:(.*)$", self.read(main), re.M)
