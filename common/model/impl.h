@@ -23,7 +23,7 @@ struct xf_init_rule {
 };
 
 struct xf_model_ops {
-  bool ranking; /* eats interactions */
+  enum xf_dataset_kind data; /* what it eats */
   /* Checks the configuration and adds the segments. */
   enum xf_rc (*layout)(struct xf_model *model, struct xf_diag *diag);
   /* Adds loss, data and feeds; graph is new. Errors of builders are met later. */
@@ -35,6 +35,6 @@ struct xf_model_ops {
   enum xf_model_axis (*axis)(const struct xf_segment *seg);
 };
 
-extern const struct xf_model_ops xf_model_mf, xf_model_mlp;
+extern const struct xf_model_ops xf_model_mf, xf_model_mlp, xf_model_scorer;
 
 #endif

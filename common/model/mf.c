@@ -156,5 +156,9 @@ static void score(struct xf_model_net *net, const struct xf_model *m) {
   net->score = add_levels(g, m, z, ids);
 }
 
-const struct xf_model_ops xf_model_mf = {
-    .ranking = true, .layout = layout, .loss = loss, .score = score, .init = init, .axis = axis};
+const struct xf_model_ops xf_model_mf = {.data = XF_DATASET_INTERACTIONS,
+                                         .layout = layout,
+                                         .loss = loss,
+                                         .score = score,
+                                         .init = init,
+                                         .axis = axis};

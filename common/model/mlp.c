@@ -1,14 +1,19 @@
-/* Multi-layer perceptron; without hidden layers it is logistic (or linear) regression. */
+/* Multi-layer perceptron; without hidden layers it is logistic (or linear) regression. A scorer is one over the candidates
+   of a list, whose loss is the softmax over the list; its output has no bias, which would move all candidates alike. */
 #include "model/impl.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_WIDTH = 1 << 20, NAME = 16 };
+enum { MAX_WIDTH = 1 << 20, MAX_NEGATIVES = 1 << 16, NAME = 16 };
 
 static uint32_t n_layer(const struct xf_model *m) {
-  return m->config.kind == XF_MODEL_MLP ? m->config.n_hidden + 1 : 1;
+  return m->config.kind == XF_MODEL_LOGREG ? 1 : m->config.n_hidden + 1;
+}
+
+static bool has_bias(const struct xf_model *m, uint32_t l) {
+  return m->config.bias && (m->config.kind != XF_MODEL_SCORER || l + 1 < n_layer(m));
 }
 
 /* Width of layer l's input; l = n_layer: of the output. */
@@ -21,6 +26,26 @@ static const char *name(char out[NAME], const struct xf_model *m, char what, uin
   if (m->config.kind == XF_MODEL_LOGREG) (void)snprintf(out, NAME, "%c", what);
   else (void)snprintf(out, NAME, "%c%u", what, l + 1);
   return out;
+}
+
+static enum xf_rc check_out(const struct xf_model *m, struct xf_diag *diag) {
+  const struct xf_model_config *c = &m->config;
+  if (c->kind == XF_MODEL_SCORER) {
+    if (c->loss != XF_LOSS_SOFTMAX)
+      return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                         "model scorer has no loss %s; it has softmax, over the list",
+                         xf_loss_name(c->loss));
+    if (c->n_out != 1 || c->n_hidden > 1)
+      return xf_diag_set(diag, XF_E_CONFIG,
+                         "model scorer has 1 output and at most 1 hidden layer; model.n_out is %u, "
+                         "model.hidden has %u layers",
+                         c->n_out, c->n_hidden);
+    return XF_OK;
+  }
+  if (c->loss == XF_LOSS_SOFTMAX ? c->n_out < 2 : c->n_out != 1)
+    return xf_diag_set(diag, XF_E_CONFIG, "model.n_out is %u; loss %s needs %s", c->n_out,
+                       xf_loss_name(c->loss), c->loss == XF_LOSS_SOFTMAX ? "at least 2" : "1");
+  return XF_OK;
 }
 
 static enum xf_rc check(const struct xf_model *m, struct xf_diag *diag) {
@@ -37,10 +62,7 @@ static enum xf_rc check(const struct xf_model *m, struct xf_diag *diag) {
       return xf_diag_set(diag, XF_E_CONFIG,
                          "model %s: width %u of layer %u (0: inputs) must be 1 to %d", kind,
                          width(m, l), l, MAX_WIDTH);
-  if (c->loss == XF_LOSS_SOFTMAX ? c->n_out < 2 : c->n_out != 1)
-    return xf_diag_set(diag, XF_E_CONFIG, "model.n_out is %u; loss %s needs %s", c->n_out,
-                       xf_loss_name(c->loss), c->loss == XF_LOSS_SOFTMAX ? "at least 2" : "1");
-  return XF_OK;
+  return check_out(m, diag);
 }
 
 static enum xf_rc layout(struct xf_model *m, struct xf_diag *diag) {
@@ -49,7 +71,7 @@ static enum xf_rc layout(struct xf_model *m, struct xf_diag *diag) {
   for (uint32_t l = 0; !rc && l < n_layer(m); l++) {
     rc = xf_layout_add(&m->layout, name(buf, m, 'w', l), XF_ROLE_SHARED, "", width(m, l),
                        width(m, l + 1), diag);
-    if (!rc && m->config.bias)
+    if (!rc && has_bias(m, l))
       rc = xf_layout_add(&m->layout, name(buf, m, 'b', l), XF_ROLE_SHARED, "", width(m, l + 1), 1,
                          diag);
   }
@@ -73,15 +95,16 @@ static enum xf_model_axis axis(const struct xf_segment *seg) {
   return XF_AXIS_NONE;
 }
 
-/* Outputs; *l2 = half the sum of squared weights. */
-static int forward(struct xf_model_net *net, const struct xf_model *m, int *l2) {
+/* Outputs of `rows` inputs; *l2 = the sum of squared weights. */
+static int forward(struct xf_model_net *net, const struct xf_model *m, struct xf_dim rows,
+                   int *l2) {
   struct xf_graph *g = net->graph;
   char buf[NAME];
-  int h = net->feed[XF_FEED_X] = xf_graph_input(g, "x", XF_BATCH, m->config.n_in);
+  int h = net->feed[XF_FEED_X] = xf_graph_input(g, "x", rows, m->config.n_in);
   for (uint32_t l = 0; l < n_layer(m); l++) {
     const enum xf_act act = l + 1 == n_layer(m) ? XF_ACT_NONE : m->config.activation;
     const int w = xf_graph_param(g, name(buf, m, 'w', l));
-    if (m->config.bias) h = xf_op_dense(g, h, w, xf_graph_param(g, name(buf, m, 'b', l)), act);
+    if (has_bias(m, l)) h = xf_op_dense(g, h, w, xf_graph_param(g, name(buf, m, 'b', l)), act);
     else h = xf_op_dense_nobias(g, h, w, act);
     if (!l2) continue;
     const int sq = xf_op_sum(g, xf_op_mul(g, w, w));
@@ -90,14 +113,27 @@ static int forward(struct xf_model_net *net, const struct xf_model *m, int *l2) 
   return h;
 }
 
-static enum xf_rc loss(struct xf_model_net *net, const struct xf_model *m,
-                       const struct xf_model_loss *spec, struct xf_diag *diag) {
+static enum xf_rc check_loss(const struct xf_model *m, const struct xf_model_loss *spec,
+                             struct xf_diag *diag) {
   if (spec->pull > 0)
     return xf_diag_set(diag, XF_E_CONFIG, "a pull needs aligned users; model %s has none",
                        xf_model_kind_name(m->config.kind));
+  if (m->config.kind == XF_MODEL_SCORER && spec->negatives > MAX_NEGATIVES)
+    return xf_diag_set(diag, XF_E_CONFIG, "local.negatives is %u; at most %d", spec->negatives,
+                       MAX_NEGATIVES);
+  return XF_OK;
+}
+
+static enum xf_rc loss(struct xf_model_net *net, const struct xf_model *m,
+                       const struct xf_model_loss *spec, struct xf_diag *diag) {
+  const enum xf_rc rc = check_loss(m, spec, diag);
+  if (rc) return rc;
   struct xf_graph *g = net->graph;
   int l2 = XF_NO_NODE;
-  const int z = forward(net, m, spec->l2 > 0 ? &l2 : NULL);
+  const bool lists = m->config.kind == XF_MODEL_SCORER;
+  if (lists) net->group = 1 + (spec->negatives ? spec->negatives : 99);
+  int z = forward(net, m, (struct xf_dim){net->group, XF_SYM_B}, spec->l2 > 0 ? &l2 : NULL);
+  if (lists) z = xf_op_reshape(g, z, XF_BATCH, XF_DIM(net->group));
   if (m->config.loss == XF_LOSS_SOFTMAX) {
     net->feed[XF_FEED_CLASS] = xf_graph_ids(g, "class", XF_BATCH, 1);
     net->data = xf_op_mean(g, xf_op_softmax_ce(g, z, net->feed[XF_FEED_CLASS]));
@@ -112,8 +148,18 @@ static enum xf_rc loss(struct xf_model_net *net, const struct xf_model *m,
 }
 
 static void score(struct xf_model_net *net, const struct xf_model *m) {
-  net->score = forward(net, m, NULL);
+  net->score = forward(net, m, XF_BATCH, NULL);
 }
 
-const struct xf_model_ops xf_model_mlp = {
-    .ranking = false, .layout = layout, .loss = loss, .score = score, .init = init, .axis = axis};
+const struct xf_model_ops xf_model_scorer = {.data = XF_DATASET_LISTS,
+                                             .layout = layout,
+                                             .loss = loss,
+                                             .score = score,
+                                             .init = init,
+                                             .axis = axis};
+const struct xf_model_ops xf_model_mlp = {.data = XF_DATASET_TABLE,
+                                          .layout = layout,
+                                          .loss = loss,
+                                          .score = score,
+                                          .init = init,
+                                          .axis = axis};

@@ -4,6 +4,7 @@
  *   mf      score(u, i) = user[u] . item[i] + item_bias[i]   (with BCE and MSE also user_bias[u] + bias)
  *   mlp     hidden layers with one activation, then n_out linear outputs
  *   logreg  n_out linear outputs
+ *   scorer  one output per candidate of a list, at most one hidden layer; learns to put the first candidate first
  *
  * Nothing here trains (train) or ranks (rec). To add a model: one file with a struct xf_model_ops, one line in models.c
  * (docs/internals/model.md).
@@ -13,6 +14,7 @@
 #define XF_MODEL_MODEL_H
 
 #include "base/rng.h"
+#include "data/dataset.h"
 #include "nn/nn.h"
 #include "param/manifest.h"
 
@@ -20,7 +22,8 @@
 #define XF_MODEL_LIST(X) \
   X(MF, "mf")            \
   X(MLP, "mlp")          \
-  X(LOGREG, "logreg")
+  X(LOGREG, "logreg")    \
+  X(SCORER, "scorer")
 #define XF_LOSS_LIST(X) \
   X(BPR, "bpr")         \
   X(BCE, "bce")         \
@@ -60,9 +63,9 @@ struct xf_model_config {
   uint32_t dim;                                    /* mf */
   enum xf_model_rows users, items;                 /* mf; LOCAL: role `user`, role `domain` */
   char user_ns[XF_NAME_MAX], item_ns[XF_NAME_MAX]; /* namespaces of ALIGNED */
-  uint32_t n_in, n_out;                            /* mlp, logreg */
-  uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden;  /* mlp */
-  enum xf_act activation;                          /* mlp */
+  uint32_t n_in, n_out;                            /* mlp, logreg, scorer (n_out 1) */
+  uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden;  /* mlp, scorer */
+  enum xf_act activation;                          /* mlp, scorer */
 };
 
 /* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */
@@ -93,7 +96,9 @@ const struct xf_model_config *xf_model_get_config(const struct xf_model *model);
 struct xf_model_size xf_model_get_size(const struct xf_model *model);
 /* What the rows of a segment are. @thread any */
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
-/* Whether the model eats interactions (else a table). @thread any */
+/* The kind of data the model eats. @thread any */
+enum xf_dataset_kind xf_model_get_data(const struct xf_model *model);
+/* Whether that is interactions. @thread any */
 bool xf_model_is_ranking(const struct xf_model *model);
 
 /* Seeds of initial values. Shared segments follow `shared` alone, so coordinator and silos agree; aligned rows follow `shared`

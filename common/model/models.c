@@ -9,6 +9,7 @@ static const struct xf_model_ops *const ops_of[XF_N_MODEL] = {
     [XF_MODEL_MF] = &xf_model_mf,
     [XF_MODEL_MLP] = &xf_model_mlp,
     [XF_MODEL_LOGREG] = &xf_model_mlp, /* no hidden layer */
+    [XF_MODEL_SCORER] = &xf_model_scorer,
 };
 
 static const char *const kind_names[XF_N_MODEL] = {
@@ -86,7 +87,10 @@ const struct xf_model_config *xf_model_get_config(const struct xf_model *model) 
 struct xf_model_size xf_model_get_size(const struct xf_model *model) {
   return model->size;
 }
-bool xf_model_is_ranking(const struct xf_model *model) { return model->ops->ranking; }
+enum xf_dataset_kind xf_model_get_data(const struct xf_model *model) { return model->ops->data; }
+bool xf_model_is_ranking(const struct xf_model *model) {
+  return model->ops->data == XF_DATASET_INTERACTIONS;
+}
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg) {
   return model->ops->axis(seg);
 }

@@ -8,6 +8,7 @@
  *                 CLASS 0 (softmax)
  *   mse of mf     group = 1: USER, ITEM, Y the value
  *   tables        group = 1: X the inputs, Y or CLASS the label
+ *   scorer        group = 1 + negatives: X a list's candidates, the positive first, CLASS 0
  * PRIOR (pull): what USER's row is drawn to: kappa times its prior, zeros where there is none.
  * Not for: filling (train/feed.h). Owner: caller. Thread: immutable once built.
  */
@@ -38,8 +39,10 @@ struct xf_model_net {
 };
 
 struct xf_model_loss {
-  uint32_t negatives; /* per positive; 0: 1 for bpr, 4 for bce, 16 for softmax of mf */
-  double l2;   /* l2/2 |.|^2: weights of mlp, logreg; of mf the rows of the batch, mean over rows */
+  uint32_t
+      negatives; /* per positive; 0: 1 for bpr, 4 for bce, 16 for softmax of mf, 99 for scorer */
+  double
+      l2; /* l2/2 |.|^2: weights of mlp, logreg, scorer; of mf the rows of the batch, mean over rows */
   double pull; /* pull/2 |user row - PRIOR|^2, mean over rows; 0: none. mf with aligned users */
 };
 

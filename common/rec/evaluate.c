@@ -142,16 +142,70 @@ static enum xf_rc run_table(struct xf_evaluator *e, const struct xf_table *t,
   return rc;
 }
 
+/* One user's list: rank of the first candidate among all. */
+static enum xf_rc one_list(struct xf_evaluator *e, const struct xf_listset *l, uint32_t list,
+                           float *score, uint32_t *rank, struct xf_diag *diag) {
+  const float *x = l->x + list * xf_listset_size(l);
+  for (uint32_t from = 0; from < l->n_list; from += XF_SCORE_BLOCK) {
+    const uint32_t m = l->n_list - from < XF_SCORE_BLOCK ? l->n_list - from : XF_SCORE_BLOCK;
+    const float *z = NULL;
+    const enum xf_rc rc =
+        xf_score_rows(e->scorer, e->params, x + (size_t)from * l->n_in, m, &z, diag);
+    if (rc) return rc;
+    memcpy(score + from, z, m * sizeof *score);
+  }
+  if (xf_vec_find_nonfinite(score, l->n_list) != SIZE_MAX)
+    return xf_diag_set(diag, XF_E_NAN, "an output of the model is not a number; it has diverged");
+  xf_measure_rank(rank, score, 1, score + 1, l->n_list - 1);
+  return XF_OK;
+}
+
+static double list_auc(const float *score, uint32_t n) {
+  double won = 0;
+  for (uint32_t i = 1; i < n; i++) won += score[i] < score[0] ? 1 : score[i] == score[0] ? .5 : 0;
+  return won / (n - 1);
+}
+
+static enum xf_rc run_lists(struct xf_evaluator *e, const struct xf_listset *l,
+                            const struct xf_rank_spec *spec, struct xf_measure_sum *sum,
+                            struct xf_diag *diag) {
+  const struct xf_model_config *c = xf_model_get_config(e->model);
+  enum xf_rc rc = XF_OK;
+  for (size_t m = 0; m < spec->n_measure; m++)
+    if (!xf_measure_fits(spec->measure[m].kind, true) || spec->measure[m].kind == XF_MEASURE_RMSE)
+      return xf_diag_set(diag, XF_E_INVAL, "measure \"%s\" does not fit lists of candidates",
+                         xf_measure_name(spec->measure[m].kind));
+  if (l->n_in != c->n_in)
+    return xf_diag_set(diag, XF_E_SHAPE, "the lists have %u features, the model %u", l->n_in,
+                       c->n_in);
+  float *score = xf_try_calloc((size_t)l->n_list + 1, sizeof *score);
+  if (!score) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for lists of %u", l->n_list);
+  for (uint32_t k = 0; !rc && k < l->n; k++) {
+    uint32_t rank = 0;
+    if (l->part[k] != spec->part) continue;
+    rc = one_list(e, l, k, score, &rank, diag);
+    for (size_t m = 0; !rc && m < spec->n_measure; m++) {
+      sum[m].sum += spec->measure[m].kind == XF_MEASURE_AUC
+                        ? list_auc(score, l->n_list)
+                        : xf_measure_ranks(spec->measure[m], &rank, 1);
+      sum[m].count += 1;
+    }
+  }
+  xf_free(score);
+  return rc;
+}
+
 enum xf_rc xf_evaluator_run(struct xf_evaluator *evaluator, const float *params,
                             const struct xf_dataset *data, const struct xf_rank_spec *spec,
                             struct xf_measure_sum *sum, struct xf_diag *diag) {
-  const bool ranking = xf_model_is_ranking(evaluator->model);
+  const enum xf_dataset_kind eats = xf_model_get_data(evaluator->model);
   for (size_t m = 0; m < spec->n_measure; m++) sum[m] = (struct xf_measure_sum){0};
-  if (ranking != (data->kind == XF_DATASET_INTERACTIONS))
+  if (eats != data->kind)
     return xf_diag_set(diag, XF_E_SHAPE, "the model eats %s, the data are %s",
-                       ranking ? "interactions" : "tables", ranking ? "a table" : "interactions");
+                       xf_dataset_name(eats), xf_dataset_name(data->kind));
   evaluator->params = params;
-  if (!ranking) return run_table(evaluator, &data->table, spec, sum, diag);
+  if (eats == XF_DATASET_TABLE) return run_table(evaluator, &data->table, spec, sum, diag);
+  if (eats == XF_DATASET_LISTS) return run_lists(evaluator, &data->lists, spec, sum, diag);
   const struct xf_model_size size = xf_model_get_size(evaluator->model);
   if (size.n_users != data->split.n_users || size.n_items != data->split.n_items)
     return xf_diag_set(diag, XF_E_SHAPE, "the model has %u users and %u items, the data %u and %u",

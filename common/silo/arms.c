@@ -50,7 +50,7 @@ enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part, struct xf_me
   xf_stream_init(&rng, silo->cfg.plan->seed, "eval", 0, silo->cfg.member);
   const uint64_t seed = xf_rng_u64(&rng);
   memset(sum, 0, m->n * sizeof *sum);
-  if (silo->made == XF_SILO_POPULARITY && silo->data.kind == XF_DATASET_TABLE) return XF_OK;
+  if (silo->made == XF_SILO_POPULARITY && silo->data.kind != XF_DATASET_INTERACTIONS) return XF_OK;
   for (size_t i = 0, j = 0; i < m->n; i = j) { /* one pass per protocol */
     for (j = i; j < m->n && m->n_neg[j] == m->n_neg[i]; j++) continue;
     const struct xf_rank_spec spec = {.part = part,
@@ -84,7 +84,7 @@ enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double
 
 enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out, struct xf_diag *diag) {
   if (silo->data.kind != XF_DATASET_INTERACTIONS)
-    return xf_diag_set(diag, XF_E_UNSUPPORTED, "tables have no items to score");
+    return xf_diag_set(diag, XF_E_UNSUPPORTED, "only interactions have items to score");
   if (user >= silo->data.split.n_users)
     return xf_diag_set(diag, XF_E_NOTFOUND, "user %u of %u", user, silo->data.split.n_users);
   const float *row = NULL;

@@ -85,26 +85,53 @@ static enum xf_rc check_split(const struct xf_feeder *f, const struct xf_split *
   return XF_OK;
 }
 
+static enum xf_rc check_lists(const struct xf_feeder *f, const struct xf_listset *l,
+                              struct xf_diag *diag) {
+  const struct xf_model_config *c = xf_model_get_config(f->model);
+  if (l->n_in != c->n_in)
+    return xf_diag_set(diag, XF_E_SHAPE, "the lists have %u features, the plan's model.n_in is %u",
+                       l->n_in, c->n_in);
+  if (l->n_list != f->net->group)
+    return xf_diag_set(diag, XF_E_SHAPE,
+                       "the lists have %u candidates; with local.negatives %u they must have %u",
+                       l->n_list, f->net->group - 1, f->net->group);
+  return XF_OK;
+}
+
+static enum xf_rc check_data(const struct xf_feeder *f, const struct xf_dataset *data,
+                             struct xf_diag *diag) {
+  switch (data->kind) {
+  case XF_DATASET_INTERACTIONS: return check_split(f, &data->split, diag);
+  case XF_DATASET_TABLE: return check_table(xf_model_get_config(f->model), &data->table, diag);
+  case XF_DATASET_LISTS: return check_lists(f, &data->lists, diag);
+  }
+  return XF_E_INVAL;
+}
+
+/* Rows of a table or lists that are train. */
+static void list_rows(struct xf_feeder *f, const struct xf_dataset *data) {
+  const bool lists = data->kind == XF_DATASET_LISTS;
+  const uint8_t *part = lists ? data->lists.part : data->table.part;
+  const size_t n = lists ? data->lists.n : data->table.n;
+  uint32_t at = 0;
+  for (size_t i = 0; i < n; i++)
+    if (part[i] == XF_PART_TRAIN) f->row[at++] = (uint32_t)i;
+}
+
 enum xf_rc xf_feeder_start(struct xf_feeder *feeder, const struct xf_dataset *data,
                            uint32_t max_samples, uint32_t *n_samples, struct xf_diag *diag) {
-  const bool ranking = xf_model_is_ranking(feeder->model);
+  const enum xf_dataset_kind eats = xf_model_get_data(feeder->model);
   *n_samples = 0;
-  if (ranking != (data->kind == XF_DATASET_INTERACTIONS))
+  if (eats != data->kind)
     return xf_diag_set(diag, XF_E_SHAPE, "the model eats %s, the silo's data are %s",
-                       ranking ? "interactions" : "tables", ranking ? "a table" : "interactions");
+                       xf_dataset_name(eats), xf_dataset_name(data->kind));
   const size_t n = xf_dataset_count(data, XF_PART_TRAIN);
   if (n > max_samples)
     return xf_diag_set(diag, XF_E_LIMIT, "%zu train samples, but the trainer was made for %u", n,
                        max_samples);
-  const enum xf_rc rc = ranking
-                            ? check_split(feeder, &data->split, diag)
-                            : check_table(xf_model_get_config(feeder->model), &data->table, diag);
+  const enum xf_rc rc = check_data(feeder, data, diag);
   if (rc) return rc;
-  if (!ranking) {
-    uint32_t at = 0;
-    for (size_t i = 0; i < data->table.n; i++)
-      if (data->table.part[i] == XF_PART_TRAIN) feeder->row[at++] = (uint32_t)i;
-  }
+  if (data->kind != XF_DATASET_INTERACTIONS) list_rows(feeder, data);
   *n_samples = (uint32_t)n;
   return XF_OK;
 }
@@ -140,10 +167,23 @@ static void fill_event(struct xf_feeder *f, const struct xf_feed_task *task, uin
   if (f->class_) f->class_[b] = 0;
 }
 
+static void fill_lists(struct xf_feeder *f, const struct xf_listset *l, const uint32_t *ids,
+                       uint32_t n) {
+  const size_t size = xf_listset_size(l);
+  for (uint32_t b = 0; b < n; b++) {
+    memcpy(f->x + b * size, l->x + f->row[ids[b]] * size, size * sizeof *f->x);
+    f->class_[b] = 0;
+  }
+}
+
 void xf_feeder_fill(struct xf_feeder *feeder, const struct xf_feed_task *task, const uint32_t *ids,
                     uint32_t n) {
   if (task->data->kind == XF_DATASET_INTERACTIONS) {
     for (uint32_t b = 0; b < n; b++) fill_event(feeder, task, b, ids[b]);
+    return;
+  }
+  if (task->data->kind == XF_DATASET_LISTS) {
+    fill_lists(feeder, &task->data->lists, ids, n);
     return;
   }
   const struct xf_table *t = &task->data->table;

@@ -15,7 +15,7 @@ struct xf_feeder {
   uint32_t max_batch;
   int32_t *user, *item, *neg, *class_; /* [max_batch x group], class_ [max_batch] */
   float *y, *x, *prior;
-  uint32_t *row; /* [max_samples] train rows of a table */
+  uint32_t *row; /* [max_samples] train rows of a table, train lists */
 };
 
 /* What one task adds: its data, negatives and prior. */

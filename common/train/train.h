@@ -76,6 +76,10 @@ XF_WARN_UNUSED enum xf_rc xf_train_alone(
     struct xf_trainer *trainer, struct xf_train_job *job, uint32_t n_tasks,
     void (*streams)(void *arg, uint32_t task, struct xf_rng *shuffle, struct xf_rng *negative),
     void *arg, struct xf_diag *diag);
+/* One job with a trainer of its own: adaptation of given parameters, a run outside rounds. @err as xf_trainer_new, xf_trainer_run */
+XF_WARN_UNUSED enum xf_rc xf_train_once(const struct xf_model *model,
+                                        const struct xf_local_config *config,
+                                        struct xf_train_job *job, struct xf_diag *diag);
 /* Bytes a trainer holds. @unit bytes */
 size_t xf_trainer_get_bytes(const struct xf_trainer *trainer);
 

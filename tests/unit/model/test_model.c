@@ -238,6 +238,114 @@ static void test_mf_loss(void **state) {
   xf_model_free(m);
 }
 
+static const struct xf_model_config scorer = {.kind = XF_MODEL_SCORER,
+                                              .loss = XF_LOSS_SOFTMAX,
+                                              .bias = true,
+                                              .n_in = 3,
+                                              .n_out = 1,
+                                              .hidden = {4},
+                                              .n_hidden = 1,
+                                              .activation = XF_ACT_TANH};
+
+/* A scorer's loss, written again: -log softmax over the list of the first candidate, mean over lists, half l2 |w|^2. */
+static double list_loss(const double *p, const double *x, int n, int group, double l2) {
+  const double *w1 = p, *b1 = p + 12, *w2 = p + 16;
+  double loss = 0, norm2 = 0;
+  for (int b = 0; b < n; b++) {
+    double sum = 0, first = 0;
+    for (int i = 0; i < group; i++) {
+      const double *row = x + (b * group + i) * 3;
+      double z = 0;
+      for (int k = 0; k < 4; k++) {
+        double h = b1[k];
+        for (int j = 0; j < 3; j++) h += row[j] * w1[j * 4 + k];
+        z += tanh(h) * w2[k];
+      }
+      if (i == 0) first = z;
+      sum += exp(z);
+    }
+    loss += (log(sum) - first) / n;
+  }
+  for (int k = 0; k < 20; k++) norm2 += k < 12 || k > 15 ? p[k] * p[k] : 0; // not biases
+  return loss + l2 / 2 * norm2;
+}
+
+/* Loss and gradient of a scorer in double, against the formula and its differences. */
+static void test_scorer_loss(void **state) {
+  (void)state;
+  enum { GROUP = 6, LISTS = 3, N = 20 };
+  struct xf_model *m = model_of(scorer, 0, 0);
+  const struct xf_layout *l = xf_model_get_layout(m);
+  assert_int_equal(l->n, N);
+  expect_role(l, "w1", XF_ROLE_SHARED, 3, 4);
+  expect_role(l, "b1", XF_ROLE_SHARED, 4, 1);
+  expect_role(l, "w2", XF_ROLE_SHARED, 4, 1);
+  assert_int_equal(l->n_seg, 3); // no bias behind
+  assert_int_equal(xf_model_get_data(m), XF_DATASET_LISTS);
+  struct xf_model_net net;
+  assert_int_equal(
+      xf_model_net_loss(&net, m, &(struct xf_model_loss){.l2 = .1, .negatives = 5}, &diag), XF_OK);
+  assert_int_equal(net.group, GROUP);
+  struct xf_nnplan *p = NULL;
+  const struct xf_nnplan_spec spec = {.outputs = {net.data},
+                                      .n_output = 1,
+                                      .loss = net.loss,
+                                      .train = true,
+                                      .mode = XF_NN_REF64,
+                                      .max = {[XF_SYM_B] = LISTS}};
+  assert_int_equal(xf_nnplan_new(&p, net.graph, &spec, &diag), XF_OK);
+  double x[LISTS * GROUP * 3], w[N], grad[N];
+  const int32_t class_[LISTS] = {0};
+  struct xf_rng rng;
+  xf_rng_init(&rng, 7, 0);
+  for (int i = 0; i < LISTS * GROUP * 3; i++) x[i] = xf_rng_normal(&rng);
+  for (int i = 0; i < N; i++) w[i] = xf_rng_normal(&rng) / 2;
+  xf_nnplan_set_input(p, net.feed[XF_FEED_X], x);
+  xf_nnplan_set_input(p, net.feed[XF_FEED_CLASS], class_);
+  const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = LISTS};
+  assert_int_equal(xf_nnplan_run64(p, w, grad, extent, &diag), XF_OK);
+  assert_true(fabs(xf_nnplan_get_loss(p) - list_loss(w, x, LISTS, GROUP, .1)) < 1e-9);
+  const double *data = xf_nnplan_get(p, net.data, NULL, NULL);
+  assert_true(fabs(*data - list_loss(w, x, LISTS, GROUP, 0)) < 1e-9);
+  for (int i = 0; i < N; i++) {
+    const double at = w[i], h = 1e-5;
+    w[i] = at + h;
+    const double up = list_loss(w, x, LISTS, GROUP, .1);
+    w[i] = at - h;
+    const double down = list_loss(w, x, LISTS, GROUP, .1);
+    w[i] = at;
+    assert_true(fabs((up - down) / (2 * h) - grad[i]) < 1e-7);
+  }
+  xf_nnplan_free(p);
+  xf_model_net_deinit(&net);
+  assert_int_equal(xf_model_net_loss(&net, m, &(struct xf_model_loss){.negatives = 70000}, &diag),
+                   XF_E_CONFIG);
+  says("local.negatives is 70000");
+  xf_model_free(m);
+}
+
+static void test_scorer_refusals(void **state) {
+  (void)state;
+  struct xf_model *m = NULL;
+  struct xf_model_config c = scorer;
+  c.loss = XF_LOSS_BCE;
+  assert_int_equal(xf_model_new(&m, &c, (struct xf_model_size){0, 0}, &diag), XF_E_UNSUPPORTED);
+  says("model scorer has no loss bce");
+  c = scorer;
+  c.n_out = 2;
+  assert_int_equal(xf_model_new(&m, &c, (struct xf_model_size){0, 0}, &diag), XF_E_CONFIG);
+  says("model.n_out is 2");
+  c = scorer;
+  c.n_hidden = 2;
+  c.hidden[1] = 4;
+  assert_int_equal(xf_model_new(&m, &c, (struct xf_model_size){0, 0}, &diag), XF_E_CONFIG);
+  says("at most 1 hidden layer");
+  c.n_hidden = 0;
+  m = model_of(c, 0, 0); // linear: one segment, no bias
+  assert_int_equal(xf_model_get_layout(m)->n, 3);
+  xf_model_free(m);
+}
+
 static void test_names(void **state) {
   (void)state;
   enum xf_model_kind kind;
@@ -251,10 +359,11 @@ static void test_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_layouts),     cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_init_agrees), cmocka_unit_test(test_init_uniform),
-      cmocka_unit_test(test_mf_scores),   cmocka_unit_test(test_mf_loss),
-      cmocka_unit_test(test_names),
+      cmocka_unit_test(test_layouts),         cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_init_agrees),     cmocka_unit_test(test_init_uniform),
+      cmocka_unit_test(test_mf_scores),       cmocka_unit_test(test_mf_loss),
+      cmocka_unit_test(test_names),           cmocka_unit_test(test_scorer_loss),
+      cmocka_unit_test(test_scorer_refusals),
   };
   if (xf_blas_start(NULL, &diag)) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);

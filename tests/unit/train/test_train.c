@@ -247,6 +247,75 @@ static void test_pull(void **state) {
   xf_dataset_deinit(&d);
 }
 
+static const struct xf_model_config scorer = {.kind = XF_MODEL_SCORER,
+                                              .loss = XF_LOSS_SOFTMAX,
+                                              .bias = true,
+                                              .n_in = 3,
+                                              .n_out = 1,
+                                              .hidden = {8},
+                                              .n_hidden = 1,
+                                              .activation = XF_ACT_TANH};
+
+/* Lists whose first candidate has the least |first number|: no linear net finds it. */
+static void list_data(struct xf_dataset *d, uint32_t n) {
+  xf_dataset_init(d, XF_DATASET_LISTS);
+  if (xf_listset_init(&d->lists, n, 5, 3, &diag)) fail_msg("%s", diag.text);
+  struct xf_rng rng;
+  xf_rng_init(&rng, 6, 0);
+  for (uint32_t k = 0; k < n; k++)
+    for (uint32_t i = 0; i < 5; i++) {
+      float *x = d->lists.x + (k * 5 + i) * 3;
+      for (int j = 0; j < 3; j++) x[j] = (float)xf_rng_normal(&rng);
+      x[0] = i == 0 ? .1f * x[0] : x[0] + (x[0] > 0 ? 1.0f : -1.0f);
+    }
+}
+
+static void test_lists_learn(void **state) {
+  (void)state;
+  struct xf_dataset d;
+  struct bench b;
+  list_data(&d, 200);
+  for (uint32_t k = 150; k < 200; k++) d.lists.part[k] = XF_PART_VALID;
+  struct xf_local_config local = {
+      .steps = 300, .batch = 32, .negatives = 4, .optimizer = xf_optim_default(XF_OPTIM_SGD, .3f)};
+  bench_init(&b, &scorer, local, &d, 0, 0);
+  if (xf_trainer_run(b.trainer, &b.job, &diag)) fail_msg("%s", diag.text);
+  assert_int_equal(b.job.n_samples, 150);
+  const double first = b.job.loss;
+  b.job.start = b.out;
+  assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_OK);
+  if (!(b.job.loss < .1 && b.job.loss < first)) fail_msg("loss %g after %g", b.job.loss, first);
+  // the same on its own trainer, in one call
+  float *once = xf_calloc(xf_model_get_layout(b.model)->n, sizeof *once);
+  float *start = xf_calloc(xf_model_get_layout(b.model)->n, sizeof *start);
+  memcpy(start, b.start, xf_model_get_layout(b.model)->n * sizeof *start);
+  struct xf_train_job job = b.job;
+  b.job.start = job.start = start;
+  job.out = once;
+  assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_OK);
+  assert_int_equal(xf_train_once(b.model, &local, &job, &diag), XF_OK);
+  assert_memory_equal(once, b.out, xf_model_get_layout(b.model)->n * sizeof *once);
+  xf_free(once);
+  xf_free(start);
+  bench_deinit(&b);
+  // lists of another length or width, or another kind of data, are named
+  local.negatives = 9;
+  bench_init(&b, &scorer, local, &d, 0, 0);
+  assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_E_SHAPE);
+  assert_non_null(strstr(diag.text, "the lists have 5 candidates; with local.negatives 9"));
+  d.lists.n_in = 2;
+  assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_E_SHAPE);
+  assert_non_null(strstr(diag.text, "model.n_in is 3"));
+  struct xf_dataset table;
+  xor_data(&table, 4);
+  b.job.data = &table;
+  assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_E_SHAPE);
+  assert_non_null(strstr(diag.text, "eats lists of candidates, the silo's data are a table"));
+  bench_deinit(&b);
+  xf_dataset_deinit(&table);
+  xf_dataset_deinit(&d);
+}
+
 static unsigned n_reports;
 static atomic_bool cancel;
 static void on_progress(void *arg, const struct xf_train_progress *p) {
@@ -365,10 +434,15 @@ static void test_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_learns_xor), cmocka_unit_test(test_every_mf_loss_learns),
-      cmocka_unit_test(test_repeats),    cmocka_unit_test(test_one_step_by_hand),
-      cmocka_unit_test(test_pull),       cmocka_unit_test(test_progress_and_cancel),
-      cmocka_unit_test(test_divergence), cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_learns_xor),
+      cmocka_unit_test(test_every_mf_loss_learns),
+      cmocka_unit_test(test_repeats),
+      cmocka_unit_test(test_one_step_by_hand),
+      cmocka_unit_test(test_lists_learn),
+      cmocka_unit_test(test_pull),
+      cmocka_unit_test(test_progress_and_cancel),
+      cmocka_unit_test(test_divergence),
+      cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_alone),
   };
   if (xf_blas_start(NULL, &diag)) return 1;
