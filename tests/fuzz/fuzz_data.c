@@ -2,6 +2,7 @@
 // Files of a silo's data: the first byte chooses loader and columns, the rest is the file. Whatever the bytes, the loader
 // returns, and what it accepted is consistent: ids below their counts, finite numbers, parts that do not overlap.
 #include "base/assert.h"
+#include "data/categories.h"
 #include "data/cold.h"
 #include "data/findings.h"
 #include "data/idx.h"
@@ -119,6 +120,25 @@ static void try_lists(const char *path) {
   xf_names_deinit(&items);
 }
 
+/* Categories of the items a and b. */
+static void try_categories(const char *path) {
+  struct xf_diag diag;
+  struct xf_names items;
+  struct xf_categories c;
+  uint32_t id = 0;
+  xf_names_init(&items);
+  const bool named = !xf_names_add(&items, &id, "a", 1) && !xf_names_add(&items, &id, "b", 1);
+  if (named && !xf_categories_load(&c, path, &items, NULL, &diag)) {
+    XF_ASSERT(c.of.n_row == 2 && c.n == c.names.n && xf_csr_count(&c.of) > 0);
+    XF_ASSERT(c.finding[XF_CATEGORY_MISSING].count < 2);
+    for (uint32_t i = 0; i < 2; i++)
+      for (uint32_t k = c.of.start[i]; k < c.of.start[i + 1]; k++)
+        XF_ASSERT(c.of.item[k] < c.n && (k == c.of.start[i] || c.of.item[k - 1] < c.of.item[k]));
+    xf_categories_deinit(&c);
+  }
+  xf_names_deinit(&items);
+}
+
 static void try_others(const char *path, uint8_t how) {
   struct xf_diag diag;
   struct xf_table t;
@@ -130,6 +150,10 @@ static void try_others(const char *path, uint8_t how) {
   }
   if (how & 8) {
     try_lists(path);
+    return;
+  }
+  if (how & 16) {
+    try_categories(path);
     return;
   }
   if (how % 2) {
