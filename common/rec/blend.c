@@ -121,35 +121,50 @@ static int by_share(const void *a, const void *b) {
   return (x->part > y->part) - (x->part < y->part);
 }
 
-enum xf_rc xf_blend_explain(const struct xf_scorer *blend, const struct xf_query *query,
-                            uint32_t item, struct xf_blend_why *out, uint32_t *n,
-                            struct xf_diag *diag) {
+/* Adds one candidate's parts to those of each item. */
+static enum xf_rc explain_part(const struct blend *b, uint32_t p, const struct xf_query *q,
+                               const uint32_t *item, uint32_t n_item, float *row,
+                               struct xf_blend_why *out, uint32_t *n, struct xf_diag *diag) {
+  const struct xf_scorer *s = b->part[p].scorer;
+  double unit = 0;
+  const enum xf_rc rc = part_row(b, p, q, row, &unit, diag);
+  if (rc) return rc == XF_E_NOTFOUND ? XF_OK : rc;
+  const float scale = (float)(b->part[p].weight * unit);
+  for (uint32_t k = 0; k < n_item; k++) {
+    struct xf_blend_why *why = &out[(size_t)k * XF_BLEND_PARTS + n[k]++];
+    *why = (struct xf_blend_why){.part = p, .share = (float)b->part[p].weight * row[item[k]]};
+    if (s->kind->explain) why->n = s->kind->explain(s, q, item[k], why->why, XF_BLEND_WHY);
+    for (uint32_t i = 0; i < why->n; i++) why->why[i].share *= scale;
+  }
+  return XF_OK;
+}
+
+enum xf_rc xf_blend_explain_items(const struct xf_scorer *blend, const struct xf_query *query,
+                                  const uint32_t *item, uint32_t n_item, struct xf_blend_why *out,
+                                  uint32_t *n, struct xf_diag *diag) {
   const struct blend *b = (const struct blend *)blend;
-  *n = 0;
-  if (item >= blend->n_items) return xf_diag_set(diag, XF_E_NOTFOUND, "no item %u", item);
+  for (uint32_t k = 0; k < n_item; k++) {
+    n[k] = 0;
+    if (item[k] >= blend->n_items) return xf_diag_set(diag, XF_E_NOTFOUND, "no item %u", item[k]);
+  }
+  if (!n_item) return XF_OK;
   float *row = xf_try_calloc(blend->n_items, sizeof *row);
   if (!row) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u scores", blend->n_items);
   enum xf_rc rc = XF_OK;
-  for (uint32_t p = 0; !rc && p < b->n_part; p++) {
-    double unit = 0;
-    const struct xf_scorer *s = b->part[p].scorer;
-    if (b->part[p].weight == 0) continue;
-    rc = part_row(b, p, query, row, &unit, diag);
-    if (rc == XF_E_NOTFOUND) {
-      rc = XF_OK;
-      continue;
-    }
-    if (rc) break;
-    struct xf_blend_why *why = &out[(*n)++];
-    *why = (struct xf_blend_why){.part = p, .share = (float)b->part[p].weight * row[item]};
-    if (s->kind->explain) why->n = s->kind->explain(s, query, item, why->why, XF_BLEND_WHY);
-    const float scale = (float)(b->part[p].weight * unit);
-    for (uint32_t i = 0; i < why->n; i++) why->why[i].share *= scale;
-  }
+  for (uint32_t p = 0; !rc && p < b->n_part; p++)
+    if (b->part[p].weight != 0) rc = explain_part(b, p, query, item, n_item, row, out, n, diag);
   xf_free(row);
-  if (!rc && !*n) return nobody(query, diag);
-  qsort(out, *n, sizeof *out, by_share);
-  return rc;
+  if (rc) return rc;
+  if (!n[0]) return nobody(query, diag);
+  for (uint32_t k = 0; k < n_item; k++)
+    qsort(out + (size_t)k * XF_BLEND_PARTS, n[k], sizeof *out, by_share);
+  return XF_OK;
+}
+
+enum xf_rc xf_blend_explain(const struct xf_scorer *blend, const struct xf_query *query,
+                            uint32_t item, struct xf_blend_why *out, uint32_t *n,
+                            struct xf_diag *diag) {
+  return xf_blend_explain_items(blend, query, &item, 1, out, n, diag);
 }
 
 static int by_why(const void *a, const void *b) {
@@ -191,6 +206,13 @@ static void blend_free(struct xf_scorer *s) {
 }
 
 static const struct xf_scorer_kind blend_kind = {"blend", score, explain, blend_free};
+
+bool xf_blend_is(const struct xf_scorer *scorer) { return scorer->kind == &blend_kind; }
+
+const char *xf_blend_part_name(const struct xf_scorer *blend, uint32_t part) {
+  const struct blend *b = (const struct blend *)blend;
+  return part < b->n_part ? b->part[part].name : "";
+}
 
 enum xf_rc xf_blend_new(struct xf_scorer **out, const struct xf_blend_part *part, uint32_t n_part,
                         bool owned, struct xf_diag *diag) {

@@ -37,6 +37,16 @@ XF_WARN_UNUSED enum xf_rc xf_blend_explain(const struct xf_scorer *blend,
                                            const struct xf_query *query, uint32_t item,
                                            struct xf_blend_why *out, uint32_t *n,
                                            struct xf_diag *diag);
+/* The same for several items at once; each candidate scores only once. @shape item[n_item], out[n_item x XF_BLEND_PARTS],
+   n[n_item] @err as xf_blend_explain */
+XF_WARN_UNUSED enum xf_rc xf_blend_explain_items(const struct xf_scorer *blend,
+                                                 const struct xf_query *query, const uint32_t *item,
+                                                 uint32_t n_item, struct xf_blend_why *out,
+                                                 uint32_t *n, struct xf_diag *diag);
+/* Whether a scorer is a blend, and so may be asked as one. @thread any */
+bool xf_blend_is(const struct xf_scorer *scorer);
+/* Name of a blend's candidate; "" for a foreign number. @own blend */
+const char *xf_blend_part_name(const struct xf_scorer *blend, uint32_t part);
 /* Standardises a row in place over the items outside the ascending history; returns 1 / sd, 0 for constant scores (the
    row becomes 0). Deterministic, in double. @shape row[n_items], history[n] @err E_NAN: *bad is the item */
 XF_WARN_UNUSED enum xf_rc xf_blend_standardise(float *row, uint32_t n_items,

@@ -1,0 +1,32 @@
+/*
+ * catalog.h - what a silo's answers are made of beside scores: names of users and items, train histories, popularity.
+ *
+ * Made once per load of the data and shared by every snapshot (serving.h) made of them.
+ * Owner: reference-counted; the last xf_catalog_unref releases. Thread: immutable; ref and unref from any thread.
+ */
+#ifndef XF_REC_CATALOG_H
+#define XF_REC_CATALOG_H
+
+#include "data/names.h"
+#include "data/split.h"
+
+#include <stdatomic.h>
+
+struct xf_catalog {
+  atomic_uint refs;
+  struct xf_names users, items;
+  uint32_t *start; /* [users.n + 1] train histories as in data/split.h */
+  uint32_t *item;  /* [start[users.n]] ascending for each user */
+  float *popular;  /* [items.n] log(1 + train events) */
+};
+
+/* Copies all it needs. @own out: xf_catalog_unref @err E_SHAPE (train against names) E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_catalog_new(struct xf_catalog **out, const struct xf_names *users,
+                                         const struct xf_names *items, const struct xf_csr *train,
+                                         struct xf_diag *diag);
+/* One more owner; returns catalog. @own shared @thread any */
+struct xf_catalog *xf_catalog_ref(struct xf_catalog *catalog);
+/* One owner less; NULL is legal. @own releases the last @thread any */
+void xf_catalog_unref(struct xf_catalog *catalog);
+
+#endif

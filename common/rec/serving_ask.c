@@ -1,0 +1,191 @@
+/* Answers from a snapshot: who asks, scores, the best of them, and why. */
+#include "base/alloc.h"
+#include "rec/serving.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void xf_serving_answer_deinit(struct xf_serving_answer *answer) {
+  xf_free(answer->score);
+  xf_free(answer->why);
+  answer->score = NULL;
+  answer->why = NULL;
+  answer->n_score = answer->n = 0;
+}
+
+static enum xf_rc room(struct xf_serving_answer *a, uint32_t n_items, bool explain,
+                       struct xf_diag *diag) {
+  if (a->n_score < n_items) {
+    xf_free(a->score);
+    a->n_score = 0;
+    a->score = xf_try_calloc(n_items, sizeof *a->score);
+    if (!a->score) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u scores", n_items);
+    a->n_score = n_items;
+  }
+  if (explain && !a->why) {
+    a->why = xf_try_calloc((size_t)XF_SERVING_EXPLAIN_MAX * XF_BLEND_PARTS, sizeof *a->why);
+    if (!a->why) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for explanations");
+  }
+  return XF_OK;
+}
+
+static enum xf_rc check_k(uint32_t k, struct xf_diag *diag) {
+  if (k >= 1 && k <= XF_SERVING_K_MAX) return XF_OK;
+  return xf_diag_set(diag, XF_E_RANGE, "k is %u; it must be 1 to %d", k, XF_SERVING_K_MAX);
+}
+
+static enum xf_rc check(const struct xf_serving_request *r, struct xf_diag *diag) {
+  enum xf_rc rc = check_k(r->k, diag);
+  if (rc) return rc;
+  if (!r->user && !r->history)
+    return xf_diag_set(diag, XF_E_INVAL, "there is neither a user nor a history to answer for");
+  if (r->n_history > XF_SERVING_HISTORY_MAX)
+    return xf_diag_set(diag, XF_E_LIMIT, "a history of %u items; at most %d can be given",
+                       r->n_history, XF_SERVING_HISTORY_MAX);
+  if (r->explain && r->k > XF_SERVING_EXPLAIN_MAX)
+    return xf_diag_set(diag, XF_E_LIMIT, "k is %u; with explanations it can be at most %d", r->k,
+                       XF_SERVING_EXPLAIN_MAX);
+  if (r->diversity && strcmp(r->diversity, "none") != 0)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "diversity \"%s\": this silo only knows \"none\" (by score)", r->diversity);
+  return XF_OK;
+}
+
+static int by_id(const void *a, const void *b) {
+  const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* The given keys as ascending ids, each once; unknown ones are counted and left out. */
+static uint32_t read_history(const struct xf_catalog *c, const struct xf_serving_request *r,
+                             struct xf_serving_answer *a) {
+  uint32_t n = 0, kept = 0;
+  for (uint32_t i = 0; i < r->n_history; i++) {
+    const uint32_t id = xf_names_find(&c->items, r->history[i], strlen(r->history[i]));
+    if (id == XF_NO_ID) a->ignored++;
+    else a->given[n++] = id;
+  }
+  if (n) qsort(a->given, n, sizeof *a->given, by_id);
+  for (uint32_t i = 0; i < n; i++)
+    if (!kept || a->given[i] != a->given[kept - 1]) a->given[kept++] = a->given[i];
+  return kept;
+}
+
+/* Who asks. With a given history the person's row is not used: it stands for another history. */
+static struct xf_query who(const struct xf_catalog *c, const struct xf_serving_request *r,
+                           struct xf_serving_answer *a) {
+  struct xf_query q = {.user = XF_NO_ID, .at = (double)NAN};
+  const uint32_t u = r->user ? xf_names_find(&c->users, r->user, strlen(r->user)) : XF_NO_ID;
+  a->known = u != XF_NO_ID;
+  a->ignored = 0;
+  if (r->history) {
+    q.n = read_history(c, r, a);
+    q.item = a->given;
+  } else if (a->known) {
+    q.user = u;
+    q.item = c->item + c->start[u];
+    q.n = c->start[u + 1] - c->start[u];
+  }
+  return q;
+}
+
+/* Scores of all items and what they rest on. */
+static enum xf_rc score(const struct xf_serving *s, const struct xf_query *q,
+                        struct xf_serving_answer *a, struct xf_diag *diag) {
+  enum xf_rc rc = XF_E_NOTFOUND;
+  a->basis = q->user != XF_NO_ID ? XF_SERVING_USER : XF_SERVING_HISTORY;
+  if (s->scorer && (q->user != XF_NO_ID || q->n))
+    rc = xf_scorer_score(s->scorer, q, a->score, diag);
+  if (rc != XF_E_NOTFOUND) return rc;
+  a->basis = XF_SERVING_POPULARITY;
+  memcpy(a->score, s->catalog->popular, s->catalog->items.n * sizeof *a->score);
+  return XF_OK;
+}
+
+static void take_top(struct xf_serving_answer *a, uint32_t n) {
+  a->n = n;
+  for (uint32_t i = 0; i < n; i++)
+    a->item[i] = (struct xf_serving_item){.item = a->top[i].item, .score = a->top[i].score};
+}
+
+/* One part is the whole score; a scorer that cannot tell gives no history items. */
+static void explain_whole(const struct xf_serving *s, const struct xf_query *q,
+                          struct xf_serving_answer *a) {
+  const struct xf_scorer *scorer = a->basis == XF_SERVING_POPULARITY ? NULL : s->scorer;
+  for (uint32_t i = 0; i < a->n; i++) {
+    struct xf_blend_why *why = &a->why[(size_t)i * XF_BLEND_PARTS];
+    *why = (struct xf_blend_why){.part = 0, .share = a->item[i].score};
+    if (scorer && scorer->kind->explain)
+      why->n = scorer->kind->explain(scorer, q, a->item[i].item, why->why, XF_BLEND_WHY);
+    a->item[i].why = why;
+    a->item[i].n_why = 1;
+  }
+}
+
+static enum xf_rc explain(const struct xf_serving *s, const struct xf_query *q,
+                          struct xf_serving_answer *a, struct xf_diag *diag) {
+  uint32_t item[XF_SERVING_EXPLAIN_MAX], n[XF_SERVING_EXPLAIN_MAX];
+  if (a->basis == XF_SERVING_POPULARITY || !xf_blend_is(s->scorer)) {
+    explain_whole(s, q, a);
+    return XF_OK;
+  }
+  for (uint32_t i = 0; i < a->n; i++) item[i] = a->item[i].item;
+  const enum xf_rc rc = xf_blend_explain_items(s->scorer, q, item, a->n, a->why, n, diag);
+  for (uint32_t i = 0; i < a->n && !rc; i++) {
+    a->item[i].why = &a->why[(size_t)i * XF_BLEND_PARTS];
+    a->item[i].n_why = n[i];
+  }
+  return rc;
+}
+
+enum xf_rc xf_serving_recommend(const struct xf_serving *serving,
+                                const struct xf_serving_request *request,
+                                struct xf_serving_answer *answer, struct xf_diag *diag) {
+  const struct xf_serving_request *r = request;
+  const struct xf_catalog *c = serving->catalog;
+  struct xf_serving_answer *a = answer;
+  a->n = 0;
+  enum xf_rc rc = check(r, diag);
+  if (!rc) rc = room(a, c->items.n, r->explain, diag);
+  if (rc) return rc;
+  const struct xf_query q = who(c, r, a);
+  rc = score(serving, &q, a, diag);
+  if (rc) return rc;
+  take_top(a, xf_topk(a->top, r->k, a->score, c->items.n, q.item, r->seen ? 0 : q.n));
+  return r->explain ? explain(serving, &q, a, diag) : XF_OK;
+}
+
+enum xf_rc xf_serving_similar(const struct xf_serving *serving, const char *item, uint32_t k,
+                              struct xf_serving_answer *answer, struct xf_diag *diag) {
+  const struct xf_catalog *c = serving->catalog;
+  struct xf_serving_answer *a = answer;
+  const uint32_t id = xf_names_find(&c->items, item, strlen(item));
+  a->n = 0;
+  enum xf_rc rc = check_k(k, diag);
+  if (rc) return rc;
+  if (id == XF_NO_ID) return xf_diag_set(diag, XF_E_NOTFOUND, "the silo has no such item");
+  if (!serving->scorer)
+    return xf_diag_set(diag, XF_E_STATE, "no model is served yet: similar items need one");
+  rc = room(a, c->items.n, false, diag);
+  if (rc) return rc;
+  const struct xf_query q = {.user = XF_NO_ID, .item = &id, .n = 1, .at = (double)NAN};
+  a->known = false;
+  a->ignored = 0;
+  a->basis = XF_SERVING_HISTORY;
+  rc = xf_scorer_score(serving->scorer, &q, a->score, diag);
+  if (rc == XF_E_NOTFOUND)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "the served model \"%s\" scores for users only, not for an item",
+                       serving->meta.kind);
+  if (rc) return rc;
+  take_top(a, xf_topk(a->top, k, a->score, c->items.n, &id, 1));
+  return XF_OK;
+}
+
+const char *xf_serving_part_name(const struct xf_serving *serving,
+                                 const struct xf_serving_answer *answer, uint32_t part) {
+  if (answer->basis == XF_SERVING_POPULARITY || !serving->scorer) return "popularity";
+  if (xf_blend_is(serving->scorer)) return xf_blend_part_name(serving->scorer, part);
+  return serving->meta.kind;
+}
