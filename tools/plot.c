@@ -20,7 +20,8 @@ static const char usage[] =
     "there, are left out and counted.\n"
     "  --series C        one line per value of this column\n"
     "  --err C           bars of plus and minus this column\n"
-    "  --where C=V       only rows with this value; all of several must hold\n"
+    "  --where C=V       only rows with this value; of several for one column any, of those\n"
+    "                    for different columns all must hold\n"
     "  --logx            logarithmic x axis\n"
     "  --points          marks without lines; a series may then have several at one x\n"
     "  -o OUT.svg        where to; without it, standard output\n";

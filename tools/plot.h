@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { XF_PLOT_SERIES = 12, XF_PLOT_POINTS = 20000, XF_PLOT_WHERE = 8, XF_PLOT_TEXT = 128 };
+enum { XF_PLOT_SERIES = 12, XF_PLOT_POINTS = 20000, XF_PLOT_WHERE = 16, XF_PLOT_TEXT = 128 };
 
 struct xf_plot_request {
   const char *file, *out;           /* out NULL: stdout */

@@ -97,17 +97,26 @@ static struct cell get(const struct reader *f, const struct row *row, const char
   return i < 0 ? (struct cell){.kind = CELL_ABSENT} : text_cell(row->cell[i], row->len[i]);
 }
 
+/* Whether a row has the value that a condition wants; numbers by value. */
+static bool wanted(const struct reader *f, const struct row *row, const char *condition) {
+  const char *want = strchr(condition, '=') + 1;
+  char key[XF_PLOT_TEXT];
+  double v = 0;
+  cut(key, condition, (size_t)(want - 1 - condition));
+  const struct cell c = get(f, row, key);
+  if (c.kind == CELL_ABSENT || c.kind == CELL_NONE) return false;
+  if (strcmp(c.text, want) == 0) return true;
+  return c.kind == CELL_NUMBER && !xf_str_double(&v, want, strlen(want)) && v == c.number;
+}
+
+/* Conditions on one column are alternatives; those on different ones must all hold. */
 static bool chosen(const struct reader *f, const struct row *row) {
   for (size_t i = 0; i < f->r->n_where; i++) {
-    const char *want = strchr(f->r->where[i], '=') + 1;
-    char key[XF_PLOT_TEXT];
-    double v = 0;
-    cut(key, f->r->where[i], (size_t)(want - 1 - f->r->where[i]));
-    const struct cell c = get(f, row, key);
-    if (c.kind == CELL_ABSENT || c.kind == CELL_NONE) return false;
-    if (strcmp(c.text, want) == 0) continue;
-    if (c.kind != CELL_NUMBER || xf_str_double(&v, want, strlen(want)) || v != c.number)
-      return false;
+    const size_t n = (size_t)(strchr(f->r->where[i], '=') - f->r->where[i]) + 1;
+    bool any = false;
+    for (size_t k = 0; k < f->r->n_where && !any; k++)
+      any = strncmp(f->r->where[k], f->r->where[i], n) == 0 && wanted(f, row, f->r->where[k]);
+    if (!any) return false;
   }
   return true;
 }

@@ -213,16 +213,21 @@ double xf_gram_sensitivity(uint32_t n) {
 }
 
 uint64_t xf_gram_threshold(float *triangle, float *diagonal, uint32_t m, double sd) {
+  return xf_gram_shrink(triangle, diagonal, m, 4 * sd, 0);
+}
+
+uint64_t xf_gram_shrink(float *triangle, float *diagonal, uint32_t m, double cut, double off) {
   uint64_t kept = 0;
   for (uint32_t a = 0; a < m; a++) diagonal[a] = 0;
   for (uint32_t a = 0; a < m; a++)
     for (uint32_t b = a + 1; b < m; b++) {
       float *x = &triangle[row_at(m, a) + b];
-      if ((double)*x <= 4 * sd) {
+      if ((double)*x <= cut) {
         *x = 0;
         continue;
       }
       kept++;
+      *x = (float)((double)*x - off);
       diagonal[a] += *x / 3;
       diagonal[b] += *x / 3;
     }

@@ -64,5 +64,9 @@ double xf_gram_sensitivity(uint32_t n);
 /* After noise of deviation sd on each entry: zeroes entries up to 4 sd, makes the diagonal a third of the row sums;
    returns how many entries stay. @shape triangle[m (m - 1) / 2], diagonal[m] */
 uint64_t xf_gram_threshold(float *triangle, float *diagonal, uint32_t m, double sd);
+/* The same with entries up to `cut` zeroed and `off` taken from the others (0 <= off <= cut): a lower cut finds more, and the
+   subtraction keeps what noise alone brought above it small. cut 4 sd, off 0 is the threshold above.
+   @shape as xf_gram_threshold */
+uint64_t xf_gram_shrink(float *triangle, float *diagonal, uint32_t m, double cut, double off);
 
 #endif

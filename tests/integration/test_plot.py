@@ -89,6 +89,8 @@ def test_where_points_and_single_values(crossfed, lines):
                   [(1, "a", 1, .1), (1, "a", 2, .2), (2, "a", 1, .3), (2, "b", 1, .9)]])
     root, _ = parse(crossfed("plot", *DRAWN, "--where", "half=a", "--where", "n=1.0", path).out)
     assert [len(line) for line in polylines(root)] == [2]
+    both = crossfed("plot", *DRAWN, "--where=n=2", "--where", "half=b", "--where", "n=1", "--where=half=c", path).out
+    assert [len(line) for line in polylines(parse(both)[0])] == [1]
     root, _ = parse(crossfed("plot", *DRAWN, "--points", path).out)
     assert not polylines(root) and len(list(root.iter(SVG + "circle"))) == 4
     root, _ = parse(crossfed("plot", *DRAWN, "--where=half=b", "--logx", path).out)

@@ -214,6 +214,11 @@ static void test_limits_and_noise(void **state) {
   const float want[] = {9, 0, 0, 8, 0, 12}, want_diag[] = {3, 17.f / 3, 20.f / 3, 4};
   for (int k = 0; k < 6; k++) assert_float_equal(triangle[k], want[k], 0);
   for (int k = 0; k < 4; k++) assert_float_equal(diagonal[k], want_diag[k], 1e-5);
+  float other[] = {9, -9, 4, 8, 3, 12};
+  assert_int_equal(xf_gram_shrink(other, diagonal, 4, 3.5, 2), 4);
+  const float less[] = {7, 0, 2, 6, 0, 10}, less_diag[] = {3, 13.f / 3, 16.f / 3, 4};
+  for (int k = 0; k < 6; k++) assert_float_equal(other[k], less[k], 0);
+  for (int k = 0; k < 4; k++) assert_float_equal(diagonal[k], less_diag[k], 1e-6);
 }
 
 // The inverse against the identity, and what is not positive definite.
