@@ -49,6 +49,9 @@ $(TOOLS_STAMP): $(MODULE_MKS)
 		echo "not installed:$$missing; scripts/bootstrap demo installs what the build needs" >&2; exit 1; fi
 	@touch $@
 
+# It carries the file (.incbin), which no compiler lists as a dependency.
+$(OBJ)/client/api/description.o: docs/openapi.yaml
+
 $(OBJ)/%.o: XF_WARN = $(WARN)
 $(GEN)/%.o: XF_WARN = $(WARN_GEN)
 $(OBJ)/%.o: %.c $(FLAGS_STAMP) | $(TOOLS_STAMP)

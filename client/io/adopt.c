@@ -109,18 +109,22 @@ struct adopting {
 
 static const char *given(const char *s) { return s[0] ? s : NULL; }
 
+struct xf_source client_source(const struct xf_client *c) {
+  return (struct xf_source){.path = c->cfg.data.path,
+                            .user = c->cfg.data.columns.user,
+                            .item = c->cfg.data.columns.item,
+                            .domain = c->cfg.data.columns.domain,
+                            .value = c->cfg.data.columns.value,
+                            .time = c->cfg.data.columns.time,
+                            .only_domain = given(c->cfg.data.only_domain),
+                            .split = given(c->cfg.data.split),
+                            .center = given(c->cfg.data.center)};
+}
+
 static enum xf_rc make_silo(struct adopting *a) {
   struct xf_client *c = a->base.client;
   struct xf_diag *diag = &a->base.diag;
-  const struct xf_source source = {.path = c->cfg.data.path,
-                                   .user = c->cfg.data.columns.user,
-                                   .item = c->cfg.data.columns.item,
-                                   .domain = c->cfg.data.columns.domain,
-                                   .value = c->cfg.data.columns.value,
-                                   .time = c->cfg.data.columns.time,
-                                   .only_domain = given(c->cfg.data.only_domain),
-                                   .split = given(c->cfg.data.split),
-                                   .center = given(c->cfg.data.center)};
+  const struct xf_source source = client_source(c);
   struct xf_dataset data;
   enum xf_rc rc = xf_resolve_dataset(&data, a->plan, c->cfg.member, &source, diag);
   const struct xf_silo_config config = {.plan = a->plan,
@@ -150,6 +154,7 @@ static void adopting_work(struct client_job *job) {
   if (!rc) /* again: the delta is that of the plan in force */
     rc = client_release_account(&a->account, c->outbox, a->run, a->plan->privacy.delta, &job->diag);
   job->rc = rc;
+  if (!rc) client_serving_adopted(c, a->run);
 }
 
 static void log_adopted(const struct xf_client *c) {

@@ -11,6 +11,7 @@
 #define XF_CLIENT_IO_CLIENT_H
 
 #include "base/worker.h"
+#include "client/api/api.h"
 #include "client/core/session.h"
 #include "client/io/config.h"
 #include "client/io/release.h"
@@ -78,6 +79,7 @@ struct xf_client {
   uv_signal_t signal[CLIENT_SIGNALS];
   unsigned n_stop;
   bool exiting, closed;
+  bool staying; /* the core has ended with the run, HTTP answers on */
   enum xf_rc fatal;
   char fatal_text[XF_DIAG_LEN];
   int status;
@@ -118,6 +120,14 @@ struct xf_client {
   struct xf_digest tentative;
   bool final_stored;
   unsigned n_lost_after_final;
+
+  struct {
+    bool on; /* HTTP is configured */
+    struct xf_serving_slot slot;
+    struct xf_api *api;
+    struct xf_http *http;
+    struct xf_catalog *catalog; /* the worker's */
+  } serving;
 
   struct client_job *running; /* RUN or STORE_FINAL */
   atomic_ullong done, total;

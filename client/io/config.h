@@ -35,6 +35,15 @@ struct xf_client_config {
     double min_s, max_s;
   } backoff;
   struct {
+    char categories[XF_PATH_MAX];
+    struct {
+      char listen[128], socket[XF_PATH_MAX], token_file[XF_PATH_MAX];
+      bool socket_group, log;
+      uint32_t threads, max_connections, per_address;
+      double timeout_s;
+    } http;
+  } serve;
+  struct {
     enum xf_log_level level;
     enum xf_log_format format;
   } log;

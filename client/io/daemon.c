@@ -50,16 +50,33 @@ void client_feed(struct xf_client *c, const struct xf_session_event *event) {
     xf_timer_set(&c->tick, c->exiting ? xf_time_now() : xf_session_deadline(c->session));
 }
 
+/* By the core, which says goodbye; when that has ended already and only HTTP is left, at once. */
+static void ask_to_stop(struct xf_client *c) {
+  if (!c->staying) {
+    client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
+    return;
+  }
+  c->staying = false;
+  client_exit(c, XF_OK, "stopped");
+  xf_timer_set(&c->tick, xf_time_now());
+}
+
 void client_fail(struct xf_client *c, enum xf_rc rc, const char *what, const char *text) {
   xf_log(XF_LOG_ERROR, "fatal", XF_S("what", what), XF_S("code", xf_rc_name(rc)),
          XF_S("reason", text));
   if (!c->fatal) c->fatal = rc;
-  client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
+  ask_to_stop(c);
 }
 
 void client_exit(struct xf_client *c, enum xf_rc rc, const char *text) {
   if (c->exiting) return;
+  if (!rc && !c->fatal && !c->n_stop && c->serving.on && !c->cfg.exit_when_done) {
+    c->staying = true;
+    xf_log(XF_LOG_INFO, "staying", XF_S("reason", text ? text : ""));
+    return;
+  }
   c->exiting = true;
+  if (c->serving.api) xf_api_set_state(c->serving.api, XF_API_STOPPING);
   client_cancel(c);
   c->status = xf_rc_exit(c->fatal ? c->fatal : rc);
   xf_log(c->status ? XF_LOG_ERROR : XF_LOG_INFO, "stopping", XF_I("status", c->status),
@@ -168,7 +185,7 @@ static void on_signal(uv_signal_t *handle, int number) {
            XF_B("final", c->final_stored));
   } else if (c->n_stop++ == 0) {
     xf_log(XF_LOG_INFO, "signal", XF_I("number", number));
-    client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
+    ask_to_stop(c);
   } else {
     _exit(128 + number); /* the state survives a crash, so it survives this */
   }
@@ -240,12 +257,16 @@ static enum xf_rc start(struct xf_client *c, struct xf_diag *diag) {
     xf_policy_effect_get(&c->effect, &c->cfg.policy, c->plan);
     client_privacy_print(c);
   }
-  rc = start_loop(c, diag);
-  if (!rc) make_session(c, &r);
-  return rc;
+  rc = client_http_start(c, diag);
+  if (!rc) rc = start_loop(c, diag);
+  if (rc) return rc;
+  make_session(c, &r);
+  client_serving_restore(c);
+  return XF_OK;
 }
 
 static void release(struct xf_client *c) {
+  client_http_stop(c);
   if (c->model_open) (void)c->model.fs->close(&c->model); /* a cache */
   xf_session_free(c->session);
   xf_silo_free(c->silo);

@@ -216,6 +216,7 @@ static enum xf_rc decide(struct deciding *d) {
     c->has_tentative = false;
   } else if (after[0] && strcmp(before, after) != 0)
     rc = restore_one(c, c->silo, after, false, &d->base.diag);
+  if (!rc && after[0] && strcmp(before, after) != 0) client_serving_committed(c, &d->task);
   return rc;
 }
 

@@ -6,6 +6,7 @@
 #define XF_CLIENT_IO_PARTS_H
 
 #include "client/io/client.h"
+#include "resolve/dataset.h"
 
 /* --- daemon.c --- */
 /* Feeds an event and performs the actions; from within a performance it is kept for right after. @thread loop */
@@ -45,6 +46,8 @@ XF_WARN_UNUSED enum xf_rc client_plan_load(struct xf_client *c, struct xf_diag *
 /* Takes the key of data.align_key. @err E_NOTFOUND E_AUTH (others may read it) E_FORMAT */
 XF_WARN_UNUSED enum xf_rc client_key_load(struct xf_secret *out, const char *path,
                                           struct xf_diag *diag);
+/* Where the private data are and what their columns mean. @own borrows c's config */
+struct xf_source client_source(const struct xf_client *c);
 /* @thread loop */
 void client_adopt(struct xf_client *c, const struct xf_session_action *action);
 
@@ -94,5 +97,27 @@ void client_privacy_print_short(const struct xf_client *c, uint64_t round);
 /* --- final.c --- */
 /* @thread loop */
 void client_final(struct xf_client *c, const struct xf_msg_task_offer *offer);
+
+/* --- http.c --- */
+/* Whether client.yaml wants HTTP. @thread any */
+bool client_http_wanted(const struct xf_client_config *config);
+/* What would keep HTTP from starting. @err of xf_http_check, E_CONFIG (categories) */
+XF_WARN_UNUSED enum xf_rc client_http_check(const struct xf_client_config *config,
+                                            struct xf_diag *diag);
+/* Listens, if wanted. @own c, until client_http_stop @err of xf_http_start */
+XF_WARN_UNUSED enum xf_rc client_http_start(struct xf_client *c, struct xf_diag *diag);
+/* Lets answers out and closes; legal without a start. @thread main, after the worker */
+void client_http_stop(struct xf_client *c);
+
+/* --- serving.c --- */
+/* What was served before this start, from the files of the state directory. @thread loop */
+void client_serving_restore(struct xf_client *c);
+/* These make a new snapshot and put it in the slot; without HTTP they do nothing. A snapshot that cannot be made is logged and
+   the one before stays: the federation goes on. @thread worker */
+void client_serving_adopted(struct xf_client *c, const char *run);
+void client_serving_committed(struct xf_client *c, const struct xf_digest *task);
+/* params NULL: popularity. @shape params[layout.n] @thread worker */
+void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, const float *params,
+                          uint64_t committed);
 
 #endif

@@ -53,6 +53,7 @@ enum xf_rc client_provision(struct xf_tls_ctx **tls, struct xf_secret *key,
   if (!rc) rc = identity(*tls, config, diag);
   if (!rc && config->data.align_key[0]) rc = client_key_load(key, config->data.align_key, diag);
   if (!rc) rc = data(config, diag);
+  if (!rc) rc = client_http_check(config, diag);
   return rc;
 }
 

@@ -276,6 +276,7 @@ static enum xf_rc start_daemon(struct listener *l, int fd, bool tcp, struct xf_d
   const struct xf_http_options *o = &l->http->opt;
   struct MHD_OptionItem item[8];
   size_t n = 0;
+  item[n++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL};
   item[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, fd, NULL};
   item[n++] =
       (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT, (intptr_t)o->max_connections, NULL};

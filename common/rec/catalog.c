@@ -67,6 +67,15 @@ enum xf_rc xf_catalog_new(struct xf_catalog **out, const struct xf_names *users,
   return XF_OK;
 }
 
+enum xf_rc xf_catalog_categorise(struct xf_catalog *catalog, const char *path,
+                                 struct xf_diag *diag) {
+  const enum xf_rc rc = xf_categories_load(&catalog->categories, path, &catalog->items, NULL, diag);
+  if (rc) return rc;
+  catalog->has_categories = true;
+  xf_itemsim_categories(&catalog->alike, &catalog->categories, catalog->items.n);
+  return XF_OK;
+}
+
 struct xf_catalog *xf_catalog_ref(struct xf_catalog *catalog) {
   atomic_fetch_add_explicit(&catalog->refs, 1, memory_order_relaxed);
   return catalog;
@@ -79,5 +88,7 @@ void xf_catalog_unref(struct xf_catalog *catalog) {
   xf_free(catalog->start);
   xf_free(catalog->item);
   xf_free(catalog->popular);
+  xf_itemsim_deinit(&catalog->alike);
+  if (catalog->has_categories) xf_categories_deinit(&catalog->categories);
   xf_free(catalog);
 }

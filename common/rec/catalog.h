@@ -9,21 +9,28 @@
 
 #include "data/names.h"
 #include "data/split.h"
+#include "rec/itemsim.h"
 
 #include <stdatomic.h>
 
 struct xf_catalog {
   atomic_uint refs;
   struct xf_names users, items;
-  uint32_t *start; /* [users.n + 1] train histories as in data/split.h */
-  uint32_t *item;  /* [start[users.n]] ascending for each user */
-  float *popular;  /* [items.n] log(1 + train events) */
+  uint32_t *start;                 /* [users.n + 1] train histories as in data/split.h */
+  uint32_t *item;                  /* [start[users.n]] ascending for each user */
+  float *popular;                  /* [items.n] log(1 + train events) */
+  struct xf_categories categories; /* of the items, with has_categories */
+  struct xf_itemsim alike;         /* by these */
+  bool has_categories;
 };
 
 /* Copies all it needs. @own out: xf_catalog_unref @err E_SHAPE (train against names) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_catalog_new(struct xf_catalog **out, const struct xf_names *users,
                                          const struct xf_names *items, const struct xf_csr *train,
                                          struct xf_diag *diag);
+/* Reads the items' categories (data/categories.h). @thread the maker's, before anyone shares it @err xf_categories_load's */
+XF_WARN_UNUSED enum xf_rc xf_catalog_categorise(struct xf_catalog *catalog, const char *path,
+                                                struct xf_diag *diag);
 /* One more owner; returns catalog. @own shared @thread any */
 struct xf_catalog *xf_catalog_ref(struct xf_catalog *catalog);
 /* One owner less; NULL is legal. @own releases the last @thread any */

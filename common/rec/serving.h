@@ -18,14 +18,15 @@
 #include "base/digest.h"
 #include "rec/blend.h"
 #include "rec/catalog.h"
-#include "rec/topk.h"
+#include "rec/rerank.h"
 
 #include <pthread.h>
 
 enum {
   XF_SERVING_K_MAX = 1000,      /* items in one answer */
   XF_SERVING_EXPLAIN_MAX = 100, /* items explained in one answer */
-  XF_SERVING_HISTORY_MAX = 200  /* items of a history given with a request */
+  XF_SERVING_HISTORY_MAX = 200, /* items of a history given with a request */
+  XF_SERVING_LIKE = 3           /* history items named beside an explained one */
 };
 
 /* Where a snapshot comes from, for people and logs. */
@@ -42,6 +43,7 @@ struct xf_serving {
   atomic_uint refs;
   struct xf_catalog *catalog;
   const struct xf_scorer *scorer; /* NULL: popularity only */
+  struct xf_rerank_source alike;  /* what items are like; NULLs where nobody knows */
   void *owner;
   void (*owner_free)(void *owner);
   struct xf_serving_meta meta;
@@ -51,7 +53,9 @@ struct xf_serving {
 struct xf_serving_source {
   struct xf_catalog *catalog;     /* one more reference is taken */
   const struct xf_scorer *scorer; /* NULL: popularity only */
-  void *owner;                    /* of the scorer; NULL: the scorer itself is taken */
+  const struct xf_itemsim *
+      sim; /* of the owner's; what items are like where the catalogue has no categories; may be NULL */
+  void *owner; /* of scorer and sim; NULL: the scorer itself is taken */
   void (*owner_free)(void *owner);
   struct xf_serving_meta meta; /* kind is filled in where it is empty */
 };
@@ -103,7 +107,7 @@ struct xf_serving_request {
   const char *const *history; /* [n_history] keys of items; instead of the user's own history */
   uint32_t n_history;
   uint32_t k;
-  const char *diversity; /* NULL or "none" */
+  struct xf_rerank rerank; /* zeroed: by score */
   bool explain;
   bool seen; /* items of the history may be recommended */
 };
@@ -113,6 +117,11 @@ struct xf_serving_item {
   float score;
   uint32_t n_why;
   const struct xf_blend_why *why; /* [n_why] largest first; names: xf_serving_part_name */
+  uint32_t n_like;
+  struct {
+    uint32_t item;
+    float similarity;      /* above 0, best first; no part of the score */
+  } like[XF_SERVING_LIKE]; /* items of the history most like it */
 };
 
 /* An answer and the memory behind it, kept from request to request. Zeroed is empty. */
@@ -135,7 +144,7 @@ void xf_serving_answer_deinit(struct xf_serving_answer *answer);
 /* The k best items for a user without those of the history. A user the silo does not know, and one the scorer cannot
    serve, is answered from the given history or, without one, by popularity: answer->basis says so.
    @shape answer->item[n <= k] @own answer, until its next use @err E_RANGE (k) E_LIMIT (explained items, history)
-   E_INVAL (nobody to answer for) E_UNSUPPORTED (diversity) E_NOMEM and the scorer's */
+   E_INVAL (nobody to answer for) E_UNSUPPORTED (nothing to re-rank by) E_NOMEM and the scorer's */
 XF_WARN_UNUSED enum xf_rc xf_serving_recommend(const struct xf_serving *serving,
                                                const struct xf_serving_request *request,
                                                struct xf_serving_answer *answer,

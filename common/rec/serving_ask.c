@@ -35,7 +35,8 @@ static enum xf_rc check_k(uint32_t k, struct xf_diag *diag) {
   return xf_diag_set(diag, XF_E_RANGE, "k is %u; it must be 1 to %d", k, XF_SERVING_K_MAX);
 }
 
-static enum xf_rc check(const struct xf_serving_request *r, struct xf_diag *diag) {
+static enum xf_rc check(const struct xf_serving *s, const struct xf_serving_request *r,
+                        struct xf_diag *diag) {
   enum xf_rc rc = check_k(r->k, diag);
   if (rc) return rc;
   if (!r->user && !r->history)
@@ -46,10 +47,9 @@ static enum xf_rc check(const struct xf_serving_request *r, struct xf_diag *diag
   if (r->explain && r->k > XF_SERVING_EXPLAIN_MAX)
     return xf_diag_set(diag, XF_E_LIMIT, "k is %u; with explanations it can be at most %d", r->k,
                        XF_SERVING_EXPLAIN_MAX);
-  if (r->diversity && strcmp(r->diversity, "none") != 0)
-    return xf_diag_set(diag, XF_E_UNSUPPORTED,
-                       "diversity \"%s\": this silo only knows \"none\" (by score)", r->diversity);
-  return XF_OK;
+  rc = xf_rerank_check(r->rerank, &s->alike, diag);
+  if (diag && rc == XF_E_NOTFOUND) diag->rc = XF_E_UNSUPPORTED;
+  return rc == XF_E_NOTFOUND ? XF_E_UNSUPPORTED : rc;
 }
 
 static int by_id(const void *a, const void *b) {
@@ -123,9 +123,25 @@ static void explain_whole(const struct xf_serving *s, const struct xf_query *q,
   }
 }
 
+/* The history's items most like an item; equal ones in id order. */
+static void find_like(const struct xf_serving *s, const struct xf_query *q,
+                      struct xf_serving_item *of) {
+  for (uint32_t h = 0; h < q->n; h++) {
+    const float x = (float)xf_itemsim_get(s->alike.sim, of->item, q->item[h]);
+    uint32_t at = of->n_like;
+    while (at > 0 && of->like[at - 1].similarity < x) at--;
+    if (!(x > 0) || at == XF_SERVING_LIKE || q->item[h] == of->item) continue;
+    const uint32_t last = of->n_like < XF_SERVING_LIKE ? of->n_like++ : XF_SERVING_LIKE - 1;
+    memmove(of->like + at + 1, of->like + at, (last - at) * sizeof *of->like);
+    of->like[at].item = q->item[h];
+    of->like[at].similarity = x;
+  }
+}
+
 static enum xf_rc explain(const struct xf_serving *s, const struct xf_query *q,
                           struct xf_serving_answer *a, struct xf_diag *diag) {
   uint32_t item[XF_SERVING_EXPLAIN_MAX], n[XF_SERVING_EXPLAIN_MAX];
+  for (uint32_t i = 0; i < a->n && s->alike.sim; i++) find_like(s, q, &a->item[i]);
   if (a->basis == XF_SERVING_POPULARITY || !xf_blend_is(s->scorer)) {
     explain_whole(s, q, a);
     return XF_OK;
@@ -146,13 +162,21 @@ enum xf_rc xf_serving_recommend(const struct xf_serving *serving,
   const struct xf_catalog *c = serving->catalog;
   struct xf_serving_answer *a = answer;
   a->n = 0;
-  enum xf_rc rc = check(r, diag);
+  uint32_t n = 0;
+  enum xf_rc rc = check(serving, r, diag);
   if (!rc) rc = room(a, c->items.n, r->explain, diag);
   if (rc) return rc;
   const struct xf_query q = who(c, r, a);
+  const struct xf_rerank_row row = {.score = a->score,
+                                    .n_items = c->items.n,
+                                    .exclude = q.item,
+                                    .n_exclude = r->seen ? 0 : q.n,
+                                    .history = q.item,
+                                    .n_history = q.n};
   rc = score(serving, &q, a, diag);
+  if (!rc) rc = xf_rerank_top(a->top, &n, r->k, r->rerank, &serving->alike, &row, diag);
   if (rc) return rc;
-  take_top(a, xf_topk(a->top, r->k, a->score, c->items.n, q.item, r->seen ? 0 : q.n));
+  take_top(a, n);
   return r->explain ? explain(serving, &q, a, diag) : XF_OK;
 }
 

@@ -13,7 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 // cmocka wants the four above first
 #include <cmocka.h>
 
@@ -207,9 +209,9 @@ static void test_refusals(void **state) {
   assert_int_equal(xf_serving_recommend(s, &r, a, &diag), XF_E_LIMIT);
   r = (struct xf_serving_request){.k = 1};
   assert_int_equal(xf_serving_recommend(s, &r, a, &diag), XF_E_INVAL);
-  r = (struct xf_serving_request){.user = "u0", .k = 1, .diversity = "new"};
+  r = (struct xf_serving_request){.user = "u0", .k = 1, .rerank = {XF_RERANK_MMR, .5}};
   assert_int_equal(xf_serving_recommend(s, &r, a, &diag), XF_E_UNSUPPORTED);
-  r.diversity = "none";
+  r.rerank.kind = XF_RERANK_NONE;
   assert_int_equal(xf_serving_recommend(s, &r, a, &diag), XF_OK);
   assert_int_equal(xf_serving_similar(s, "i9", 1, a, &diag), XF_E_NOTFOUND);
   assert_int_equal(xf_serving_similar(s, "i1", 0, a, &diag), XF_E_RANGE);
@@ -282,6 +284,61 @@ static void test_blend(void **state) {
   xf_serving_unref(s);
   xf_catalog_unref(c);
   assert_int_equal(atomic_load(&n_fixed), 0);
+}
+
+struct with_sim {
+  struct xf_scorer *scorer;
+  struct xf_itemsim sim;
+};
+static void with_sim_free(void *owner) {
+  struct with_sim *w = owner;
+  xf_scorer_free(w->scorer);
+  xf_itemsim_deinit(&w->sim);
+  xf_free(w);
+}
+
+// Alike by vectors, or by the catalogue's categories where it has some; re-ranked, and the history's items like each.
+static void test_alike(void **state) {
+  (void)state;
+  static const float vector[I][2] = {{1, 0}, {0, 1}, {0, 1}, {1, 1}, {1, 0}, {1, .1f}};
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  struct xf_serving_answer *a = xf_calloc(1, sizeof *a);
+  for (int categories = 0; categories < 2; categories++) {
+    struct xf_catalog *c = make_catalog();
+    struct with_sim *w = xf_calloc(1, sizeof *w);
+    struct xf_serving *s = NULL;
+    w->scorer = make_fixed(0, 1);
+    assert_int_equal(xf_itemsim_vectors(&w->sim, vector[0], I, 2, &diag), XF_OK);
+    if (categories) {
+      char path[] = "/tmp/xf-categories-XXXXXX";
+      const int fd = mkstemp(path);
+      static const char text[] = "i0\ta\ni1\tb\ni2\tb\ni3\ta\ni4\tb\ni5\tb\n";
+      assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+      close(fd);
+      if (xf_catalog_categorise(c, path, &diag)) fail_msg("%s", diag.text);
+      unlink(path);
+    }
+    const struct xf_serving_source source = {
+        .catalog = c, .scorer = w->scorer, .sim = &w->sim, .owner = w, .owner_free = with_sim_free};
+    assert_int_equal(xf_serving_new(&s, &source, &diag), XF_OK);
+    struct xf_serving_request r = {
+        .user = "u0", .k = 2, .explain = true, .rerank = {XF_RERANK_MMR, .5}};
+    assert_int_equal(xf_serving_recommend(s, &r, a, &diag), XF_OK);
+    assert_int_equal(a->item[0].item, 5);
+    assert_int_equal(a->item[1].item, categories ? 3 : 2); // 4 is too much like 5
+    assert_int_equal(a->item[0].n_like, categories ? 1 : 2);
+    assert_int_equal(a->item[0].like[0].item, categories ? 1 : 0);
+    r.rerank = (struct xf_rerank){XF_RERANK_CALIBRATED, .5};
+    assert_int_equal(xf_serving_recommend(s, &r, a, &diag), categories ? XF_OK : XF_E_UNSUPPORTED);
+    r.rerank = (struct xf_rerank){XF_RERANK_NONE, 0};
+    assert_int_equal(xf_serving_recommend(s, &r, a, &diag), XF_OK);
+    assert_int_equal(a->item[1].item, 4);
+    xf_serving_unref(s);
+    xf_catalog_unref(c);
+  }
+  xf_serving_answer_deinit(a);
+  xf_free(a);
 }
 
 static void count_down(void *owner) { --*(int *)owner; }
@@ -370,6 +427,6 @@ int main(void) {
       cmocka_unit_test(test_catalog),   cmocka_unit_test(test_factors),
       cmocka_unit_test(test_recommend), cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_blend),     cmocka_unit_test(test_owner),
-      cmocka_unit_test(test_swap)};
+      cmocka_unit_test(test_alike),     cmocka_unit_test(test_swap)};
   return cmocka_run_group_tests_name("serving", tests, NULL, NULL);
 }

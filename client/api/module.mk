@@ -1,0 +1,3 @@
+DEPS    := base json data rec http
+PKGS    :=
+HEADERS :=

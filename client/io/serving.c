@@ -1,0 +1,267 @@
+/* Snapshots for HTTP: of the data at once, of the personal state after each commit, of the chosen arm in the end. */
+#include "base/alloc.h"
+#include "base/str.h"
+#include "client/io/parts.h"
+#include "client/io/serve.h"
+#include "client/io/vector.h"
+#include "crypto/sha256.h"
+#include "rec/factors.h"
+#include "resolve/resolve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What a snapshot of a factor model owns. */
+struct factors {
+  struct xf_scorer *scorer;
+  struct xf_itemsim sim; /* by the item rows */
+};
+
+static void factors_free(void *owner) {
+  struct factors *f = owner;
+  xf_scorer_free(f->scorer);
+  xf_itemsim_deinit(&f->sim);
+  xf_free(f);
+}
+
+static enum xf_rc factors_new(struct factors **out, const struct xf_model *model,
+                              const float *params, struct xf_diag *diag) {
+  struct factors *f = xf_calloc(1, sizeof *f);
+  const struct xf_segment *item = xf_layout_find(xf_model_get_layout(model), "item");
+  enum xf_rc rc = xf_factors_scorer(&f->scorer, model, params, diag);
+  if (!rc) rc = xf_itemsim_vectors(&f->sim, params + item->offset, item->rows, item->cols, diag);
+  *out = f;
+  if (!rc) return XF_OK;
+  factors_free(f);
+  *out = NULL;
+  return rc;
+}
+
+/* Which model a snapshot is made of; without one it is popularity. */
+struct from {
+  const struct xf_model *model;
+  const float *params; /* NULL: popularity */
+  const char *run, *arm;
+  uint64_t round;
+};
+
+static void log_served(struct xf_client *c, const struct from *from, enum xf_rc rc,
+                       const struct xf_diag *diag) {
+  struct xf_serving *now = xf_serving_slot_take(&c->serving.slot);
+  if (rc)
+    xf_log(XF_LOG_ERROR, "serving_not_renewed", XF_S("arm", from->arm), XF_U("round", from->round),
+           XF_S("reason", xf_diag_text(diag, rc)));
+  else
+    xf_log(XF_LOG_INFO, "serving", XF_U("version", now ? now->meta.version : 0),
+           XF_S("kind", now ? now->meta.kind : ""), XF_S("arm", from->arm),
+           XF_U("round", from->round));
+  xf_serving_unref(now);
+}
+
+/* Puts a snapshot over c's catalogue in the slot. A model without rows of users and items gives popularity. */
+static void serve(struct xf_client *c, const struct from *from) {
+  struct xf_serving_source source = {.catalog = c->serving.catalog};
+  struct xf_serving_meta *m = &source.meta;
+  struct xf_serving *s = NULL;
+  struct xf_digest digest;
+  struct factors *f = NULL;
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  enum xf_rc rc = XF_OK;
+  if (from->params) rc = factors_new(&f, from->model, from->params, &diag);
+  if (rc == XF_E_UNSUPPORTED) rc = XF_OK;
+  if (f) {
+    source.scorer = f->scorer;
+    source.sim = &f->sim;
+    source.owner = f;
+    source.owner_free = factors_free;
+    xf_sha256(&digest, from->params, xf_model_get_layout(from->model)->n * sizeof(float));
+    (void)xf_digest_print(m->model, &digest);
+  }
+  if (!rc) rc = xf_str_copy(m->run, sizeof m->run, from->run);
+  if (!rc) rc = xf_str_copy(m->arm, sizeof m->arm, from->arm);
+  m->round = from->round;
+  m->made_us = xf_wall_now_us();
+  if (!rc) rc = xf_serving_new(&s, &source, &diag);
+  else if (f) factors_free(f);
+  if (!rc) xf_serving_slot_set(&c->serving.slot, s);
+  log_served(c, from, rc, &diag);
+}
+
+/* Names and histories of the data; the categories are read once for each load. */
+static enum xf_rc set_catalog(struct xf_client *c, const struct xf_names *users,
+                              const struct xf_names *items, const struct xf_csr *train,
+                              struct xf_diag *diag) {
+  struct xf_catalog *made = NULL;
+  enum xf_rc rc = xf_catalog_new(&made, users, items, train, diag);
+  if (!rc && c->cfg.serve.categories[0]) {
+    rc = xf_catalog_categorise(made, c->cfg.serve.categories, diag);
+    if (rc) rc = xf_diag_prefix(diag, rc, "serve.categories");
+  }
+  if (rc) {
+    xf_catalog_unref(made);
+    return rc;
+  }
+  xf_catalog_unref(c->serving.catalog);
+  c->serving.catalog = made;
+  return XF_OK;
+}
+
+static enum xf_rc set_data(struct xf_client *c, const struct xf_dataset *data,
+                           struct xf_diag *diag) {
+  if (data->kind == XF_DATASET_TABLE) {
+    xf_api_set_state(c->serving.api, XF_API_TABLE);
+    return XF_OK;
+  }
+  return set_catalog(c, &data->inter.users, &data->inter.items, &data->split.part[XF_PART_TRAIN],
+                     diag);
+}
+
+static void not_served(enum xf_rc rc, const char *what, const struct xf_diag *diag) {
+  xf_log(XF_LOG_ERROR, "serving_not_renewed", XF_S("what", what),
+         XF_S("reason", xf_diag_text(diag, rc)));
+}
+
+/* --- rounds --- */
+
+struct promoted {
+  const char *personal;
+  uint64_t round;
+};
+static enum xf_rc find_round(void *arg, const struct xf_outbox_item *item) {
+  struct promoted *p = arg;
+  if (strcmp(item->personal, p->personal) == 0) p->round = item->round;
+  return XF_OK;
+}
+
+/* The promoted personal state: its file ("" without one) and the round it comes from. */
+static enum xf_rc find_promoted(struct xf_client *c, char personal[XF_OUTBOX_TEXT_MAX],
+                                uint64_t *round, struct xf_diag *diag) {
+  struct promoted p = {.personal = personal};
+  enum xf_rc rc = xf_outbox_personal(c->outbox, personal, diag);
+  if (!rc && personal[0]) rc = xf_outbox_items(c->outbox, find_round, &p, diag);
+  *round = p.round;
+  return rc;
+}
+
+void client_serving_adopted(struct xf_client *c, const char *run) {
+  char personal[XF_OUTBOX_TEXT_MAX] = "";
+  struct xf_diag diag;
+  struct from from = {.run = run, .arm = "popularity"};
+  /* What was chosen in the end is not replaced by the state before it. */
+  if (!c->serving.on || (c->final_stored && c->serving.catalog)) return;
+  xf_diag_init(&diag);
+  enum xf_rc rc = set_data(c, xf_silo_data(c->silo), &diag);
+  if (!rc && c->serving.catalog) rc = find_promoted(c, personal, &from.round, &diag);
+  if (rc) {
+    not_served(rc, "data", &diag);
+    return;
+  }
+  if (!c->serving.catalog) return;
+  if (personal[0]) {
+    from.arm = "personal";
+    from.model = xf_silo_model(c->silo);
+    from.params = xf_silo_personal(c->silo, false);
+  }
+  serve(c, &from);
+}
+
+void client_serving_committed(struct xf_client *c, const struct xf_digest *task) {
+  struct xf_outbox_item item;
+  if (!c->serving.on || !c->serving.catalog || !c->silo) return;
+  const bool found = xf_outbox_get(c->outbox, task, &item, NULL) == XF_OK;
+  const struct from from = {.run = c->run,
+                            .arm = "personal",
+                            .model = xf_silo_model(c->silo),
+                            .params = xf_silo_personal(c->silo, false),
+                            .round = found ? item.round : 0};
+  serve(c, &from);
+}
+
+void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, const float *params,
+                          uint64_t committed) {
+  if (!c->serving.on || !c->serving.catalog) return;
+  const struct from from = {.run = c->run,
+                            .arm = xf_silo_arm_name(arm),
+                            .model = xf_silo_model(c->silo),
+                            .params = params,
+                            .round = committed};
+  serve(c, &from);
+}
+
+/* --- at the start, before the coordinator was reached --- */
+
+static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
+  struct xf_serve s;
+  uint64_t committed = 0;
+  enum xf_rc rc = xf_serve_open(&s, c->fs, c->cfg.state_dir, diag);
+  if (!rc && !s.ranking) xf_api_set_state(c->serving.api, XF_API_TABLE);
+  if (!rc && s.ranking) {
+    const struct xf_csr train = {.n_row = s.users.n, .start = s.start, .item = s.item};
+    const char *text = xf_safetensors_get(&s.file, "committed");
+    rc = set_catalog(c, &s.users, &s.items, &train, diag);
+    if (!rc && s.served != XF_SILO_POPULARITY) rc = xf_serve_load(&s, s.served, diag);
+    if (!rc && (!text || xf_str_u64(&committed, text, strlen(text)))) committed = 0;
+    const struct from from = {.run = c->run,
+                              .arm = xf_silo_arm_name(s.served),
+                              .model = s.model,
+                              .params = s.served == XF_SILO_POPULARITY ? NULL : s.params,
+                              .round = committed};
+    if (!rc) serve(c, &from);
+  }
+  xf_serve_close(&s);
+  return rc;
+}
+
+static enum xf_rc load_personal(struct xf_client *c, const struct xf_dataset *data,
+                                struct xf_model **model, float **params, uint64_t *round,
+                                struct xf_diag *diag) {
+  char personal[XF_OUTBOX_TEXT_MAX], path[XF_PATH_MAX];
+  struct xf_model_config config;
+  enum xf_rc rc = find_promoted(c, personal, round, diag);
+  if (rc || !personal[0]) return rc;
+  const struct xf_model_size size = {data->split.n_users, data->split.n_items};
+  rc = xf_resolve_model(&config, c->plan, diag);
+  if (!rc) rc = xf_model_new(model, &config, size, diag);
+  if (!rc) rc = xf_outbox_personal_path(c->outbox, path, personal);
+  if (rc) return rc;
+  const uint64_t n = xf_model_get_layout(*model)->n;
+  *params = xf_try_calloc((size_t)n, sizeof **params);
+  return *params ? xf_vector_load(c->fs, path, *params, n, diag) : XF_E_NOMEM;
+}
+
+static enum xf_rc restore_data(struct xf_client *c, struct xf_diag *diag) {
+  const struct xf_source source = client_source(c);
+  struct from from = {.run = c->run, .arm = "popularity"};
+  struct xf_model *model = NULL;
+  float *params = NULL;
+  struct xf_dataset data;
+  enum xf_rc rc = xf_resolve_dataset(&data, c->plan, c->cfg.member, &source, diag);
+  if (!rc) rc = set_data(c, &data, diag);
+  if (!rc && c->serving.catalog) {
+    rc = load_personal(c, &data, &model, &params, &from.round, diag);
+    from.model = model;
+    from.params = params;
+    if (params) from.arm = "personal";
+    if (!rc) serve(c, &from);
+  }
+  xf_free(params);
+  xf_model_free(model);
+  xf_dataset_deinit(&data);
+  return rc;
+}
+
+static void restoring_work(struct client_job *job) {
+  struct xf_client *c = job->client;
+  job->rc = c->final_stored ? restore_final(c, &job->diag) : restore_data(c, &job->diag);
+}
+
+static void restoring_done(struct client_job *job) {
+  if (job->rc) not_served(job->rc, "state", &job->diag);
+  xf_free(job);
+}
+
+void client_serving_restore(struct xf_client *c) {
+  if (!c->serving.on || (!c->final_stored && !c->has_plan)) return;
+  client_submit(c, xf_calloc(1, sizeof(struct client_job)), restoring_work, restoring_done);
+}
