@@ -252,7 +252,7 @@ static void pass(struct fit *f, bool first) {
   f->value = f->local = (struct moments){0};
   f->guard->n_user = 0;
   for (uint32_t i = 0; i < f->table->n_user; i++) {
-    if (f->users && !f->users[i]) continue;
+    if (f->users && !f->users[f->table->user[i]]) continue;
     one_user(f, i, first);
     f->guard->n_user++;
   }
@@ -309,7 +309,7 @@ enum xf_rc xf_guard_table_fit(struct xf_guard *out, const struct xf_guard_table 
   const enum xf_rc rc = xf_guard_check(candidate, n, spec, diag);
   if (rc) return rc;
   uint32_t n_judge = 0;
-  for (uint32_t i = 0; i < table->n_user; i++) n_judge += !users || users[i];
+  for (uint32_t i = 0; i < table->n_user; i++) n_judge += !users || users[table->user[i]];
   if (n_judge == 0)
     return xf_diag_set(diag, XF_E_NOTFOUND, "no user has a held-out item; the guard cannot decide");
   struct fit f = {.table = table,

@@ -44,7 +44,7 @@ static inline const float *xf_guard_table_row(const struct xf_guard_table *table
 double xf_guard_table_figure(const struct xf_guard_table *table, uint32_t i, const float *a,
                              float w, const float *b);
 /* Decides over the candidates column[0 .. n) of the table, candidate[i] being column[i]; users NULL: all judged ones, else those
-   of the table with users[i] true. @shape candidate[n], column[n], users[n_user] @err as xf_guard_fit */
+   with users[u] true. @shape candidate[n], column[n], users[n_all_users] @err as xf_guard_fit */
 XF_WARN_UNUSED enum xf_rc
 xf_guard_table_fit(struct xf_guard *out, const struct xf_guard_table *table,
                    const struct xf_guard_candidate *candidate, const uint32_t *column, uint32_t n,

@@ -49,6 +49,11 @@ static uint32_t full_candidates(struct eval *e, uint32_t u, const float *score) 
     for (uint32_t k = csr->start[u]; k < csr->start[u + 1]; k++) e->neg[csr->item[k]] = -INFINITY;
     left -= row_count(csr, u);
   }
+  for (uint32_t i = 0; e->spec->train_items && i < n; i++) {
+    if (e->split->item_count[i] || e->neg[i] == -INFINITY) continue;
+    e->neg[i] = -INFINITY;
+    left--;
+  }
   return left;
 }
 
@@ -59,6 +64,11 @@ static uint32_t sampled_candidates(struct eval *e, uint32_t u, const float *scor
     const struct xf_csr *csr = &e->split->part[p];
     for (uint32_t k = csr->start[u]; k < csr->start[u + 1]; k++) e->mark[csr->item[k]] = stamp;
     n_pos += row_count(csr, u);
+  }
+  for (uint32_t i = 0; e->spec->train_items && i < e->split->n_items; i++) {
+    if (e->split->item_count[i] || e->mark[i] == stamp) continue;
+    e->mark[i] = stamp;
+    n_pos++;
   }
   struct xf_rng rng;
   xf_rng_init(&rng, e->spec->seed, u);

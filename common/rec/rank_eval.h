@@ -4,6 +4,7 @@
  * full   all items except the user's positives of the other parts
  * sN     the held-out items and N items drawn uniformly, without repetition, from those the user has no positive of
  *        any part of; fewer where the catalogue is small; seeded by (seed, user)
+ * With train_items the candidates are drawn from items that occur in train: the harder list of the two.
  * Users in blocks of 64 in id order, sums folded in that order (decision 35).
  * Not for: tables (evaluate.h). Owner: caller. Thread: any; no global state.
  */
@@ -20,6 +21,7 @@ typedef enum xf_rc (*xf_rank_score)(void *arg, const uint32_t *users, uint32_t n
 struct xf_rank_spec {
   enum xf_part part; /* VALID or TEST */
   uint32_t n_neg;    /* 0: full */
+  bool train_items;  /* only items with a train event are candidates beside the held-out ones */
   uint64_t seed;     /* of the sampled negatives */
   const struct xf_measure *measure;
   size_t n_measure;

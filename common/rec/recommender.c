@@ -251,8 +251,8 @@ void xf_recommender_choice_deinit(struct xf_recommender_choice *choice) {
 }
 
 static enum xf_rc choose(struct xf_recommender_choice *out, const struct xf_recommender *rec,
-                         const struct xf_guard_table *table, const bool *use, uint32_t max_add,
-                         struct xf_diag *diag) {
+                         const struct xf_guard_table *table, const bool *use, const bool *users,
+                         uint32_t max_add, struct xf_diag *diag) {
   struct xf_guard_candidate c[XF_BLEND_PARTS];
   struct xf_scorer *scorer[XF_BLEND_PARTS];
   struct xf_guard_spec spec = rec->guard;
@@ -269,7 +269,7 @@ static enum xf_rc choose(struct xf_recommender_choice *out, const struct xf_reco
     out->index[n++] = i;
   }
   if (n == 0) return xf_diag_set(diag, XF_E_NOTFOUND, "no candidate to choose from");
-  enum xf_rc rc = xf_guard_table_fit(&out->guard, table, c, out->index, n, NULL, &spec, diag);
+  enum xf_rc rc = xf_guard_table_fit(&out->guard, table, c, out->index, n, users, &spec, diag);
   if (rc) return rc;
   out->figure = xf_try_calloc((size_t)table->n_all_users + 1, sizeof *out->figure);
   if (!out->figure) rc = XF_E_NOMEM;
@@ -283,8 +283,8 @@ static enum xf_rc choose(struct xf_recommender_choice *out, const struct xf_reco
 enum xf_rc xf_recommender_choose(struct xf_recommender_choice *out,
                                  const struct xf_recommender *rec,
                                  const struct xf_guard_table *table, const bool *use,
-                                 struct xf_diag *diag) {
-  return choose(out, rec, table, use, rec->guard.max_add, diag);
+                                 const bool *users, struct xf_diag *diag) {
+  return choose(out, rec, table, use, users, rec->guard.max_add, diag);
 }
 
 /* ---- decide ---- */
@@ -313,7 +313,7 @@ static enum xf_rc decide(struct xf_recommender *rec, const struct xf_guard_table
     xf_recommender_choice_deinit(&rec->arm[a]);
     if (arm_use(rec, arm, use) == 0) continue;
     const bool one = arm == XF_RECOMMENDER_ARM_POPULARITY || arm == XF_RECOMMENDER_ARM_FEDERATED;
-    rc = choose(&rec->arm[a], rec, table, use, one ? 0 : rec->guard.max_add, diag);
+    rc = choose(&rec->arm[a], rec, table, use, NULL, one ? 0 : rec->guard.max_add, diag);
   }
   const float *guarded = rec->arm[XF_RECOMMENDER_ARM_GUARDED].figure;
   const float *alone = rec->arm[XF_RECOMMENDER_ARM_ALONE].figure;

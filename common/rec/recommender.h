@@ -164,12 +164,13 @@ XF_WARN_UNUSED enum xf_rc xf_recommender_table(struct xf_guard_table *out,
                                                const struct xf_recommender *rec,
                                                const struct xf_guard_spec *guard,
                                                struct xf_diag *diag);
-/* The guard over the candidates with use[i] true (NULL: all). @shape use[n_candidate]
+/* The guard over the candidates with use[i] true (NULL: all) by the users with users[u] true (NULL: all judged ones); the
+   figures are of all judged users. @shape use[n_candidate], users[n_users]
    @own out: xf_recommender_choice_deinit @err E_NOTFOUND (no candidate) and those of xf_guard_table_fit */
 XF_WARN_UNUSED enum xf_rc xf_recommender_choose(struct xf_recommender_choice *out,
                                                 const struct xf_recommender *rec,
                                                 const struct xf_guard_table *table, const bool *use,
-                                                struct xf_diag *diag);
+                                                const bool *users, struct xf_diag *diag);
 /* Releases; idempotent. @own choice */
 void xf_recommender_choice_deinit(struct xf_recommender_choice *choice);
 /* Fills arm[], gain and gain_se by a table (NULL: a table of its own, released after). Without a shared candidate the federated

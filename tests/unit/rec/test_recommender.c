@@ -372,8 +372,8 @@ static void test_table(void **state) {
   assert_int_equal(xf_recommender_table(&some, rec, &less, &diag), XF_OK);
   assert_true(some.sampled);
   struct xf_recommender_choice a, b;
-  assert_int_equal(xf_recommender_choose(&a, rec, &all, NULL, &diag), XF_OK);
-  assert_int_equal(xf_recommender_choose(&b, rec, &some, NULL, &diag), XF_OK);
+  assert_int_equal(xf_recommender_choose(&a, rec, &all, NULL, NULL, &diag), XF_OK);
+  assert_int_equal(xf_recommender_choose(&b, rec, &some, NULL, NULL, &diag), XF_OK);
   assert_true(fabs(a.guard.alone[1] - b.guard.alone[1]) < .02);
   // the table's figure of one candidate is heldout's
   float *figure = calloc(s.split.n_users, sizeof *figure);
