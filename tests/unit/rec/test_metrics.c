@@ -147,6 +147,17 @@ static void test_rank_eval(void **state) {
   struct xf_measure_sum sampled[4];
   assert_int_equal(xf_rank_eval(sampled, &split, &spec, score, NULL, NULL), XF_OK);
   assert_memory_equal(sum, sampled, sizeof sum);
+  // only items with a train event: u0 loses 4 (5), so rank 1; u1 loses nothing else than 4 (4)
+  uint32_t count[6] = {1, 1, 1, 1, 0, 1};
+  struct xf_split known = split;
+  known.item_count = count;
+  spec.train_items = true;
+  assert_int_equal(xf_rank_eval(sampled, &known, &spec, score, NULL, NULL), XF_OK);
+  close_to(sampled[1].sum, 1.0 / 2 + 1.0 / 3);
+  spec.n_neg = 0;
+  assert_int_equal(xf_rank_eval(sum, &known, &spec, score, NULL, NULL), XF_OK);
+  assert_memory_equal(sum, sampled, sizeof sum);
+  spec.train_items = false;
   spec.part = XF_PART_VALID;
   const struct xf_measure hr = parse("hr@1");
   spec.measure = &hr;

@@ -7,6 +7,7 @@
 #include "param/triangle.h"
 #include "rec/gram.h"
 #include "rec/inner.h"
+#include "rec/joint.h"
 #include "rec/metrics.h"
 #include "rec/recommender.h"
 #include "tensor/blas.h"
@@ -203,50 +204,59 @@ static void test_permuted_items(void **state) {
   silo_deinit(&other);
 }
 
-// Two domains with the same users: rows of the other one, right or under permuted pseudonyms.
+// Two domains with the same users, pulled to each other's rows; right or under permuted pseudonyms.
 static struct xf_recommender *pulled(const struct silo *own, const struct silo *other,
                                      uint64_t permute, struct xf_worker *pool) {
   struct xf_diag diag = {0};
   const uint32_t n = own->split.n_users;
   uint64_t *key = calloc(n, sizeof *key);
-  uint32_t *theirs = calloc(n, sizeof *theirs), *holders = calloc(n, sizeof *holders);
-  float *target = calloc((size_t)n * DIM, sizeof *target);
-  for (uint32_t u = 0; u < n; u++) theirs[u] = u;
+  uint32_t *mine = calloc(n, sizeof *mine), *theirs = calloc(n, sizeof *theirs);
+  for (uint32_t u = 0; u < n; u++) mine[u] = theirs[u] = u;
   struct xf_rng rng;
   xf_rng_init(&rng, permute, 9);
-  if (permute) xf_rng_shuffle(&rng, theirs, n);
-  for (uint32_t u = 0; u < n; u++) key[u] = theirs[u];
-  struct xf_als a, b;
-  struct xf_als_spec spec = {.dim = DIM, .w = {.1, .3, .5}, .seed = 3};
-  assert_int_equal(xf_als_init(&b, &other->data, &spec, &diag), XF_OK);
-  spec.key = key;
-  assert_int_equal(xf_als_init(&a, &own->data, &spec, &diag), XF_OK);
-  struct xf_als_pull pull = {target, .5f};
-  for (int r = 0; r < 8; r++) {
-    pull.kappa = r ? .5f : 1;
-    for (uint32_t u = 0; u < n; u++)
-      for (size_t k = 0; k < DIM; k++)
-        target[u * DIM + k] =
-            (r ? b.p[theirs[u] * DIM + k] : (a.p[u * DIM + k] + b.p[theirs[u] * DIM + k]) / 2);
-    assert_int_equal(xf_als_step_users(&a, &pull, &diag), XF_OK);
-    if (r < 7) assert_int_equal(xf_als_step_items(&a, &diag), XF_OK);
-    if (r == 0) assert_int_equal(xf_als_step_users(&b, NULL, &diag), XF_OK);
-    if (r < 7) assert_int_equal(xf_als_step_items(&b, &diag), XF_OK);
-    if (r < 7) assert_int_equal(xf_als_step_users(&b, NULL, &diag), XF_OK);
-  }
-  const struct xf_recommender_rows rows = {"pulled", &a, &pull};
+  if (permute) xf_rng_shuffle(&rng, mine, n);
+  for (uint32_t u = 0; u < n; u++) key[u] = mine[u];
+  const struct xf_joint_domain domain[] = {{&own->data, mine}, {&other->data, theirs}};
+  const struct xf_joint_spec joint_spec = {{.dim = DIM, .w = {.1, .3, .5}, .seed = 3}, .5f, 8, 2};
+  struct xf_joint joint;
+  assert_int_equal(xf_joint_pull(&joint, domain, 2, n, &joint_spec, pool, &diag), XF_OK);
+  assert_true(joint.bytes[0] == (uint64_t)9 * n * DIM * sizeof(float));
+  const struct xf_recommender_rows rows = {"pulled", &joint.als[0], &joint.pull[0]};
   const struct xf_recommender_input in = {
       .split = &own->split, .rows = &rows, .n_rows = 1, .key = key, .pool = pool};
   struct xf_recommender_spec s = small();
   s.families = XF_RECOMMENDER_POPULARITY | XF_RECOMMENDER_ALS;
   struct xf_recommender *rec = decided(&in, &s);
-  xf_als_deinit(&a);
-  xf_als_deinit(&b);
+  xf_joint_deinit(&joint);
   free(key);
+  free(mine);
   free(theirs);
-  free(holders);
-  free(target);
   return rec;
+}
+
+// Exact sums of one domain are its local ALS.
+static void test_joint_sums(void **state) {
+  (void)state;
+  struct silo own;
+  struct xf_diag diag = {0};
+  struct xf_joint joint;
+  struct xf_als als;
+  silo_init(&own, 0, 150, 6, .8, 1, false);
+  const uint32_t n = own.split.n_users;
+  uint32_t *number = calloc(n, sizeof *number);
+  for (uint32_t u = 0; u < n; u++) number[u] = u;
+  const struct xf_joint_domain domain = {&own.data, number};
+  const struct xf_joint_spec spec = {
+      {.dim = DIM, .w = {.1, .3, .5}, .sweeps = 4, .seed = 3}, 0, 4, 2};
+  assert_int_equal(xf_joint_sums(&joint, &domain, 1, n, &spec, NULL, &diag), XF_OK);
+  assert_int_equal(xf_als_init(&als, &own.data, &spec.als, &diag), XF_OK);
+  assert_int_equal(xf_als_fit(&als, &diag), XF_OK);
+  for (size_t i = 0; i < (size_t)n * DIM; i++)
+    assert_float_equal(joint.als[0].p[i], als.p[i], 2e-3f);
+  xf_als_deinit(&als);
+  xf_joint_deinit(&joint);
+  free(number);
+  silo_deinit(&own);
 }
 
 static void test_rows(void **state) {
@@ -436,10 +446,15 @@ static void test_add_and_refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_inner),  cmocka_unit_test(test_table),
-      cmocka_unit_test(test_gram),   cmocka_unit_test(test_permuted_items),
-      cmocka_unit_test(test_rows),   cmocka_unit_test(test_threads),
-      cmocka_unit_test(test_chance), cmocka_unit_test(test_add_and_refusals),
+      cmocka_unit_test(test_inner),
+      cmocka_unit_test(test_table),
+      cmocka_unit_test(test_gram),
+      cmocka_unit_test(test_permuted_items),
+      cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_joint_sums),
+      cmocka_unit_test(test_chance),
+      cmocka_unit_test(test_add_and_refusals),
   };
   struct xf_diag diag = {0};
   if (xf_blas_start(NULL, &diag)) {
