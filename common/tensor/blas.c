@@ -21,6 +21,10 @@ void xf_fast_gemm(float *c, const float *a, const float *b, const struct xf_gemm
               m, n, k, (float)s->alpha, a, s->ta ? m : k, b, s->tb ? k : n, beta, c, n);
 }
 
+void xf_blas_gemv(float *y, const float *a, const float *x, size_t m, size_t n) {
+  cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)m, (int)n, 1, a, (int)n, x, 1, 0, y, 1);
+}
+
 /* --- self-check: products of small integers are exact in any order of summation */
 
 enum { CHECK_REPEATS = 40 };

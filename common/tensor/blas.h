@@ -9,6 +9,8 @@
 
 #include "base/diag.h"
 
+#include <stddef.h>
+
 /* What ran, for summary.json: results depend on it (decision 35). */
 struct xf_blas_info {
   char config[160]; /* "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
@@ -21,5 +23,8 @@ struct xf_blas_info {
    exactly. `info` may be NULL. @err E_UNSUPPORTED (flavour) E_CORRUPT (wrong product)
    @source docs/internals/tensor.md "BLAS" */
 XF_WARN_UNUSED enum xf_rc xf_blas_start(struct xf_blas_info *info, struct xf_diag *diag);
+
+/* y = a x by BLAS: the limit that scoring is measured against. @shape a[m x n], x[n], y[m] @thread any */
+void xf_blas_gemv(float *y, const float *a, const float *x, size_t m, size_t n);
 
 #endif

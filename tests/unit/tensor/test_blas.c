@@ -25,6 +25,15 @@ static void test_start(void **state) {
   assert_int_equal(xf_blas_start(NULL, NULL), XF_OK);
 }
 
+static void test_gemv(void **state) {
+  (void)state;
+  static const float a[] = {1, 2, 3, 4, 5, 6}, x[] = {1, -1, 2};
+  float y[2] = {7, 7};
+  xf_blas_gemv(y, a, x, 2, 3);
+  assert_float_equal(y[0], 5, 0);
+  assert_float_equal(y[1], 11, 0);
+}
+
 enum { M = 10, N = 200, K = 784, REPEATS = 200 };
 struct caller {
   float a[M * K], b[K * N], first[M * N], c[M * N];
@@ -61,6 +70,7 @@ static void test_same_bits_from_two_threads(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_start),
+      cmocka_unit_test(test_gemv),
       cmocka_unit_test(test_same_bits_from_two_threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
