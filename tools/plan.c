@@ -46,11 +46,36 @@ struct sizes {
   bool has_rows;
 };
 
-/* Evaluations of a whole run: after each eval.every commits and after the last one. */
-static uint64_t evaluations(const struct xf_plan *plan, uint64_t rounds) {
-  if (plan->eval.n_metrics == 0) return 0;
-  if (plan->eval.every == 0) return 1;
-  return rounds / plan->eval.every + (rounds % plan->eval.every != 0);
+/* What one silo moves in the whole run, payloads only. */
+struct traffic {
+  uint64_t down, up;
+};
+
+static struct traffic traffic_of(const struct xf_plan *plan, const struct xf_plan_lens *lens) {
+  struct traffic t = {.down = lens->all * (xf_plan_evaluations(plan) + 1)};
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const uint64_t rounds = plan->stages[i].fed.rounds;
+    t.up += rounds * lens->up[i];
+    t.down += rounds * (lens->down[i] - lens->in[i]);
+    t.down += rounds ? lens->in[i] : 0; /* artifacts come once a stage */
+  }
+  return t;
+}
+
+static enum xf_rc put_stages(struct xf_buf *out, const struct xf_plan *plan,
+                             const struct xf_plan_lens *lens) {
+  enum xf_rc rc = XF_OK;
+  for (uint32_t i = 0; i < plan->n_stages && !rc; i++) {
+    const struct xf_plan_stage_part *s = &plan->stages[i];
+    if (s->kind == XF_PLAN_STAGE_EVALUATE) continue;
+    if (plan->n_stages > 1)
+      rc = xf_buf_printf(out, "# stage %s, %u rounds: ", s->name, s->fed.rounds);
+    else rc = xf_buf_put_str(out, "# each silo: ");
+    if (!rc)
+      rc = xf_buf_printf(out, "%llu bytes down, %llu up a round\n",
+                         (unsigned long long)lens->down[i], (unsigned long long)lens->up[i]);
+  }
+  return rc;
 }
 
 /* Payload bytes: float32 both ways. The final model is one more download. */
@@ -61,36 +86,34 @@ static enum xf_rc put_bytes(struct xf_buf *out, const struct xf_plan *plan,
   xf_diag_init(&diag);
   enum xf_rc rc = xf_global_init(&g, plan, NULL, &diag);
   if (rc) return xf_buf_printf(out, "# bytes: no estimate: %s\n", xf_diag_text(&diag, rc));
-  const uint64_t rounds = plan->stages[0].fed.rounds, evals = evaluations(plan, rounds);
-  const uint64_t bytes = 4 * xf_global_wire(&g, (size_t)sizes->rows);
-  rc = xf_buf_printf(out, "# shared part %llu floats, %llu bytes",
-                     (unsigned long long)g.shape.n_shared,
-                     (unsigned long long)(4 * g.shape.n_shared));
+  const bool keyed = xf_plan_is_aligned(plan);
+  const struct xf_plan_lens lens = xf_global_lens(&g, plan, (size_t)sizes->rows);
+  const struct traffic t = traffic_of(plan, &lens);
+  if (g.n_shared)
+    rc = xf_buf_printf(out, "# shared part %llu floats, %llu bytes\n",
+                       (unsigned long long)g.n_shared, (unsigned long long)(4 * g.n_shared));
   if (!rc && g.row_cols)
-    rc = xf_buf_printf(out, "; and %llu floats, %llu bytes for each aligned row of a silo",
+    rc = xf_buf_printf(out, "# %llu floats, %llu bytes for each aligned row of a silo\n",
                        (unsigned long long)g.row_cols, (unsigned long long)(4 * g.row_cols));
-  if (!rc) rc = xf_buf_printf(out, "\n");
-  if (!rc && g.row_cols && !sizes->has_rows) {
+  if (!rc && keyed && !sizes->has_rows) {
     rc = xf_buf_printf(out, "# bytes: say with --rows how many aligned rows a silo holds\n");
   } else if (!rc) {
-    rc = xf_buf_printf(
-        out,
-        "# each silo: %llu bytes down, %llu up a training round; %llu down, %llu up the "
-        "whole run\n",
-        (unsigned long long)bytes, (unsigned long long)bytes,
-        (unsigned long long)(bytes * (rounds + evals + 1)), (unsigned long long)(bytes * rounds));
+    rc = put_stages(out, plan, &lens);
+    if (!rc)
+      rc = xf_buf_printf(out, "# each silo: %llu bytes down, %llu up the whole run\n",
+                         (unsigned long long)t.down, (unsigned long long)t.up);
     if (!rc && sizes->members)
       rc = xf_buf_printf(out, "# %llu silos: %llu bytes down, %llu up the whole run\n",
                          (unsigned long long)sizes->members,
-                         (unsigned long long)(sizes->members * bytes * (rounds + evals + 1)),
-                         (unsigned long long)(sizes->members * bytes * rounds));
+                         (unsigned long long)(sizes->members * t.down),
+                         (unsigned long long)(sizes->members * t.up));
     if (!rc)
       rc = xf_buf_printf(
           out,
           "#   assumes: selected in all %llu rounds, %llu evaluations and the final model "
           "fetched; no repeats; payloads only,\n"
           "#   without frames, plan, keys and evaluation reports (at most 65536 bytes each)\n",
-          (unsigned long long)rounds, (unsigned long long)evals);
+          (unsigned long long)xf_plan_rounds(plan), (unsigned long long)xf_plan_evaluations(plan));
   }
   xf_global_deinit(&g);
   return rc;
@@ -105,25 +128,28 @@ static enum xf_rc put_epsilon(struct xf_buf *out, const struct xf_plan *plan) {
   xf_diag_init(&diag);
   if (plan->privacy.noise_multiplier <= 0)
     return xf_buf_printf(out, "# epsilon: none; the plan has no noise, so nothing is claimed\n");
-  enum xf_rc rc = xf_grid_init(&grid, plan->privacy.clip, plan->privacy.noise_multiplier, &diag);
+  const bool users = plan->privacy.unit == XF_PLAN_UNIT_USER; /* noise on statistics */
+  enum xf_rc rc =
+      xf_grid_init(&grid, users ? 1 : plan->privacy.clip, plan->privacy.noise_multiplier, &diag);
   if (rc) return xf_buf_printf(out, "# epsilon: no estimate: %s\n", xf_diag_text(&diag, rc));
-  const struct xf_odometer_charge charge = {grid.z_used, plan->stages[0].fed.rounds};
+  const uint64_t releases = xf_plan_rounds(plan);
+  const struct xf_odometer_charge charge = {grid.z_used, releases};
   xf_odometer_init(&spent);
   rc = xf_odometer_add(&spent, &charge, 1);
   if (!rc) rc = xf_odometer_get(&report, &spent, plan->privacy.delta);
   if (rc) return rc;
   return xf_buf_printf(
       out,
-      "# epsilon of the whole run, per silo against the coordinator: %.4g (zero-out), %.4g "
+      "# epsilon of the whole run, per %s against the coordinator: %.4g (zero-out), %.4g "
       "(replace-one) at delta %g\n"
-      "#   assumes: %u releases, each charged whole, noise multiplier %.6g as used; a round that "
+      "#   assumes: %llu releases, each charged whole, noise multiplier %.6g as used; a round that "
       "is "
       "abandoned after a silo\n"
       "#   has trained costs one more, a silo's policy may ask for more noise, and what it spent "
       "before "
       "comes on top\n",
-      report.zero_out.value, report.replace_one.value, plan->privacy.delta,
-      plan->stages[0].fed.rounds, grid.z_used);
+      users ? "user of one silo" : "silo", report.zero_out.value, report.replace_one.value,
+      plan->privacy.delta, (unsigned long long)releases, grid.z_used);
 }
 
 /* "# " lines after the plan: what a silo would be asked for, and what readers of results must know. */

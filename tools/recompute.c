@@ -3,10 +3,10 @@
 
 #include "base/alloc.h"
 #include "crypto/sha256.h"
-#include "fed/fold.h"
 #include "plan/plan.h"
 #include "resolve/global.h"
 #include "resolve/resolve.h"
+#include "resolve/stagefold.h"
 
 #include <string.h>
 
@@ -17,6 +17,7 @@ struct again {
   struct xf_directory directory;
   struct xf_manifest *keys; /* [round->n_part], of each participant; aligned only */
   uint32_t **row;           /* [round->n_part], its rows in the directory */
+  size_t *n_row;
   struct xf_global global;
   float *model;
   struct xf_diag *diag;
@@ -105,12 +106,13 @@ static enum xf_rc read_directory(struct again *a) {
   if (!rc) {
     rc = xf_directory_init(&a->directory, part, n);
     if (rc) (void)xf_diag_set(a->diag, rc, "the union of %zu manifests: %s", n, xf_rc_text(rc));
+    else xf_directory_keep(&a->directory, xf_resolve_min_holders(&a->plan));
   }
   for (size_t i = 0; i < cap; i++) xf_manifest_deinit(&keys[i]);
   xf_free(part);
   xf_free(keys);
   xf_free(m.id);
-  return rc ? rc : check_directory(a);
+  return rc;
 }
 
 static enum xf_rc read_rows(struct again *a) {
@@ -119,11 +121,11 @@ static enum xf_rc read_rows(struct again *a) {
     enum xf_rc rc = read_manifest(a, r->who[k].member, &a->keys[k]);
     if (!rc) {
       a->row[k] = xf_calloc(a->keys[k].n ? a->keys[k].n : 1, sizeof *a->row[k]);
-      rc = xf_directory_rows(a->row[k], &a->directory, &a->keys[k]);
+      a->n_row[k] = xf_directory_rows(a->row[k], NULL, &a->directory, &a->keys[k]);
     }
     if (rc)
       return xf_diag_set(a->diag, rc == XF_E_NOTFOUND ? XF_E_CORRUPT : rc,
-                         "the rows of the participant \"%s\": %s", r->who[k].member,
+                         "the keys of the participant \"%s\": %s", r->who[k].member,
                          xf_rc_text(rc));
   }
   return XF_OK;
@@ -165,10 +167,10 @@ static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) 
   return XF_OK;
 }
 
-static enum xf_rc check_part(const struct again *a, size_t k, const struct xf_fold_member *member) {
+static enum xf_rc check_part(const struct again *a, size_t k) {
   const struct xf_spool_head *head = &a->round->part[k].head;
   const struct xf_ledger_part *who = &a->round->who[k];
-  const uint64_t want = xf_fold_wire(&a->global.shape, member) * sizeof(float);
+  const uint64_t want = xf_stagefold_wire(&a->global, a->round->stage, a->n_row[k]) * sizeof(float);
   if (strcmp(head->member, who->member) != 0 || head->round != a->round->round)
     return xf_diag_set(a->diag, XF_E_CORRUPT,
                        "the update of \"%s\" in the spool is of \"%s\" for round %llu", who->member,
@@ -185,38 +187,29 @@ static enum xf_rc check_part(const struct again *a, size_t k, const struct xf_fo
   return XF_OK;
 }
 
+/* In place: the model begins as the parent's, and other stages' parts of it stay. */
 static enum xf_rc fold(struct again *a) {
   const struct xf_verify_round *r = a->round;
   const struct xf_strategy strategy = xf_resolve_strategy(&a->plan, r->stage);
-  const struct xf_strategy_step step = xf_strategy_get(&strategy, (uint32_t)r->commits_before);
-  const size_t cap = r->n_part ? r->n_part : 1;
-  struct xf_fold_member *member = xf_calloc(cap, sizeof *member);
-  struct xf_fold_rows *rows = xf_calloc(cap, sizeof *rows);
-  struct xf_fold_stats stats = {0};
+  struct xf_stagefold_member *member = xf_calloc(r->n_part ? r->n_part : 1, sizeof *member);
   enum xf_rc rc = XF_OK;
   for (size_t k = 0; k < r->n_part && !rc; k++) {
-    rows[k] = (struct xf_fold_rows){a->row[k], a->keys[k].n};
-    member[k] = (struct xf_fold_member){.id = r->who[k].member,
-                                        .slot = k,
-                                        .weight = (uint32_t)r->who[k].weight, /* below 2^29 */
-                                        .rows = a->global.shape.n_ns ? &rows[k] : NULL};
-    rc = check_part(a, k, &member[k]);
+    member[k] = (struct xf_stagefold_member){.id = r->who[k].member,
+                                             .slot = k,
+                                             .weight = (uint32_t)r->who[k].weight, /* below 2^29 */
+                                             .row = a->row[k],
+                                             .n_row = a->n_row[k]};
+    rc = check_part(a, k);
   }
-  const struct xf_fold_job job = {.shape = &a->global.shape,
-                                  .member = member,
-                                  .n_member = r->n_part,
-                                  .eta = step.eta,
-                                  .mu = step.mu,
-                                  .momentum = step.momentum,
-                                  .io = {.arg = a,
-                                         .read = read_member,
-                                         .read_old = read_old,
-                                         .write_new = write_new,
-                                         .read_state = read_state,
-                                         .write_state = write_state}};
-  if (!rc) rc = xf_fold_step(&job, &stats, a->diag);
+  struct xf_stagefold job = {
+      .global = &a->global,
+      .stage = r->stage,
+      .step = xf_strategy_get(&strategy, (uint32_t)r->commits_before),
+      .member = member,
+      .n_member = r->n_part,
+      .io = {a, NULL, read_member, read_old, write_new, read_state, write_state}};
+  if (!rc) rc = xf_stagefold_run(&job, a->diag);
   xf_free(member);
-  xf_free(rows);
   return rc;
 }
 
@@ -241,10 +234,12 @@ enum xf_rc xf_tool_recompute(void *arg, const struct xf_verify_round *round, flo
   a->diag = diag;
   a->keys = xf_calloc(cap, sizeof *a->keys);
   a->row = xf_calloc(cap, sizeof *a->row);
+  a->n_row = xf_calloc(cap, sizeof *a->n_row);
   enum xf_rc rc = read_plan(a);
   if (!rc && a->ns) {
     rc = read_directory(a);
     if (!rc) rc = read_rows(a);
+    if (!rc) rc = check_directory(a);
   }
   if (!rc) rc = xf_global_init(&a->global, &a->plan, a->ns ? &a->directory : NULL, diag);
   if (!rc) rc = check_shape(a, n);
@@ -257,6 +252,7 @@ enum xf_rc xf_tool_recompute(void *arg, const struct xf_verify_round *round, flo
   xf_directory_deinit(&a->directory);
   xf_free(a->keys);
   xf_free(a->row);
+  xf_free(a->n_row);
   xf_free(a);
   return rc;
 }

@@ -24,7 +24,9 @@ struct xf_session {
   bool has_plan, adopted, adopting;
   struct xf_digest plan_digest, layout_digest, want_plan;
   struct xf_plan plan;
-  uint64_t model_len;
+  struct xf_plan_lens lens;
+  uint32_t
+      kept_stage; /* 1 + the stage whose artifacts the last fetched model begins with; 0: none */
 
   struct xf_msg_task_offer offer; /* of the task at hand */
   struct xf_msg_task_offer held;  /* came too early: taken up as soon as the silo is free */

@@ -56,9 +56,14 @@ enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_
         "with noise on (plan %.4g, policy.noise_multiplier %.4g), every stage must have weighting "
         "uniform; the plan weighs by samples",
         v.noise_multiplier, policy->noise_multiplier);
+  if (policy->noise_multiplier > 0 && v.statistics && !(v.noise_multiplier > 0))
+    return xf_diag_set(diag, refuse(key, "policy.noise_multiplier"),
+                       "the plan sums statistics without noise, which bound no user: a silo with "
+                       "policy.noise_multiplier %.4g needs a plan with privacy.noise_multiplier",
+                       policy->noise_multiplier);
   struct xf_policy_effect e;
   xf_policy_effect_get(&e, policy, plan);
-  if (e.noise_multiplier > 0 && !(e.clip > 0))
+  if (e.noise_multiplier > 0 && !(e.clip > 0) && plan->privacy.unit != XF_PLAN_UNIT_USER)
     return xf_diag_set(
         diag, refuse(key, "policy.clip"),
         "noise of multiplier %.4g needs a clip: set policy.clip, or privacy.clip in the plan",

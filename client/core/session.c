@@ -205,7 +205,8 @@ static void on_adopted(struct xf_session *s, const struct xf_session_event *e) {
   }
   s->adopted = true;
   s->layout_digest = e->layout_digest;
-  s->model_len = e->model_len;
+  s->lens = e->lens;
+  s->kept_stage = 0;
   if (s->state != XF_SESSION_ADOPTING) return; /* the connection went away meanwhile */
   set_state(s, XF_SESSION_READY);
   task_ready(s);
@@ -311,7 +312,7 @@ void xf_session_feed(struct xf_session *session, struct xf_time now,
     return;
   case XF_SESSION_EV_MESSAGE: on_message(s, e->msg); return;
   case XF_SESSION_EV_ADOPTED: on_adopted(s, e); return;
-  case XF_SESSION_EV_ALIGNED: s->model_len = e->model_len; return;
+  case XF_SESSION_EV_ALIGNED: s->lens = e->lens; return;
   case XF_SESSION_EV_PROGRESS:
     s->done = e->done;
     s->total = e->total;

@@ -74,8 +74,8 @@ struct xf_session_recovery {
   X(DIALED)   /* TLS is up (the coordinator has not judged us yet) */                  \
   X(LOST)     /* the connection failed or ended: rc, text */                           \
   X(MESSAGE)  /* msg */                                                                \
-  X(ADOPTED)  /* answer to ADOPT: rc, text, layout digest, model_len */                \
-  X(ALIGNED)  /* the directory is complete: model_len may have changed */              \
+  X(ADOPTED)  /* answer to ADOPT: rc, text, layout digest, lens */                     \
+  X(ALIGNED)  /* the directory is complete: lens may have changed */                   \
   X(PROGRESS) /* of the local work: done, total */                                     \
   X(WORKED)   /* answer to RUN: rc, text; for OK the answer is in the outbox: begin */ \
   X(STORED)   /* answer to STORE_FINAL: rc, text */                                    \
@@ -95,7 +95,7 @@ struct xf_session_event {
   const char *text;
   const struct xf_msg *msg;
   struct xf_digest layout_digest;
-  uint64_t model_len;
+  struct xf_plan_lens lens; /* what tasks move */
   uint64_t done, total;
   const struct xf_msg_update_begin *begin;
   double epsilon; /* WORKED: spent after the charge */
@@ -110,7 +110,7 @@ struct xf_session_event {
   X(MANIFEST)    /* send the keys of a namespace: text */                                \
   X(DIRECTORY)   /* take a part of the directory: directory; when whole -> ALIGNED */    \
   X(OUTCOME)     /* task_id, outcome: promote or discard the personal state */           \
-  X(FETCH_BEGIN) /* offer: make room for model_len bytes */                              \
+  X(FETCH_BEGIN) /* offer, offset: room for model_len bytes; the first `offset` stay */  \
   X(FETCH_WRITE) /* offset, data */                                                      \
   X(RUN)         /* offer: train or evaluate, seal into the outbox -> WORKED */          \
   X(CANCEL)      /* stop the work at hand; it still comes back as WORKED(E_CANCELLED) */ \

@@ -45,10 +45,15 @@ static enum xf_rc offer_check(struct xf_session *s, const struct xf_msg_task_off
   *key = "layout_digest";
   if (!xf_digest_equal(&o->layout_digest, &s->layout_digest))
     return xf_diag_set(diag, XF_E_SHAPE, "the offer's layout is not what this plan gives here");
+  *key = "stage";
+  if (o->stage >= s->lens.n_stage)
+    return xf_diag_set(diag, XF_E_RANGE, "the offer is of stage %u, the plan has %u", o->stage,
+                       s->lens.n_stage);
   *key = "model_len";
-  if (o->model_len != s->model_len)
+  const uint64_t want = o->kind == XF_TASK_TRAIN ? s->lens.down[o->stage] : s->lens.all;
+  if (o->model_len != want)
     return xf_diag_set(diag, XF_E_SHAPE, "the offer's model has %llu bytes, this silo expects %llu",
-                       (unsigned long long)o->model_len, (unsigned long long)s->model_len);
+                       (unsigned long long)o->model_len, (unsigned long long)want);
   if (o->kind != XF_TASK_TRAIN) return XF_OK;
   return xf_policy_check_offer(&s->cfg.policy, s->released, o->cohort, s->epsilon, key, diag);
 }
@@ -61,7 +66,19 @@ static void fetch_more(struct xf_session *s) {
       (struct xf_msg_model_get){s->offer.task_id, s->fetched, n};
 }
 
+/* Where to begin: artifacts of earlier stages, which the last model of this stage brought, are here already. */
+static void fetch_begin(struct xf_session *s) {
+  const uint32_t stage = s->offer.stage;
+  const bool kept = s->offer.kind == XF_TASK_TRAIN && s->kept_stage == stage + 1;
+  s->fetched = kept ? s->lens.in[stage] : 0;
+  s->kept_stage = 0;
+  struct xf_session_action *a = session_act(s, XF_SESSION_FETCH_BEGIN_ACTION);
+  a->offer = &s->offer;
+  a->offset = s->fetched;
+}
+
 static void fetched_all(struct xf_session *s) {
+  if (s->offer.kind == XF_TASK_TRAIN) s->kept_stage = s->offer.stage + 1;
   if (s->offer.kind == XF_TASK_FINAL) {
     s->task = XF_TASK_STATE_WORKING;
     session_act(s, XF_SESSION_STORE_FINAL_ACTION)->offer = &s->offer;
@@ -122,10 +139,7 @@ void task_offer(struct xf_session *s, const struct xf_msg_task_offer *o) {
   XF_FAILPOINT("C1");
   if (o->kind != XF_TASK_FINAL) reply(s, &o->task_id, XF_OK, NULL, NULL);
   s->task = XF_TASK_STATE_FETCHING;
-  if (!resume) {
-    s->fetched = 0;
-    session_act(s, XF_SESSION_FETCH_BEGIN_ACTION)->offer = &s->offer;
-  }
+  if (!resume) fetch_begin(s);
   if (s->fetched == o->model_len) fetched_all(s);
   else fetch_more(s);
 }

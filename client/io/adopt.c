@@ -145,8 +145,6 @@ static void adopting_work(struct client_job *job) {
   struct adopting *a = (struct adopting *)job;
   struct xf_client *c = job->client;
   enum xf_rc rc = xf_resolve_check(a->plan, &job->diag);
-  if (!rc && a->plan->stages[0].kind != XF_PLAN_STAGE_TRAIN)
-    rc = xf_diag_set(&job->diag, XF_E_UNSUPPORTED, "the plan's first stage does not train");
   if (!rc) rc = make_silo(a);
   /* The run is recorded last: a plan that could not be adopted leaves nothing behind. */
   if (!rc) rc = xf_outbox_run(c->outbox, a->run, xf_wall_now_us(), &job->diag);
@@ -185,7 +183,7 @@ static void adopting_done(struct client_job *job) {
   (void)snprintf(text, sizeof text, "%s", xf_diag_text(&job->diag, e.rc));
   if (!e.rc) {
     e.layout_digest = *xf_silo_layout_digest(c->silo);
-    e.model_len = xf_silo_model_len(c->silo);
+    e.lens = *xf_silo_lens(c->silo);
     log_adopted(c);
     client_privacy_print(c);
   } else {

@@ -201,6 +201,6 @@ void client_directory(struct xf_client *c, const struct xf_msg_directory *part) 
     align_fail(c, rc, xf_diag_text(&diag, rc));
     return;
   }
-  client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_ALIGNED,
-                                            .model_len = xf_silo_model_len(c->silo)});
+  client_feed(
+      c, &(struct xf_session_event){.type = XF_SESSION_EV_ALIGNED, .lens = *xf_silo_lens(c->silo)});
 }

@@ -3,25 +3,24 @@
 #include "client/io/parts.h"
 #include "crypto/blake2b.h"
 
-#define FETCH_FILE "model.part" /* a cache: never synced, made anew for each task */
+#define FETCH_FILE \
+  "model.part" /* a cache: never synced, made anew for each task, but for artifacts that stay */
 
 static void fetch_failed(struct xf_client *c, enum xf_rc rc) {
   client_fail(c, rc, "model file", xf_rc_text(rc));
 }
 
-void client_fetch_begin(struct xf_client *c, const struct xf_msg_task_offer *offer) {
+void client_fetch_begin(struct xf_client *c, const struct xf_msg_task_offer *offer, uint64_t keep) {
   char path[XF_PATH_MAX];
   enum xf_rc rc = XF_OK;
-  if (c->model_open) {
+  if (keep == 0 || !c->model_open) {
+    if (c->model_open) rc = c->model.fs->close(&c->model);
     c->model_open = false;
-    rc = c->model.fs->close(&c->model);
+    if (!rc) rc = client_path(c, path, FETCH_FILE);
+    if (!rc) rc = c->fs->open(c->fs, &c->model, path, XF_FS_RDWR);
+    c->model_open = rc == XF_OK;
   }
-  if (!rc) rc = client_path(c, path, FETCH_FILE);
-  if (!rc) rc = c->fs->open(c->fs, &c->model, path, XF_FS_RDWR);
-  if (!rc) {
-    c->model_open = true;
-    rc = c->model.fs->truncate(&c->model, 0);
-  }
+  if (!rc) rc = c->model.fs->truncate(&c->model, keep);
   if (!rc) rc = c->model.fs->reserve(&c->model, offer->model_len);
   c->model_len = offer->model_len;
   if (rc) fetch_failed(c, rc);

@@ -33,8 +33,8 @@ static enum xf_rc own_layout(struct xf_layout *out, const struct xf_layout *from
   enum xf_rc rc = XF_OK;
   for (size_t i = 0; i < from->n_seg && !rc; i++) {
     const struct xf_segment *s = &from->seg[i];
-    if (s->role != XF_ROLE_SHARED && s->role != XF_ROLE_ALIGNED) continue;
-    const uint32_t rows = s->role == XF_ROLE_ALIGNED ? (uint32_t)n_rows : s->rows;
+    if (!xf_segment_global(s)) continue;
+    const uint32_t rows = xf_segment_keyed(s) ? (uint32_t)n_rows : s->rows;
     rc = xf_layout_add(out, s->name, s->role, s->ns, rows, s->cols, diag);
   }
   return rc;
@@ -61,7 +61,7 @@ static enum xf_rc save_model(struct finishing *f) {
   if (!keys) return XF_E_NOMEM;
   const struct xf_checkpoint_keys known = {ns, keys, ns ? own_keys(c, keys) : 0};
   memcpy(info.run, c->run, sizeof info.run);
-  enum xf_rc rc = own_layout(&layout, xf_model_get_layout(xf_silo_model(c->silo)), known.n, diag);
+  enum xf_rc rc = own_layout(&layout, xf_silo_layout(c->silo), known.n, diag);
   const struct xf_checkpoint_src src = {
       .layout = &layout, .global = c->base, .keys = &known, .n_keys = ns ? 1 : 0};
   if (!rc) rc = client_path(c, path, XF_STATE_MODEL);
@@ -76,14 +76,15 @@ static enum xf_rc save_model(struct finishing *f) {
 static enum xf_rc make_arm(struct finishing *f, enum xf_silo_arm arm) {
   struct xf_client *c = f->base.client;
   struct arm_result *r = &f->arm[arm];
-  const bool table = xf_silo_data(c->silo)->kind == XF_DATASET_TABLE;
-  if (table && arm == XF_SILO_POPULARITY) return XF_OK; /* there is none */
+  if (!xf_silo_has_arm(c->silo, arm)) return XF_OK;
   enum xf_rc rc = xf_silo_arm_make(c->silo, arm, c->base, &f->base.diag);
   for (int part = XF_PART_VALID; part <= XF_PART_TEST && !rc; part++)
     rc = xf_silo_measure(c->silo, (enum xf_part)part, r->sum[part], &f->base.diag);
+  const bool recommends = xf_resolve_recommends(c->plan);
+  if (rc == XF_E_NOTFOUND && recommends) return XF_OK; /* nothing came from the federation for it */
   if (rc) return rc;
   r->made = true;
-  if (arm == XF_SILO_POPULARITY) return XF_OK;
+  if (arm == XF_SILO_POPULARITY || recommends) return XF_OK;
   const size_t n = (size_t)xf_silo_params(c->silo);
   f->params[arm] = xf_try_calloc(n, sizeof(float));
   if (!f->params[arm]) return XF_E_NOMEM;
@@ -176,7 +177,8 @@ static enum xf_rc save_serve(struct finishing *f) {
 }
 
 static void finishing_work(struct client_job *job) {
-  static const enum xf_silo_arm order[] = {XF_SILO_POPULARITY, XF_SILO_FEDERATED, XF_SILO_ALONE};
+  static const enum xf_silo_arm order[] = {XF_SILO_POPULARITY, XF_SILO_FEDERATED, XF_SILO_ALONE,
+                                           XF_SILO_GUARDED};
   struct finishing *f = (struct finishing *)job;
   struct xf_client *c = job->client;
   char hex[XF_DIGEST_HEX];

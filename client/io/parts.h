@@ -64,7 +64,7 @@ void client_align_ready(struct xf_client *c);
 
 /* --- fetch.c --- */
 /* @thread loop */
-void client_fetch_begin(struct xf_client *c, const struct xf_msg_task_offer *offer);
+void client_fetch_begin(struct xf_client *c, const struct xf_msg_task_offer *offer, uint64_t keep);
 void client_fetch_write(struct xf_client *c, uint64_t offset, const uint8_t *data, size_t len);
 /* Reads the fetched model into c->base and checks its digest where that can be. @thread worker @err E_CORRUPT E_IO E_NOMEM */
 XF_WARN_UNUSED enum xf_rc

@@ -10,7 +10,7 @@ void client_perform(struct xf_client *c, const struct xf_session_action *a) {
   case XF_SESSION_MANIFEST_ACTION: client_manifest(c, a->text); return;
   case XF_SESSION_DIRECTORY_ACTION: client_directory(c, &a->directory); return;
   case XF_SESSION_OUTCOME_ACTION: client_outcome(c, &a->task_id, a->outcome); return;
-  case XF_SESSION_FETCH_BEGIN_ACTION: client_fetch_begin(c, a->offer); return;
+  case XF_SESSION_FETCH_BEGIN_ACTION: client_fetch_begin(c, a->offer, a->offset); return;
   case XF_SESSION_FETCH_WRITE_ACTION:
     client_fetch_write(c, a->offset, a->data, a->data_len);
     return;

@@ -105,7 +105,7 @@ static enum xf_rc shared_block(struct pass *p, uint64_t at, size_t n) {
     p->kern->add(s->acc, w, x, n_x, n);
   }
   enum xf_rc rc = read_old(p, at, n);
-  if (!rc) rc = finish(p, 0, n, total, at);
+  if (!rc) rc = finish(p, 0, n, job->sum ? 1 : total, at);
   return rc ? rc : write_new(p, at, n);
 }
 
@@ -164,7 +164,7 @@ static enum xf_rc finish_rows(struct pass *p, const struct row_block *b, uint64_
     if (end > b->end) end = b->end;
     const size_t from = (size_t)(j - b->begin), n = (size_t)(end - j);
     if (s->weight[r]) {
-      const enum xf_rc rc = finish(p, from, n, (double)s->weight[r], at + from);
+      const enum xf_rc rc = finish(p, from, n, p->job->sum ? 1 : (double)s->weight[r], at + from);
       if (rc) return rc;
     } else {
       memcpy(s->new_value + from, s->old_value + from, n * sizeof *s->new_value);

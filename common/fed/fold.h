@@ -2,7 +2,7 @@
  * fold.h - the weighted mean of a round's updates and the step of the global vector, tile by tile.
  *
  *   acc += (double)w_k * (double)x_kj     over the participants in bytewise order of their ids
- *   mean = acc / W                        W: sum of the weights
+ *   mean = acc / W                        W: sum of the weights; 1 for a job that sums
  *   new  = (float)((double)old + eta * mean)
  *
  * Weights are integers below 2^29, so every product is exact and the result depends only on the order
@@ -78,6 +78,7 @@ struct xf_fold_job {
   const struct xf_fold_shape *shape;
   const struct xf_fold_member *member; /* ascending by id */
   size_t n_member;
+  bool sum;      /* no division: mean is the plain sum (statistics; weights are 1) */
   double eta;    /* server rate of this commit */
   double mu;     /* v = mu v + mean; new = old + eta v */
   bool momentum; /* false: no state, mu unused */

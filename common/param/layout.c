@@ -33,15 +33,16 @@ static enum xf_rc check_names(const char *name, enum xf_role role, const char *n
                        XF_NAME_MAX - 1);
   if ((unsigned)role >= N_ROLES)
     return xf_diag_set(diag, XF_E_INVAL, "segment \"%s\": unknown role %d", name, (int)role);
-  if (role != XF_ROLE_ALIGNED && ns && ns[0])
+  const bool keyed = role == XF_ROLE_ALIGNED || role == XF_ROLE_PAIRED;
+  if (!keyed && ns && ns[0])
+    return xf_diag_set(diag, XF_E_INVAL,
+                       "segment \"%s\" with role %s: only aligned and paired segments have a "
+                       "namespace, not \"%.80s\"",
+                       name, role_names[role], ns);
+  if (keyed && !name_ok(ns ? ns : "", "abcdefghijklmnopqrstuvwxyz0123456789_-"))
     return xf_diag_set(
         diag, XF_E_INVAL,
-        "segment \"%s\" with role %s: only aligned segments have a namespace, not \"%.80s\"", name,
-        role_names[role], ns);
-  if (role == XF_ROLE_ALIGNED && !name_ok(ns ? ns : "", "abcdefghijklmnopqrstuvwxyz0123456789_-"))
-    return xf_diag_set(
-        diag, XF_E_INVAL,
-        "segment \"%s\": an aligned segment needs a namespace of a-z 0-9 _ -, not \"%.80s\"", name,
+        "segment \"%s\": a keyed segment needs a namespace of a-z 0-9 _ -, not \"%.80s\"", name,
         ns ? ns : "");
   return XF_OK;
 }
@@ -57,7 +58,10 @@ enum xf_rc xf_layout_add(struct xf_layout *layout, const char *name, enum xf_rol
   if (layout->n_seg == XF_SEGMENT_MAX)
     return xf_diag_set(diag, XF_E_LIMIT, "segment \"%s\": more than %d segments", name,
                        XF_SEGMENT_MAX);
-  uint64_t n = (uint64_t)rows * cols;
+  if (role == XF_ROLE_PAIRED && cols != 1)
+    return xf_diag_set(diag, XF_E_INVAL, "segment \"%s\": pairs of rows have one column, not %u",
+                       name, cols);
+  const uint64_t n = role == XF_ROLE_PAIRED ? xf_triangle_count(rows) : (uint64_t)rows * cols;
   if (n > XF_PARAM_MAX - layout->n)
     return xf_diag_set(diag, XF_E_LIMIT,
                        "segment \"%s\": %u x %u floats after %llu others exceed the limit of %llu",
@@ -68,7 +72,7 @@ enum xf_rc xf_layout_add(struct xf_layout *layout, const char *name, enum xf_rol
   struct xf_segment *seg = &layout->seg[layout->n_seg++];
   *seg = (struct xf_segment){.role = role, .rows = rows, .cols = cols, .offset = layout->n};
   memcpy(seg->name, name, strlen(name));
-  if (role == XF_ROLE_ALIGNED) memcpy(seg->ns, ns, strlen(ns));
+  if (xf_segment_keyed(seg)) memcpy(seg->ns, ns, strlen(ns));
   layout->n += n;
   return XF_OK;
 }
@@ -82,7 +86,7 @@ const struct xf_segment *xf_layout_find(const struct xf_layout *layout, const ch
 uint64_t xf_layout_count(const struct xf_layout *layout, enum xf_role role) {
   uint64_t n = 0;
   for (size_t i = 0; i < layout->n_seg; i++)
-    if (layout->seg[i].role == role) n += (uint64_t)layout->seg[i].rows * layout->seg[i].cols;
+    if (layout->seg[i].role == role) n += xf_segment_len(&layout->seg[i]);
   return n;
 }
 
@@ -117,11 +121,11 @@ enum xf_rc xf_layout_encode(struct xf_buf *out, const struct xf_layout *layout) 
   enum xf_rc rc = XF_OK;
   for (size_t i = 0; i < layout->n_seg && !rc; i++) {
     const struct xf_segment *s = &layout->seg[i];
-    if (s->role != XF_ROLE_SHARED && s->role != XF_ROLE_ALIGNED) continue;
+    if (!xf_segment_global(s)) continue;
     rc = put_text(out, s->name);
     if (!rc) rc = xf_buf_put_u8(out, (uint8_t)s->role);
     if (!rc) rc = put_text(out, s->ns);
-    if (!rc) rc = xf_buf_put_u32le(out, s->role == XF_ROLE_ALIGNED ? 0 : s->rows);
+    if (!rc) rc = xf_buf_put_u32le(out, xf_segment_keyed(s) ? 0 : s->rows);
     if (!rc) rc = xf_buf_put_u32le(out, s->cols);
   }
   if (rc) out->len = before;

@@ -7,10 +7,15 @@
  *         domain            stays in the silo (item factors, item biases)
  *         user              stays with the user's silo
  *         aligned:<ns>      rows keyed by a pseudonym; exchanged only for rows of the manifest
+ *         paired:<ns>       pairs of such rows: the packed strict upper triangle (triangle.h) over the
+ *                           manifest's keys, in their order, on both axes; `rows` counts keys
  *
- * The *wire vector* of a member is: all shared segments in layout order, then for each aligned segment
- * the rows of that member's manifest (sorted key order), row after row. `domain` and `user` segments
- * have no wire image at all: the only way onto the wire is xf_wire_map (wiremap.h), which skips them.
+ * The *wire vector* of a member is: all shared segments in layout order, then for each keyed segment
+ * (aligned or paired) in layout order the rows of that member's manifest (sorted key order), row after
+ * row. `domain` and `user` segments have no wire image at all: the only way onto the wire is
+ * xf_wire_map (wiremap.h), which skips them.
+ *
+ * A plan with several stages makes one layout: each segment says which stage writes it.
  *
  * Owner: caller; segments are stored inline in a growable array. Thread: immutable once built.
  */
@@ -19,7 +24,9 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "param/triangle.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +35,8 @@
   X(SHARED, "shared")   \
   X(DOMAIN, "domain")   \
   X(USER, "user")       \
-  X(ALIGNED, "aligned")
+  X(ALIGNED, "aligned") \
+  X(PAIRED, "paired")
 
 enum xf_role {
 #define XF_ROLE_ENUM(n, t) XF_ROLE_##n,
@@ -37,14 +45,16 @@ enum xf_role {
 };
 
 enum { XF_NAME_MAX = 64, XF_SEGMENT_MAX = 256 };
+#define XF_STAGE_ALL UINT32_MAX          /* a set of stages: bit s is stage s */
 #define XF_PARAM_MAX ((uint64_t)1 << 31) /* floats in one vector */
 
 struct xf_segment {
   char name[XF_NAME_MAX];
   enum xf_role role;
-  char ns[XF_NAME_MAX]; /* namespace of an aligned segment, else "" */
-  uint32_t rows;        /* first extent */
-  uint32_t cols;        /* product of the others; 1 for a vector */
+  char ns[XF_NAME_MAX]; /* namespace of a keyed segment, else "" */
+  uint32_t rows;        /* first extent; paired: keys */
+  uint32_t cols;        /* product of the others; 1 for a vector and for paired */
+  uint32_t stage;       /* that writes it, below 32; 0 when a plan has one */
   uint64_t offset;      /* first float in the full vector */
 };
 
@@ -58,9 +68,23 @@ struct xf_layout {
 void xf_layout_init(struct xf_layout *layout);
 /* Releases; idempotent. @own layout */
 void xf_layout_deinit(struct xf_layout *layout);
-/* Appends a segment behind the last one. Names are unique, [a-z0-9_./]+; ns, [a-z0-9_-]+, only for ALIGNED
-   (else NULL or ""). Rows may be 0, columns not.
-   @shape rows x cols floats @err E_INVAL E_LIMIT E_EXISTS */
+/* Floats of a segment. @unit floats */
+static inline uint64_t xf_segment_len(const struct xf_segment *seg) {
+  return seg->role == XF_ROLE_PAIRED ? xf_triangle_count(seg->rows)
+                                     : (uint64_t)seg->rows * seg->cols;
+}
+/* Whether its rows are keyed by a manifest. @thread any */
+static inline bool xf_segment_keyed(const struct xf_segment *seg) {
+  return seg->role == XF_ROLE_ALIGNED || seg->role == XF_ROLE_PAIRED;
+}
+/* Whether it ever leaves a silo. @thread any */
+static inline bool xf_segment_global(const struct xf_segment *seg) {
+  return seg->role == XF_ROLE_SHARED || xf_segment_keyed(seg);
+}
+
+/* Appends a segment behind the last one, of stage 0. Names are unique, [a-z0-9_./]+; ns, [a-z0-9_-]+, only for
+   ALIGNED and PAIRED (else NULL or ""). Rows may be 0, columns not.
+   @shape rows x cols floats; paired: cols 1, rows (rows - 1) / 2 floats @err E_INVAL E_LIMIT E_EXISTS */
 XF_WARN_UNUSED enum xf_rc xf_layout_add(struct xf_layout *layout, const char *name,
                                         enum xf_role role, const char *ns, uint32_t rows,
                                         uint32_t cols, struct xf_diag *diag);
@@ -72,8 +96,8 @@ uint64_t xf_layout_count(const struct xf_layout *layout, enum xf_role role);
 uint64_t xf_layout_row_cols(const struct xf_layout *layout, const char *ns);
 /* A copy that owns its segments. @own caller */
 void xf_layout_copy(struct xf_layout *out, const struct xf_layout *layout);
-/* The canonical bytes whose SHA-256 is the *layout digest*: shared and aligned segments only, each as
-   u16le name length, name, u8 role, u16le ns length, ns, u32le rows (0 for aligned: every silo
+/* The canonical bytes whose SHA-256 is the *layout digest*: shared and keyed segments only, each as
+   u16le name length, name, u8 role, u16le ns length, ns, u32le rows (0 for keyed ones: every silo
    holds its own), u32le cols. @err E_LIMIT E_NOMEM @source docs/FORMATS.md "layout" */
 XF_WARN_UNUSED enum xf_rc xf_layout_encode(struct xf_buf *out, const struct xf_layout *layout);
 /* Text name of a role and back. @own static @err E_INVAL */

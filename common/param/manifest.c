@@ -156,14 +156,24 @@ void xf_directory_deinit(struct xf_directory *directory) {
   directory->holders = NULL;
 }
 
-enum xf_rc xf_directory_rows(uint32_t *rows, const struct xf_directory *directory,
-                             const struct xf_manifest *part) {
-  size_t at = 0;
+void xf_directory_keep(struct xf_directory *directory, uint32_t min_holders) {
+  size_t n = 0;
+  for (size_t i = 0; i < directory->all.n; i++) {
+    if (directory->holders[i] < min_holders) continue;
+    directory->all.key[n] = directory->all.key[i];
+    directory->holders[n++] = directory->holders[i];
+  }
+  directory->all.n = n;
+}
+
+size_t xf_directory_rows(uint32_t *rows, uint32_t *holders, const struct xf_directory *directory,
+                         const struct xf_manifest *part) {
+  size_t at = 0, n = 0;
   for (size_t i = 0; i < part->n; i++) {
     at = lower_bound(&directory->all, at, &part->key[i]);
-    if (at == directory->all.n || !key_equal(&directory->all.key[at], &part->key[i]))
-      return XF_E_NOTFOUND;
-    rows[i] = (uint32_t)at++;
+    const bool has = at < directory->all.n && key_equal(&directory->all.key[at], &part->key[i]);
+    if (holders) holders[i] = has ? directory->holders[at] : 0;
+    if (has) rows[n++] = (uint32_t)at++;
   }
-  return XF_OK;
+  return n;
 }

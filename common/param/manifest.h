@@ -46,10 +46,13 @@ size_t xf_manifest_find(const struct xf_manifest *manifest, const struct xf_key 
 /* Union of several manifests with holder counts. @own out @err E_LIMIT E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_directory_init(struct xf_directory *out,
                                             const struct xf_manifest *const *parts, size_t n_parts);
+/* Forgets keys that fewer than min_holders members hold: their rows never leave a silo. @own directory */
+void xf_directory_keep(struct xf_directory *directory, uint32_t min_holders);
 /* Releases; idempotent. @own directory */
 void xf_directory_deinit(struct xf_directory *directory);
-/* rows[i] = index in the directory of part's i-th key. @shape rows[part->n] @err E_NOTFOUND */
-XF_WARN_UNUSED enum xf_rc xf_directory_rows(uint32_t *rows, const struct xf_directory *directory,
-                                            const struct xf_manifest *part);
+/* The directory's rows of those of part's keys that it has, ascending; returns how many. holders[i], when not NULL, is the
+   number of holders of part's i-th key, 0 for a key that the directory has not. @shape rows[part->n], holders[part->n] */
+size_t xf_directory_rows(uint32_t *rows, uint32_t *holders, const struct xf_directory *directory,
+                         const struct xf_manifest *part);
 
 #endif

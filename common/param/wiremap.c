@@ -55,6 +55,18 @@ static enum xf_rc check_rows(const struct xf_segment *seg, const struct xf_wire_
   return rc;
 }
 
+static bool in(const struct xf_segment *seg, uint32_t stages) { return stages >> seg->stage & 1; }
+
+static enum xf_rc add_paired(struct xf_wire_map *map, size_t *cap, const struct xf_segment *seg,
+                             const struct xf_wire_rows *rows, struct xf_diag *diag) {
+  if (seg->rows != rows->n)
+    return xf_diag_set(diag, XF_E_RANGE,
+                       "segment \"%s\" pairs %u rows, namespace \"%s\" has %zu keys", seg->name,
+                       seg->rows, rows->ns, rows->n);
+  enum xf_rc rc = add_run(map, cap, seg->offset, xf_segment_len(seg));
+  return rc ? xf_diag_set(diag, rc, "no memory for the wire map of segment \"%s\"", seg->name) : rc;
+}
+
 static enum xf_rc add_aligned(struct xf_wire_map *map, size_t *cap, const struct xf_segment *seg,
                               const struct xf_wire_rows *rows, struct xf_diag *diag) {
   enum xf_rc rc = check_rows(seg, rows, diag);
@@ -66,23 +78,26 @@ static enum xf_rc add_aligned(struct xf_wire_map *map, size_t *cap, const struct
 }
 
 enum xf_rc xf_wire_map_init(struct xf_wire_map *out, const struct xf_layout *layout,
-                            const struct xf_wire_rows *rows, size_t n_rows, struct xf_diag *diag) {
+                            const struct xf_wire_rows *rows, size_t n_rows, uint32_t stages,
+                            struct xf_diag *diag) {
   size_t cap = 0;
   enum xf_rc rc = XF_OK;
   *out = (struct xf_wire_map){0};
-  /* Only the two roles named here get an image. */
+  /* Only the roles named here get an image. */
   for (size_t i = 0; i < layout->n_seg && !rc; i++) {
     const struct xf_segment *seg = &layout->seg[i];
-    if (seg->role != XF_ROLE_SHARED) continue;
-    rc = add_run(out, &cap, seg->offset, (uint64_t)seg->rows * seg->cols);
+    if (seg->role != XF_ROLE_SHARED || !in(seg, stages)) continue;
+    rc = add_run(out, &cap, seg->offset, xf_segment_len(seg));
     if (rc) xf_diag_set(diag, rc, "no memory for the wire map of segment \"%s\"", seg->name);
   }
   out->n_shared = out->n_wire;
   for (size_t i = 0; i < layout->n_seg && !rc; i++) {
     const struct xf_segment *seg = &layout->seg[i];
-    if (seg->role != XF_ROLE_ALIGNED) continue;
+    if (!xf_segment_keyed(seg) || !in(seg, stages)) continue;
     const struct xf_wire_rows *r = find_rows(rows, n_rows, seg->ns);
-    if (r) rc = add_aligned(out, &cap, seg, r, diag);
+    if (r)
+      rc = seg->role == XF_ROLE_PAIRED ? add_paired(out, &cap, seg, r, diag)
+                                       : add_aligned(out, &cap, seg, r, diag);
     else
       rc = xf_diag_set(diag, XF_E_NOTFOUND, "segment \"%s\": no rows given for namespace \"%s\"",
                        seg->name, seg->ns);

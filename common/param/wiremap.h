@@ -3,7 +3,8 @@
  * parameters leave or enter a silo. `domain` and `user` segments have no image here.
  *
  * A wire map is built from (layout, local row of each manifest key). Wire order: shared segments in
- * layout order, then per aligned segment the manifest's rows.
+ * layout order, then per keyed segment the manifest's rows. A paired segment of a silo has exactly its manifest's keys, in
+ * their order, so its image is the segment itself.
  * Owner: caller. Thread: immutable once built.
  */
 #ifndef XF_PARAM_WIREMAP_H
@@ -34,12 +35,13 @@ struct xf_wire_rows {
   size_t n;
 };
 
-/* Builds the map; every aligned namespace of the layout needs its xf_wire_rows (possibly n = 0).
-   @own out @err E_NOTFOUND (namespace missing) E_RANGE (row beyond the segment) E_INVAL (row named by
-   two keys) E_NOMEM */
+/* Builds the map of the segments of some stages (XF_STAGE_ALL: of all); every keyed namespace among them needs its
+   xf_wire_rows (possibly n = 0).
+   @own out @err E_NOTFOUND (namespace missing) E_RANGE (row beyond the segment; a paired segment of
+   another size) E_INVAL (row named by two keys) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_wire_map_init(struct xf_wire_map *out, const struct xf_layout *layout,
                                            const struct xf_wire_rows *rows, size_t n_rows,
-                                           struct xf_diag *diag);
+                                           uint32_t stages, struct xf_diag *diag);
 /* Releases; idempotent. @own map */
 void xf_wire_map_deinit(struct xf_wire_map *map);
 /* wire <- full. @shape wire[n_wire], full[layout.n] */

@@ -53,6 +53,10 @@ static void resolve_eval(struct xf_plan *plan) {
 static void resolve(struct xf_plan *plan) {
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     struct xf_plan_stage_part *s = &plan->stages[i];
+    if (s->kind == XF_PLAN_STAGE_STATISTIC && s->fed.rounds == 0) s->fed.rounds = 1;
+    if (s->kind != XF_PLAN_STAGE_TRAIN && s->fed.weighting == XF_PLAN_WEIGHTING_SAMPLES)
+      s->fed.weighting =
+          XF_PLAN_WEIGHTING_UNIFORM; /* each silo counts once in a sum or a mean of rows */
     if (s->fed.cohort == 0 && s->fed.cohort_count == 0) s->fed.cohort = 1;
     if (s->fed.quorum == 0 && s->fed.quorum_count == 0) s->fed.quorum = 0.75;
     if (s->fed.eval_deadline_s == 0) s->fed.eval_deadline_s = s->fed.deadline_s;

@@ -71,9 +71,17 @@ struct xf_plan_model_part {
 
 struct xf_plan_stage_part {
   enum xf_plan_stage kind;
+  char name[XF_PLAN_NAME_MAX];                   /* of its artifact; "" in a plan of one stage */
+  char in[XF_PLAN_STAGES_MAX][XF_PLAN_NAME_MAX]; /* earlier stages whose artifacts it reads */
+  uint32_t n_in;
+  enum xf_plan_learns learns; /* train */
+  struct {
+    enum xf_plan_statistic of;
+    double beta; /* gram: 0, .5 or 1 */
+  } statistic;
   struct {
     enum xf_plan_algorithm algorithm;
-    uint32_t rounds;                     /* commits */
+    uint32_t rounds;                     /* commits; statistic: 1, evaluate: 0 */
     double cohort, quorum;               /* fractions (0,1]; 0 when the count is given */
     uint32_t cohort_count, quorum_count; /* 0 when the fraction is given */
     uint32_t min_domains;
@@ -104,8 +112,11 @@ struct xf_plan_stage_part {
     enum xf_plan_row_rule rule;
     double kappa;
     uint32_t min_holders;
-    double clip_row; /* L2 of one row's delta; 0: none */
-  } rows;            /* used when model.users or items are aligned */
+    double clip_row;       /* L2 of one row's delta; 0: none */
+    uint32_t dim;          /* rows stage: factors */
+    double alpha, rho, nu; /* rows stage: implicit ALS (rec/als.h) */
+    uint32_t formation;    /* rows stage: first rounds with kappa 1 */
+  } rows;                  /* of rows stages, and where model.users or items are aligned */
 };
 
 struct xf_plan_sim_part {

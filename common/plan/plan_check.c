@@ -1,6 +1,7 @@
 /* Contradictions in a plan, each with a sentence: what is written, why it cannot be, what to write. */
 #include "plan/combine.h"
 #include "plan/plan.h"
+#include "plan/stages.h"
 #include "plan/view.h"
 
 #include <string.h>
@@ -177,7 +178,9 @@ static enum xf_rc check_combination(const struct xf_plan *plan, const struct xf_
 static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
                               struct xf_diag *diag) {
   enum xf_rc rc = check_cohort(s, diag);
-  if (!rc) rc = check_algorithm(s, diag);
+  if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = check_algorithm(s, diag);
+  if (!rc && (s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS))
+    rc = xf_plan_check_keyed(plan, s, diag);
   if (!rc) rc = check_combination(plan, s, diag);
   if (rc) return rc;
   if (plan->privacy.noise_multiplier > 0 && s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM)
@@ -189,8 +192,26 @@ static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_s
 }
 
 static enum xf_rc check_privacy(const struct xf_plan *plan, struct xf_diag *diag) {
-  if (plan->privacy.noise_multiplier <= 0) return XF_OK;
-  if (plan->privacy.clip <= 0)
+  if (plan->privacy.noise_multiplier <= 0) {
+    if (plan->privacy.unit == XF_PLAN_UNIT_USER)
+      REFUSE(
+          "privacy.unit: user is what noise on statistics hides; write noise_multiplier above 0");
+    return XF_OK;
+  }
+  bool statistics = false, others = false;
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const enum xf_plan_stage kind = plan->stages[i].kind;
+    statistics = statistics || kind == XF_PLAN_STAGE_STATISTIC;
+    others = others || (kind != XF_PLAN_STAGE_STATISTIC && kind != XF_PLAN_STAGE_EVALUATE);
+  }
+  if (statistics && others)
+    REFUSE("privacy.noise_multiplier: noise on statistics hides one user, on other updates one "
+           "silo, and no plan can do both; leave out the noise or the other stages");
+  if (statistics != (plan->privacy.unit == XF_PLAN_UNIT_USER))
+    REFUSE("privacy.unit: noise on statistics hides one user, noise on updates one silo; write "
+           "unit: %s",
+           statistics ? "user" : "silo");
+  if (plan->privacy.clip <= 0 && !statistics)
     REFUSE("privacy.clip: noise_multiplier %g is measured in clips; write clip above 0",
            plan->privacy.noise_multiplier);
   if (plan->early_stop.patience)
@@ -352,8 +373,9 @@ static enum xf_rc check_domains(const struct xf_plan *plan, uint32_t n, struct x
 
 enum xf_rc xf_plan_check(const struct xf_plan *plan, struct xf_diag *diag) {
   if (plan->n_stages == 0) REFUSE("stages: there is none");
-  bool mf = plan->model.kind == XF_PLAN_MODEL_MF;
-  enum xf_rc rc = mf ? check_mf(plan, diag) : check_net(plan, diag);
+  enum xf_rc rc = xf_plan_check_stages(plan, diag);
+  if (!rc && plan->model.kind != XF_PLAN_MODEL_RECOMMENDER)
+    rc = plan->model.kind == XF_PLAN_MODEL_MF ? check_mf(plan, diag) : check_net(plan, diag);
   if (!rc) rc = check_split(plan, diag);
   if (!rc) rc = check_table(plan, diag);
   if (!rc) rc = check_privacy(plan, diag);

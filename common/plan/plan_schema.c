@@ -21,9 +21,10 @@ static const struct xf_conf_name activation_names[] = {XF_PLAN_ACTIVATION_LIST(N
 static const struct xf_conf_name loss_names[] = {XF_PLAN_LOSS_LIST(NAME) END};
 static const struct xf_conf_name users_names[] = {XF_PLAN_USERS_LIST(NAME) END};
 static const struct xf_conf_name items_names[] = {XF_PLAN_ITEMS_LIST(NAME) END};
-static const struct xf_conf_name stage_names[] = {XF_PLAN_STAGE_LIST(NAME) LATER("statistic"),
-                                                  LATER("rows"), LATER("evaluate"), LATER("align"),
-                                                  END};
+static const struct xf_conf_name stage_names[] = {XF_PLAN_STAGE_LIST(NAME) LATER("align"), END};
+static const struct xf_conf_name learns_names[] = {XF_PLAN_LEARNS_LIST(NAME) END};
+static const struct xf_conf_name statistic_names[] = {XF_PLAN_STATISTIC_LIST(NAME) LATER("moments"),
+                                                      LATER("map"), END};
 static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) LATER("fedprox"),
                                                       LATER("scaffold"),
                                                       LATER("fednova"),
@@ -40,8 +41,7 @@ static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME)
 static const struct xf_conf_name optimizer_names[] = {XF_PLAN_OPTIMIZER_LIST(NAME) END};
 static const struct xf_conf_name sparse_names[] = {XF_PLAN_SPARSE_LIST(NAME) END};
 static const struct xf_conf_name row_rule_names[] = {XF_PLAN_ROW_RULE_LIST(NAME) END};
-static const struct xf_conf_name unit_names[] = {XF_PLAN_UNIT_LIST(NAME) LATER("user"),
-                                                 LATER("record"), END};
+static const struct xf_conf_name unit_names[] = {XF_PLAN_UNIT_LIST(NAME) LATER("record"), END};
 static const struct xf_conf_name accountant_names[] = {XF_PLAN_ACCOUNTANT_LIST(NAME) LATER("pld"),
                                                        END};
 static const struct xf_conf_name arm_names[] = {XF_PLAN_ARM_LIST(NAME) END};
@@ -66,8 +66,14 @@ const char *xf_plan_arm_text(enum xf_plan_arm value) {
   return xf_conf_name_text(arm_names, (int)value);
 }
 
+const char *xf_plan_stage_text(enum xf_plan_stage value) {
+  return xf_conf_name_text(stage_names, (int)value);
+}
+
 /* Rows: AT is the field, the rest as in conf/schema.h. A plan is fixed for a run: every key is RESTART. */
 #define STAGE(field) XF_CONF_AT(struct xf_plan_stage_part, field), .reload = XF_CONF_RESTART
+#define STAGE_LIST(field, n) \
+  XF_CONF_LIST_AT(struct xf_plan_stage_part, field, n), .reload = XF_CONF_RESTART
 #define PLAN(field) XF_CONF_AT(struct xf_plan, field), .reload = XF_CONF_RESTART
 #define PLAN_LIST(field, n) XF_CONF_LIST_AT(struct xf_plan, field, n), .reload = XF_CONF_RESTART
 #define UINT .type = XF_CONF_UINT
@@ -79,10 +85,20 @@ const char *xf_plan_arm_text(enum xf_plan_arm value) {
 
 static const struct xf_conf_key stage_keys[] = {
     {STAGE(kind), WORD(stage_names), .def = "train", .tag = 1, .help = "what the stage does"},
+    {STAGE(name), TEXT, .id = true, .def = "", .tag = 2,
+     .help = "of the stage and its artifact; needed when there are several"},
+    {STAGE_LIST(in, n_in), TEXT, .tag = 3,
+     .help = "earlier stages whose artifacts silos read in this one"},
+    {STAGE(learns), WORD(learns_names), .def = "model", .tag = 4,
+     .help = "train: the plan's model, or the recommender's unit-free scorer"},
+    {STAGE(statistic.of), WORD(statistic_names), .def = "gram", .tag = 5,
+     .help = "statistic: item co-occurrence, or users per item"},
+    {STAGE(statistic.beta), REAL, .def = "0.5", RANGE(0, 1), .tag = 6,
+     .help = "gram: a user's part is divided by (items)^beta; 0, 0.5 or 1 (with noise 1)"},
     {STAGE(fed.algorithm), WORD(algorithm_names), .def = "fedavg", .tag = 10,
      .help = "what the coordinator makes of the deltas"},
-    {STAGE(fed.rounds), UINT, .required = true, RANGE(1, 10000000), .unit = "commits", .tag = 11,
-     .help = "rounds that must commit; a round number is an attempt"},
+    {STAGE(fed.rounds), UINT, RANGE(1, 10000000), .unit = "commits", .tag = 11,
+     .help = "rounds that must commit; a round number is an attempt; statistic: 1"},
     {STAGE(fed.cohort), REAL, ABOVE(0, 1), .tag = 12,
      .help = "fraction of the members selected per round; 1 when nothing is given"},
     {STAGE(fed.cohort_count), UINT, RANGE(1, 1000000), .unit = "members", .tag = 13,
@@ -123,8 +139,8 @@ static const struct xf_conf_key stage_keys[] = {
      .help = "samples of a step; 0: all at once"},
     {STAGE(local.optimizer.kind), WORD(optimizer_names), .def = "sgd", .tag = 43,
      .help = "local optimiser, reset per task"},
-    {STAGE(local.optimizer.lr), REAL, .required = true, ABOVE(0, 1000), .tag = 44,
-     .help = "local learning rate"},
+    {STAGE(local.optimizer.lr), REAL, ABOVE(0, 1000), .tag = 44,
+     .help = "local learning rate; train needs it"},
     {STAGE(local.optimizer.momentum), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 45,
      .help = "of kind momentum"},
     {STAGE(local.optimizer.b1), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 46, .help = "Adam"},
@@ -145,6 +161,15 @@ static const struct xf_conf_key stage_keys[] = {
      .help = "silos that must hold a row before it is exchanged"},
     {STAGE(rows.clip_row), REAL, .def = "0", RANGE(0, 1000000), .unit = "L2", .tag = 63,
      .help = "bound of one row's delta; 0: none"},
+    {STAGE(rows.dim), UINT, .def = "96", RANGE(1, 1024), .unit = "factors", .tag = 64,
+     .help = "rows stage: length of a row"},
+    {STAGE(rows.alpha), REAL, .def = "0.01", ABOVE(0, 1000), .tag = 65,
+     .help = "rows stage: weight of unobserved pairs"},
+    {STAGE(rows.rho), REAL, .def = "0.3", ABOVE(0, 1000), .tag = 66,
+     .help = "rows stage: regularisation, scaled by frequency^nu"},
+    {STAGE(rows.nu), REAL, .def = "0.5", RANGE(0, 2), .tag = 67, .help = "rows stage"},
+    {STAGE(rows.formation), UINT, .def = "1", RANGE(0, 1000), .unit = "rounds", .tag = 68,
+     .help = "rows stage: first pulls, with kappa 1"},
 };
 static const struct xf_conf_schema stage_schema = {
     stage_keys, sizeof stage_keys / sizeof stage_keys[0], sizeof(struct xf_plan_stage_part)};
@@ -180,7 +205,8 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN_LIST(data.table.one_hot, data.table.n_one_hot), TEXT, .tag = 22,
      .help = "\"3:1,2,4\": column 3 takes these values; each but the first becomes a 0/1 input"},
     {PLAN(model.kind), WORD(model_names), .required = true, .tag = 30, .help = "the model"},
-    {PLAN(model.loss), WORD(loss_names), .required = true, .tag = 31, .help = "the loss"},
+    {PLAN(model.loss), WORD(loss_names), .def = "bpr", .tag = 31,
+     .help = "the loss; recommender: leave it out"},
     {PLAN(model.init_std), REAL, .def = "0", RANGE(0, 10), .tag = 32,
      .help = "deviation of initial weights; 0: the model's own rule"},
     {PLAN(model.bias), .type = XF_CONF_BOOL, .def = "true", .tag = 33, .help = "bias terms"},

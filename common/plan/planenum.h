@@ -36,10 +36,11 @@
   X(XF_PLAN_SCALE_NONE, "none") \
   X(XF_PLAN_SCALE_SILO, "silo")
 
-#define XF_PLAN_MODEL_LIST(X) \
-  X(XF_PLAN_MODEL_MF, "mf")   \
-  X(XF_PLAN_MODEL_MLP, "mlp") \
-  X(XF_PLAN_MODEL_LOGREG, "logreg")
+#define XF_PLAN_MODEL_LIST(X)       \
+  X(XF_PLAN_MODEL_MF, "mf")         \
+  X(XF_PLAN_MODEL_MLP, "mlp")       \
+  X(XF_PLAN_MODEL_LOGREG, "logreg") \
+  X(XF_PLAN_MODEL_RECOMMENDER, "recommender")
 
 #define XF_PLAN_ACTIVATION_LIST(X)   \
   X(XF_PLAN_ACTIVATION_RELU, "relu") \
@@ -62,7 +63,22 @@
   X(XF_PLAN_ITEMS_SHARED, "shared") \
   X(XF_PLAN_ITEMS_ALIGNED, "aligned")
 
-#define XF_PLAN_STAGE_LIST(X) X(XF_PLAN_STAGE_TRAIN, "train")
+/* What a stage does: rounds of local training; one sum of statistics; rounds of pulled rows; an evaluation where it stands. */
+#define XF_PLAN_STAGE_LIST(X)             \
+  X(XF_PLAN_STAGE_TRAIN, "train")         \
+  X(XF_PLAN_STAGE_STATISTIC, "statistic") \
+  X(XF_PLAN_STAGE_ROWS, "rows")           \
+  X(XF_PLAN_STAGE_EVALUATE, "evaluate")
+
+/* What a train stage learns: the plan's model, or the recommender's unit-free scorer. */
+#define XF_PLAN_LEARNS_LIST(X)     \
+  X(XF_PLAN_LEARNS_MODEL, "model") \
+  X(XF_PLAN_LEARNS_SCORER, "scorer")
+
+/* Which sum a statistic stage makes: item co-occurrence, or users per item. */
+#define XF_PLAN_STATISTIC_LIST(X)   \
+  X(XF_PLAN_STATISTIC_GRAM, "gram") \
+  X(XF_PLAN_STATISTIC_COUNTS, "counts")
 
 #define XF_PLAN_ALGORITHM_LIST(X)       \
   X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg") \
@@ -100,7 +116,9 @@
   X(XF_PLAN_ROW_RULE_PULL, "pull") \
   X(XF_PLAN_ROW_RULE_AVERAGE, "average")
 
-#define XF_PLAN_UNIT_LIST(X) X(XF_PLAN_UNIT_SILO, "silo")
+#define XF_PLAN_UNIT_LIST(X)   \
+  X(XF_PLAN_UNIT_SILO, "silo") \
+  X(XF_PLAN_UNIT_USER, "user")
 #define XF_PLAN_ACCOUNTANT_LIST(X) X(XF_PLAN_ACCOUNTANT_RDP, "rdp")
 
 #define XF_PLAN_ARM_LIST(X)               \
@@ -132,6 +150,8 @@ enum xf_plan_loss { XF_PLAN_LOSS_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_users { XF_PLAN_USERS_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_items { XF_PLAN_ITEMS_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_stage { XF_PLAN_STAGE_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_learns { XF_PLAN_LEARNS_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_statistic { XF_PLAN_STATISTIC_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_algorithm { XF_PLAN_ALGORITHM_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_weighting { XF_PLAN_WEIGHTING_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_server { XF_PLAN_SERVER_LIST(XF_PLAN_ENUMERATOR_) };
@@ -153,5 +173,6 @@ const char *xf_plan_loss_text(enum xf_plan_loss value);
 const char *xf_plan_algorithm_text(enum xf_plan_algorithm value);
 const char *xf_plan_optimizer_text(enum xf_plan_optimizer value);
 const char *xf_plan_arm_text(enum xf_plan_arm value);
+const char *xf_plan_stage_text(enum xf_plan_stage value);
 
 #endif

@@ -11,7 +11,65 @@ static uint64_t add_product(uint64_t sum, uint64_t a, uint64_t b) {
   return s;
 }
 
+uint64_t xf_plan_rounds(const struct xf_plan *plan) {
+  uint64_t n = 0;
+  for (uint32_t i = 0; i < plan->n_stages; i++) n += plan->stages[i].fed.rounds;
+  return n;
+}
+
+uint32_t xf_plan_stage_at(const struct xf_plan *plan, uint64_t committed, uint64_t *first) {
+  uint64_t before = 0, from = 0;
+  uint32_t at = 0;
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    if (plan->stages[i].fed.rounds == 0) continue;
+    at = i;
+    from = before;
+    before += plan->stages[i].fed.rounds;
+    if (committed < before) break;
+  }
+  if (first) *first = from;
+  return at;
+}
+
+bool xf_plan_evaluates_at(const struct xf_plan *plan, uint64_t committed) {
+  const uint32_t every = plan->eval.every;
+  if (plan->eval.n_metrics == 0) return false;
+  if (committed >= xf_plan_rounds(plan)) return true;
+  if (every && committed && committed % every == 0) return true;
+  uint64_t before = 0;
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    if (plan->stages[i].kind == XF_PLAN_STAGE_EVALUATE && before == committed) return true;
+    before += plan->stages[i].fed.rounds;
+  }
+  return false;
+}
+
+uint64_t xf_plan_evaluations(const struct xf_plan *plan) {
+  const uint64_t rounds = xf_plan_rounds(plan), every = plan->eval.every;
+  if (plan->eval.n_metrics == 0) return 0;
+  uint64_t n = every ? rounds / every + (rounds % every != 0) : 1, before = 0, last = UINT64_MAX;
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const bool here = plan->stages[i].kind == XF_PLAN_STAGE_EVALUATE && before != last;
+    if (here && before < rounds && (every == 0 || before == 0 || before % every)) n++;
+    if (here) last = before;
+    before += plan->stages[i].fed.rounds;
+  }
+  return n;
+}
+
+uint32_t xf_plan_stage_find(const struct xf_plan *plan, const char *name) {
+  uint32_t i = 0;
+  while (i < plan->n_stages && strcmp(plan->stages[i].name, name) != 0) i++;
+  return i;
+}
+
+static bool keyed(const struct xf_plan_stage_part *s) {
+  return s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS;
+}
+
 bool xf_plan_is_aligned(const struct xf_plan *plan) {
+  for (uint32_t i = 0; i < plan->n_stages; i++)
+    if (keyed(&plan->stages[i])) return true;
   return plan->model.kind == XF_PLAN_MODEL_MF &&
          (plan->model.users == XF_PLAN_USERS_ALIGNED || plan->model.items == XF_PLAN_ITEMS_ALIGNED);
 }
@@ -35,14 +93,15 @@ void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan) {
     out->max_batch = most(out->max_batch, s->local.batch);
     out->min_domains = least(out->min_domains, s->fed.min_domains);
     if (s->local.batch == 0) all_at_once = true;
+    if (s->kind == XF_PLAN_STAGE_EVALUATE) continue;
+    if (s->kind == XF_PLAN_STAGE_STATISTIC) out->statistics = true;
     if (s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM) out->uniform = false;
-    uint32_t every = plan->eval.every;
-    out->evaluations += every ? (s->fed.rounds + every - 1) / every : 1;
-    if (!aligned) continue;
+    if (!aligned || (plan->model.kind == XF_PLAN_MODEL_RECOMMENDER && !keyed(s))) continue;
     out->min_holders = least(out->min_holders, s->rows.min_holders);
     if (s->rows.clip_row == 0) free_rows = true;
     if (s->rows.clip_row > out->clip_row) out->clip_row = s->rows.clip_row;
   }
+  out->evaluations = xf_plan_evaluations(plan);
   if (free_rows) out->clip_row = 0;
   if (all_at_once) out->max_batch = 0;
 }

@@ -22,14 +22,39 @@ struct xf_plan_view {
   double clip_row;         /* largest over the stages with aligned rows; 0: none somewhere */
   double noise_multiplier; /* 0: none */
   bool aligned;            /* rows keyed by pseudonyms leave the silo */
+  bool statistics;         /* sums over keyed items do */
   uint32_t min_holders;    /* smallest over the stages with aligned rows; 0: not aligned */
   bool uniform;            /* every stage weighs silos equally */
   uint64_t evaluations;    /* evaluation rounds */
 };
 
+/* Bytes that a member's tasks move: a TRAIN of stage s down[s] to the silo and up[s] back; the first in[s] bytes of down[s]
+   are artifacts of earlier stages, which no longer change. A statistic's own slice, which is 0 until it is summed, does not
+   come down. EVALUATE and FINAL move `all` down. */
+struct xf_plan_lens {
+  uint32_t n_stage;
+  uint64_t all, in[XF_PLAN_STAGES_MAX], down[XF_PLAN_STAGES_MAX], up[XF_PLAN_STAGES_MAX];
+};
+/* One model in one stage. @own value */
+static inline struct xf_plan_lens xf_plan_lens_one(uint64_t len) {
+  return (struct xf_plan_lens){.n_stage = 1, .all = len, .down = {len}, .up = {len}};
+}
+
 /* Fills the view. @own caller */
 void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan);
-/* Whether a stage exchanges aligned rows. @thread any */
+/* Commits of all stages. @unit commits */
+uint64_t xf_plan_rounds(const struct xf_plan *plan);
+/* The stage that the commit after `committed` ones belongs to (after the last: the last one that commits); *first, when not
+   NULL, is the number of commits before that stage. @thread any */
+uint32_t xf_plan_stage_at(const struct xf_plan *plan, uint64_t committed, uint64_t *first);
+/* Whether silos evaluate at this number of commits: at the end, at each eval.every, where an evaluate stage stands. No
+   metrics: never. @thread any */
+bool xf_plan_evaluates_at(const struct xf_plan *plan, uint64_t committed);
+/* Evaluation rounds of the whole run. @unit rounds */
+uint64_t xf_plan_evaluations(const struct xf_plan *plan);
+/* Index of the stage of that name, or n_stages. @thread any */
+uint32_t xf_plan_stage_find(const struct xf_plan *plan, const char *name);
+/* Whether a stage exchanges aligned rows or statistics over keyed items. @thread any */
 bool xf_plan_is_aligned(const struct xf_plan *plan);
 /* The i-th metric (i < eval.n_metrics) of a checked plan. @err E_FORMAT E_RANGE */
 XF_WARN_UNUSED enum xf_rc xf_plan_metric(struct xf_metric *out, const struct xf_plan *plan,

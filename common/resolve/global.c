@@ -1,49 +1,125 @@
 #include "resolve/global.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "crypto/sha256.h"
 #include "crypto/stream.h"
 #include "param/wiremap.h"
 #include "resolve/resolve.h"
+#include "resolve/stages.h"
 
 #include <string.h>
 
 enum { LAYOUT_BYTES_MAX = 1 << 20 };
 
-enum xf_rc xf_global_init(struct xf_global *out, const struct xf_plan *plan,
-                          const struct xf_directory *directory, struct xf_diag *diag) {
+static enum xf_rc make_layout(struct xf_global *out, const struct xf_plan *plan,
+                              const struct xf_directory *directory, struct xf_diag *diag) {
+  const uint32_t n_keys = directory ? (uint32_t)directory->all.n : 0;
+  if (xf_resolve_recommends(plan)) {
+    const struct xf_stage_sizes sizes = {.n_keys = n_keys};
+    out->layout = &out->made;
+    return xf_resolve_layout(&out->made, plan, &sizes, diag);
+  }
   struct xf_model_config config;
-  *out = (struct xf_global){0};
-  const struct xf_model_size size = {directory ? (uint32_t)directory->all.n : 0, 0};
+  const struct xf_model_size size = {n_keys, 0};
   enum xf_rc rc = xf_resolve_model(&config, plan, diag);
   if (!rc) rc = xf_model_new(&out->model, &config, size, diag);
-  if (rc) return rc;
-  out->layout = xf_model_get_layout(out->model);
-  rc = xf_fold_shape_init(&out->shape, out->layout, diag);
-  if (!rc) out->n = xf_fold_global(&out->shape);
-  for (size_t i = 0; i < out->shape.n_seg; i++) out->row_cols += out->shape.seg[i].cols;
-  if (!rc && out->shape.n_shared == 0 && out->shape.n_seg == 0)
-    rc = xf_diag_set(diag, XF_E_CONFIG, "the plan shares nothing between silos");
+  if (!rc) out->layout = xf_model_get_layout(out->model);
+  return rc;
+}
+
+/* The parts of one group, in layout order. */
+static void add_parts(struct xf_global *g, bool keyed) {
+  for (size_t i = 0; i < g->layout->n_seg; i++) {
+    const struct xf_segment *s = &g->layout->seg[i];
+    if (!xf_segment_global(s) || xf_segment_keyed(s) != keyed) continue;
+    g->part[g->n_part++] = (struct xf_global_part){s->role, s->stage, s->rows, s->cols, g->n};
+    g->n += xf_segment_len(s);
+    if (s->role == XF_ROLE_ALIGNED) g->row_cols += s->cols;
+  }
+}
+
+/* A stage's segments as a layout of their own, for the shape of its fold. */
+static enum xf_rc make_stage(struct xf_global *g, uint32_t stage, struct xf_diag *diag) {
+  struct xf_global_stage *out = &g->stage[stage];
+  struct xf_layout mine;
+  xf_layout_init(&mine);
+  enum xf_rc rc = XF_OK;
+  for (size_t i = 0; i < g->layout->n_seg && !rc; i++) {
+    const struct xf_segment *s = &g->layout->seg[i];
+    if (s->stage != stage || !xf_segment_global(s)) continue;
+    out->n += xf_segment_len(s);
+    if (s->role == XF_ROLE_PAIRED) out->pairs = s->rows;
+    else rc = xf_layout_add(&mine, s->name, s->role, s->ns, s->rows, s->cols, diag);
+  }
+  out->shared_at = out->keyed_at = UINT64_MAX;
+  for (size_t k = 0; k < g->n_part; k++) {
+    if (g->part[k].stage != stage) continue;
+    uint64_t *at = g->part[k].role == XF_ROLE_SHARED ? &out->shared_at : &out->keyed_at;
+    if (*at == UINT64_MAX) *at = g->part[k].from;
+  }
+  if (!rc) rc = xf_fold_shape_init(&out->shape, &mine, diag);
+  /* its names are borrowed from a layout: let them be the lasting one's */
+  for (size_t k = 0; k < out->shape.n_ns && !rc; k++)
+    for (size_t i = 0; i < g->layout->n_seg; i++)
+      if (strcmp(g->layout->seg[i].ns, out->shape.ns[k]) == 0)
+        out->shape.ns[k] = g->layout->seg[i].ns;
+  xf_layout_deinit(&mine);
+  return rc;
+}
+
+enum xf_rc xf_global_lay(struct xf_global *out, const struct xf_layout *layout, uint32_t n_stage,
+                         struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  out->layout = layout;
+  out->part = xf_calloc(layout->n_seg ? layout->n_seg : 1, sizeof *out->part);
+  out->n_part = 0;
+  out->n = out->row_cols = 0;
+  add_parts(out, false);
+  out->n_shared = out->n;
+  add_parts(out, true);
+  if (out->n_part == 0)
+    return xf_diag_set(diag, XF_E_CONFIG, "the plan shares nothing between silos");
+  out->n_stage = n_stage;
+  out->stage = xf_calloc(n_stage, sizeof *out->stage);
+  for (uint32_t i = 0; i < n_stage && !rc; i++) rc = make_stage(out, i, diag);
+  return rc;
+}
+
+enum xf_rc xf_global_init(struct xf_global *out, const struct xf_plan *plan,
+                          const struct xf_directory *directory, struct xf_diag *diag) {
+  *out = (struct xf_global){0};
+  enum xf_rc rc = make_layout(out, plan, directory, diag);
+  if (!rc) rc = xf_global_lay(out, out->layout, plan->n_stages, diag);
+  for (uint32_t i = 0; i < plan->n_stages && !rc; i++)
+    out->stage[i].sum = plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC;
   if (rc) xf_global_deinit(out);
   return rc;
 }
 
 void xf_global_deinit(struct xf_global *global) {
-  xf_fold_shape_deinit(&global->shape);
+  for (uint32_t i = 0; i < global->n_stage; i++) xf_fold_shape_deinit(&global->stage[i].shape);
+  xf_free(global->stage);
+  xf_free(global->part);
+  xf_layout_deinit(&global->made);
   xf_model_free(global->model);
   *global = (struct xf_global){0};
 }
 
 enum xf_rc xf_global_first(const struct xf_global *global, float *x, const struct xf_plan *plan,
                            const struct xf_directory *directory, struct xf_diag *diag) {
+  if (!global->model) {
+    memset(x, 0, (size_t)global->n * sizeof *x);
+    return XF_OK;
+  }
   const size_t n_rows = directory ? directory->all.n : 0;
   uint32_t *row = xf_calloc(n_rows ? n_rows : 1, sizeof *row);
   for (size_t i = 0; i < n_rows; i++) row[i] = (uint32_t)i;
   const struct xf_wire_rows rows = {xf_resolve_ns(plan), row, n_rows};
   struct xf_wire_map map = {0};
   float *full = NULL;
-  enum xf_rc rc =
-      xf_wire_map_init(&map, global->layout, rows.ns ? &rows : NULL, rows.ns != NULL, diag);
+  enum xf_rc rc = xf_wire_map_init(&map, global->layout, rows.ns ? &rows : NULL, rows.ns != NULL,
+                                   XF_STAGE_ALL, diag);
   if (rc) goto out;
   full = xf_try_calloc(global->layout->n, sizeof *full);
   if (!full) {
@@ -72,24 +148,91 @@ enum xf_rc xf_layout_digest(struct xf_digest *out, const struct xf_layout *layou
   return rc;
 }
 
-uint64_t xf_global_wire(const struct xf_global *global, size_t n_rows) {
-  return global->shape.n_shared + n_rows * global->row_cols;
+/* Floats of a part in a member's wire vector. */
+static uint64_t part_len(const struct xf_global_part *p, size_t n_rows) {
+  if (p->role == XF_ROLE_SHARED) return (uint64_t)p->rows * p->cols;
+  return p->role == XF_ROLE_PAIRED ? xf_triangle_count((uint32_t)n_rows)
+                                   : (uint64_t)n_rows * p->cols;
 }
 
-struct xf_global_run xf_global_run_at(const struct xf_global *global, const uint32_t *row,
-                                      size_t n_row, uint64_t at) {
-  const struct xf_fold_shape *shape = &global->shape;
-  if (at < shape->n_shared) return (struct xf_global_run){at, shape->n_shared - at};
-  uint64_t left = at - shape->n_shared, base = shape->n_shared;
-  size_t k = 0;
-  for (; k + 1 < shape->n_seg && left >= n_row * shape->seg[k].cols; k++) {
-    left -= n_row * shape->seg[k].cols;
-    base += (uint64_t)shape->rows[shape->seg[k].ns] * shape->seg[k].cols;
-  }
-  const uint64_t cols = shape->seg[k].cols;
-  const size_t first = (size_t)(left / cols);
-  size_t end = first + 1; /* rows that are neighbours in the directory travel as one run */
+uint64_t xf_global_wire(const struct xf_global *global, uint32_t stages, size_t n_rows) {
+  uint64_t n = 0;
+  for (size_t k = 0; k < global->n_part; k++)
+    if (stages >> global->part[k].stage & 1) n += part_len(&global->part[k], n_rows);
+  return n;
+}
+
+/* Rows that are neighbours in the directory travel as one run. */
+static struct xf_global_run run_rows(const struct xf_global_part *p, const uint32_t *row,
+                                     size_t n_row, uint64_t at) {
+  const uint64_t cols = p->cols;
+  const size_t first = (size_t)(at / cols);
+  size_t end = first + 1;
   while (end < n_row && row[end] == row[end - 1] + 1) end++;
-  return (struct xf_global_run){base + row[first] * cols + left % cols,
-                                (end - first) * cols - left % cols};
+  return (struct xf_global_run){p->from + row[first] * cols + at % cols,
+                                (end - first) * cols - at % cols};
+}
+
+/* Pairs (a, b) of the member's keys: the run goes on while the keys b are neighbours in the directory. */
+static struct xf_global_run run_pairs(const struct xf_global_part *p, const uint32_t *row,
+                                      size_t n_row, uint64_t at) {
+  const uint32_t n = (uint32_t)n_row;
+  uint32_t a = 0, beyond = n - 1; /* the last row that begins at or before `at` */
+  while (beyond - a > 1) {
+    const uint32_t middle = a + (beyond - a) / 2;
+    if (xf_triangle_row(n, middle) <= at) a = middle;
+    else beyond = middle;
+  }
+  const uint32_t b = a + 1 + (uint32_t)(at - xf_triangle_row(n, a));
+  uint32_t end = b + 1;
+  while (end < n && row[end] == row[end - 1] + 1) end++;
+  return (struct xf_global_run){p->from + xf_triangle_row(p->rows, row[a]) + (row[b] - row[a] - 1),
+                                end - b};
+}
+
+struct xf_global_run xf_global_run_at(const struct xf_global *global, uint32_t stages,
+                                      const uint32_t *row, size_t n_row, uint64_t at) {
+  for (size_t k = 0; k < global->n_part; k++) {
+    const struct xf_global_part *p = &global->part[k];
+    const uint64_t len = stages >> p->stage & 1 ? part_len(p, n_row) : 0;
+    if (at >= len) {
+      at -= len;
+      continue;
+    }
+    if (p->role == XF_ROLE_SHARED) return (struct xf_global_run){p->from + at, len - at};
+    return p->role == XF_ROLE_PAIRED ? run_pairs(p, row, n_row, at) : run_rows(p, row, n_row, at);
+  }
+  XF_ASSERT(!"a position inside the wire vector");
+  return (struct xf_global_run){0, 1};
+}
+
+struct xf_global_view xf_global_view_of(const struct xf_plan *plan, bool train, uint32_t stage) {
+  if (!train) return (struct xf_global_view){{XF_STAGE_ALL, 0}};
+  const bool statistic = plan->stages[stage].kind == XF_PLAN_STAGE_STATISTIC;
+  return (struct xf_global_view){{xf_resolve_inputs(plan, stage), statistic ? 0 : 1u << stage}};
+}
+
+uint64_t xf_global_view_len(const struct xf_global *global, struct xf_global_view view,
+                            size_t n_rows) {
+  return xf_global_wire(global, view.set[0], n_rows) + xf_global_wire(global, view.set[1], n_rows);
+}
+
+struct xf_global_run xf_global_view_at(const struct xf_global *global, struct xf_global_view view,
+                                       const uint32_t *row, size_t n_row, uint64_t at) {
+  const uint64_t first = xf_global_wire(global, view.set[0], n_row);
+  return at < first ? xf_global_run_at(global, view.set[0], row, n_row, at)
+                    : xf_global_run_at(global, view.set[1], row, n_row, at - first);
+}
+
+struct xf_plan_lens xf_global_lens(const struct xf_global *global, const struct xf_plan *plan,
+                                   size_t n_rows) {
+  struct xf_plan_lens lens = {.n_stage = plan->n_stages};
+  lens.all = xf_global_wire(global, XF_STAGE_ALL, n_rows) * sizeof(float);
+  for (uint32_t i = 0; i < lens.n_stage; i++) {
+    const struct xf_global_view view = xf_global_view_of(plan, true, i);
+    lens.in[i] = xf_global_wire(global, view.set[0], n_rows) * sizeof(float);
+    lens.down[i] = xf_global_view_len(global, view, n_rows) * sizeof(float);
+    lens.up[i] = xf_global_wire(global, 1u << i, n_rows) * sizeof(float);
+  }
+  return lens;
 }

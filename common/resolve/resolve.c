@@ -8,14 +8,37 @@ static enum xf_rc not_here(struct xf_diag *diag, const char *what) {
   return xf_diag_set(diag, XF_E_UNSUPPORTED, "%s: not in this version of crossfed", what);
 }
 
+/* What one silo can hold: keys of one namespace, counted alike in every stage. */
+static enum xf_rc check_recommender(const struct xf_plan *plan, struct xf_diag *diag) {
+  const struct xf_plan_stage_part *first = NULL;
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const struct xf_plan_stage_part *s = &plan->stages[i];
+    if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;
+    if (!first) first = s;
+    if (s->kind != first->kind)
+      return not_here(diag, "stages: statistic and rows in one plan (items and users)");
+    if (s->rows.min_holders != first->rows.min_holders)
+      return not_here(diag, "rows.min_holders: different ones in one plan");
+  }
+  struct xf_layout layout;
+  const struct xf_stage_sizes none = {0};
+  const enum xf_rc rc = xf_resolve_layout(&layout, plan, &none, diag);
+  xf_layout_deinit(&layout);
+  return rc;
+}
+
 enum xf_rc xf_resolve_check(const struct xf_plan *plan, struct xf_diag *diag) {
-  if (plan->n_stages != 1) return not_here(diag, "stages: more than one");
+  const bool recommends = xf_resolve_recommends(plan);
+  if (!recommends && plan->n_stages != 1)
+    return not_here(diag, "stages: more than one, but in plans of model.kind recommender");
   if (plan->init[0]) return not_here(diag, "init");
   if (plan->early_stop.patience) return not_here(diag, "early_stop");
   if (plan->data.kind == XF_PLAN_DATA_IDX) return not_here(diag, "data.kind: idx");
   for (uint32_t i = 0; i < plan->n_arms; i++)
-    if (plan->arms[i] == XF_PLAN_ARM_POOLED || plan->arms[i] == XF_PLAN_ARM_GUARDED)
-      return not_here(diag, "arms: pooled, guarded");
+    if (plan->arms[i] == XF_PLAN_ARM_POOLED ||
+        (plan->arms[i] == XF_PLAN_ARM_GUARDED && !recommends))
+      return not_here(diag, "arms: pooled, guarded (but of a recommender)");
+  if (recommends) return check_recommender(plan, diag);
   struct xf_model_config config;
   return xf_resolve_model(&config, plan, diag);
 }
@@ -35,6 +58,8 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
   case XF_PLAN_MODEL_MF: c.kind = XF_MODEL_MF; break;
   case XF_PLAN_MODEL_MLP: c.kind = XF_MODEL_MLP; break;
   case XF_PLAN_MODEL_LOGREG: c.kind = XF_MODEL_LOGREG; break;
+  case XF_PLAN_MODEL_RECOMMENDER:
+    return xf_diag_set(diag, XF_E_UNSUPPORTED, "model.kind: a recommender is no network");
   }
   switch (m->loss) {
   case XF_PLAN_LOSS_BPR: c.loss = XF_LOSS_BPR; break;
@@ -65,12 +90,6 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
 
 bool xf_resolve_pulls(const struct xf_plan *plan, uint32_t stage) {
   return xf_resolve_ns(plan) && plan->stages[stage].rows.rule == XF_PLAN_ROW_RULE_PULL;
-}
-
-const char *xf_resolve_ns(const struct xf_plan *plan) {
-  return plan->model.kind == XF_PLAN_MODEL_MF && plan->model.users == XF_PLAN_USERS_ALIGNED
-             ? plan->model.user_ns
-             : NULL;
 }
 
 struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t stage) {

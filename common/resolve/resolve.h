@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "plan/plan.h"
 #include "rec/metrics.h"
+#include "resolve/stages.h"
 #include "train/train.h"
 
 /* Whether everything the plan asks for exists in this version. @err E_UNSUPPORTED naming the key */
@@ -26,8 +27,6 @@ struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t sta
 /* What the coordinator does with a stage's mean. @own value */
 struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage);
 enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage);
-/* Namespace of the plan's aligned rows, or NULL. @own borrowed from plan */
-const char *xf_resolve_ns(const struct xf_plan *plan);
 /* Whether a stage pulls aligned rows (else it averages them, or aligns none). @thread any */
 bool xf_resolve_pulls(const struct xf_plan *plan, uint32_t stage);
 

@@ -30,9 +30,22 @@ static enum xf_rc make_alone(struct xf_silo *s, struct xf_diag *diag) {
   return rc;
 }
 
+bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm) {
+  if (arm == XF_SILO_POPULARITY) return silo->data.kind == XF_DATASET_INTERACTIONS;
+  return arm != XF_SILO_GUARDED || silo->recommends;
+}
+
 enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm, const float *base,
                             struct xf_diag *diag) {
   enum xf_rc rc = XF_OK;
+  if (silo->recommends) {
+    if (!silo->aligned) return xf_diag_set(diag, XF_E_STATE, "the silo is not aligned yet");
+    rc = silo_decide(silo, base, diag);
+    silo->made = arm;
+    return rc;
+  }
+  if (arm == XF_SILO_GUARDED)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED, "only a recommender is guarded");
   if (arm == XF_SILO_FEDERATED) {
     if (!silo->aligned) return xf_diag_set(diag, XF_E_STATE, "the silo is not aligned yet");
     silo_start(silo, silo->arm, base);
@@ -59,7 +72,8 @@ enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part, struct xf_me
                                       .measure = m->measure + i,
                                       .n_measure = j - i};
     enum xf_rc rc =
-        silo->made == XF_SILO_POPULARITY
+        silo->recommends ? silo_decision_measure(silo, &spec, sum + i, diag)
+        : silo->made == XF_SILO_POPULARITY
             ? xf_evaluate_popularity(&silo->data.split, &spec, sum + i, diag)
             : xf_evaluator_run(silo->evaluator, silo->arm, &silo->data, &spec, sum + i, diag);
     if (rc) return rc;
@@ -74,6 +88,11 @@ enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double
   enum xf_silo_arm served = XF_SILO_ALONE;
   double best = NAN;
   for (int arm = 0; arm < XF_SILO_N_ARM && measures->n; arm++) {
+    if (arm == XF_SILO_GUARDED && !isnan(valid[arm])) {
+      served = XF_SILO_GUARDED;
+      best = valid[arm];
+      break;
+    }
     if (isnan(valid[arm]) || (!isnan(best) && !(sign * valid[arm] > best))) continue;
     best = sign * valid[arm];
     served = (enum xf_silo_arm)arm;
@@ -87,6 +106,7 @@ enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out, struc
     return xf_diag_set(diag, XF_E_UNSUPPORTED, "only interactions have items to score");
   if (user >= silo->data.split.n_users)
     return xf_diag_set(diag, XF_E_NOTFOUND, "user %u of %u", user, silo->data.split.n_users);
+  if (silo->recommends) return silo_decision_scores(silo, user, out, diag);
   const float *row = NULL;
   enum xf_rc rc = XF_OK;
   if (silo->made == XF_SILO_POPULARITY) {

@@ -5,28 +5,46 @@
 #define XF_SILO_PARTS_H
 
 #include "param/wiremap.h"
+#include "rec/als.h"
 #include "rec/evaluate.h"
 #include "silo/silo.h"
 #include "train/train.h"
+
+/* A rows stage's model; its rows and factors are in the personal state, here lies what they are worked on with. */
+struct silo_rows {
+  struct xf_als als;
+  float *target; /* [n_users x dim] */
+  bool ready;
+};
+
+struct silo_decision;
 
 struct xf_silo {
   struct xf_silo_config cfg; /* cfg.member points to `member` */
   char member[64];
   struct xf_dataset data;
   struct xf_measures measures;
-  struct xf_model *model;
+  bool recommends;
+  struct xf_model *model;  /* NULL for a recommender, as trainer and evaluator are */
+  struct xf_layout stages; /* of a recommender: empty pairs until it is aligned */
   const struct xf_layout *layout;
   struct xf_trainer *trainer;
   struct xf_evaluator *evaluator;
   struct xf_digest layout_digest;
   struct xf_manifest manifest;
-  struct xf_key *user_key; /* [n_users] by local row */
-  uint32_t *key_row;       /* [manifest.n] local row of each key */
+  struct xf_key *local_key; /* [n_users or n_items] by local row */
+  uint32_t *key_row;        /* [manifest.n] local row of each key */
   uint32_t *known_row; /* [n_known] local rows of the keys that the directory knows, in key order */
   uint32_t *holders;   /* [n_known] */
   size_t n_known;
   bool aligned;
-  struct xf_wire_map map;
+  struct xf_wire_map map;                       /* of all stages */
+  struct xf_wire_map slice[XF_PLAN_STAGES_MAX]; /* of one */
+  struct xf_plan_lens lens;
+  struct silo_rows *rows;         /* [n_stages] of a recommender */
+  struct silo_decision *decision; /* of the model that was asked for last */
+  float *waiting[2];              /* personal state, tentative state of a restart, until aligned */
+  uint64_t n_waiting[2];
   float *full;  /* personal state */
   float *next;  /* tentative: of the last answer */
   float *task;  /* of the task at hand; changes places with next when the answer is whole */
@@ -45,6 +63,32 @@ void silo_start(const struct xf_silo *s, float *start, const float *base);
 /* Streams of a task; round 2^32 + t is task t of the `alone` arm. */
 void silo_streams(const struct xf_silo *s, uint64_t round, struct xf_rng *shuffle,
                   struct xf_rng *negative);
+/* Stages of a recommender (stages.c): layout and vectors for n known keys; frees them. */
+enum xf_rc silo_stages_init(struct xf_silo *s, uint32_t n_keys, struct xf_diag *diag);
+void silo_stages_deinit(struct xf_silo *s);
+/* The slice of a stage in a wire vector of all stages: its first keyed float. The segment of that name. */
+const struct xf_segment *silo_segment(const struct xf_silo *s, uint32_t stage, const char *part);
+/* Where a keyed segment's known rows lie in the wire vector of `stages`. @unit floats */
+uint64_t silo_wire_at(const struct xf_silo *s, uint32_t stages, const struct xf_segment *seg);
+
+/* A recommender's work in one stage: s->task becomes its next personal state, s->wire what leaves (rows: before clip and noise; a
+   statistic: noised, where the plan says so).
+   base is the stage's own slice. */
+enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
+                          struct xf_silo_answer *a, struct xf_diag *diag);
+enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const float *base,
+                     const atomic_bool *cancel, struct xf_diag *diag);
+/* The pulled model of a rows stage from the committed rows, ready to score; s->full stays. @own the silo's */
+enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
+                           struct xf_als_pull *pull, struct xf_diag *diag);
+
+/* What the silo decides with the model `base` (decision.c): fitted once for each model. */
+enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *diag);
+enum xf_rc silo_decision_measure(struct xf_silo *s, const struct xf_rank_spec *spec,
+                                 struct xf_measure_sum *sum, struct xf_diag *diag);
+enum xf_rc silo_decision_scores(struct xf_silo *s, uint32_t user, float *out, struct xf_diag *diag);
+void silo_decision_free(struct silo_decision *decision);
+
 /* Seeded first values of every segment. @shape x[layout.n] */
 enum xf_rc silo_first(const struct xf_silo *s, float *x, struct xf_diag *diag);
 

@@ -21,7 +21,7 @@ enum xf_rc silo_first(const struct xf_silo *s, float *x, struct xf_diag *diag) {
   struct xf_rng shared, own;
   xf_stream_init(&shared, s->cfg.plan->seed, "init", 0, NULL);
   xf_stream_init(&own, s->cfg.plan->seed, "init", 0, s->cfg.member);
-  const struct xf_model_seed seed = {&shared, &own, s->user_key, NULL};
+  const struct xf_model_seed seed = {&shared, &own, s->local_key, NULL};
   return xf_model_init(s->model, x, &seed, diag);
 }
 
@@ -29,22 +29,22 @@ static enum xf_rc make_keys(struct xf_silo *s, struct xf_diag *diag) {
   const char *ns = xf_resolve_ns(s->cfg.plan);
   if (!ns) return XF_OK;
   if (!s->cfg.align_key)
-    return xf_diag_set(
-        diag, XF_E_CONFIG,
-        "the plan aligns users in namespace \"%s\": the silo needs the silos' shared "
-        "key (data.align_key)",
-        ns);
-  const struct xf_names *users = &s->data.inter.users;
-  s->user_key = xf_try_calloc(users->n, sizeof *s->user_key);
-  s->key_row = xf_try_calloc(users->n, sizeof *s->key_row);
-  if (!s->user_key || !s->key_row) return XF_E_NOMEM;
-  for (uint32_t u = 0; u < users->n; u++) {
-    const char *text = xf_names_get(users, u);
-    xf_pseudonym(s->user_key[u].b, s->cfg.align_key, ns, text, strlen(text));
+    return xf_diag_set(diag, XF_E_CONFIG,
+                       "the plan aligns %s in namespace \"%s\": the silo needs the silos' shared "
+                       "key (data.align_key)",
+                       xf_resolve_keys_items(s->cfg.plan) ? "items" : "users", ns);
+  const struct xf_names *names =
+      xf_resolve_keys_items(s->cfg.plan) ? &s->data.inter.items : &s->data.inter.users;
+  s->local_key = xf_try_calloc(names->n, sizeof *s->local_key);
+  s->key_row = xf_try_calloc(names->n, sizeof *s->key_row);
+  if (!s->local_key || !s->key_row) return XF_E_NOMEM;
+  for (uint32_t i = 0; i < names->n; i++) {
+    const char *text = xf_names_get(names, i);
+    xf_pseudonym(s->local_key[i].b, s->cfg.align_key, ns, text, strlen(text));
   }
-  enum xf_rc rc = xf_manifest_init(&s->manifest, s->user_key, users->n, diag);
-  for (uint32_t u = 0; u < users->n && !rc; u++)
-    s->key_row[xf_manifest_find(&s->manifest, &s->user_key[u])] = u;
+  enum xf_rc rc = xf_manifest_init(&s->manifest, s->local_key, names->n, diag);
+  for (uint32_t i = 0; i < names->n && !rc; i++)
+    s->key_row[xf_manifest_find(&s->manifest, &s->local_key[i])] = i;
   return rc;
 }
 
@@ -57,7 +57,9 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
   if (n_train == 0 || n_train > UINT32_MAX)
     return xf_diag_set(diag, XF_E_CONFIG, "the data have %zu train samples; needed: 1 to 2^32-1",
                        n_train);
-  enum xf_rc rc = xf_resolve_model(&config, s->cfg.plan, diag);
+  enum xf_rc rc = xf_resolve_measures(&s->measures, s->cfg.plan, diag);
+  if (rc || s->recommends) return rc ? rc : silo_stages_init(s, 0, diag);
+  rc = xf_resolve_model(&config, s->cfg.plan, diag);
   if (!rc) rc = xf_model_new(&s->model, &config, size, diag);
   if (rc) return rc;
   s->layout = xf_model_get_layout(s->model);
@@ -65,11 +67,11 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
   const struct xf_local_config local = xf_resolve_local(s->cfg.plan, 0);
   if (!rc) rc = xf_trainer_new(&s->trainer, s->model, &local, (uint32_t)n_train, diag);
   if (!rc) rc = xf_evaluator_new(&s->evaluator, s->model, diag);
-  if (!rc) rc = xf_resolve_measures(&s->measures, s->cfg.plan, diag);
   return rc;
 }
 
 static enum xf_rc make_vectors(struct xf_silo *s, struct xf_diag *diag) {
+  if (s->recommends) return XF_OK; /* known once it is aligned */
   s->full = xf_try_calloc(s->layout->n, sizeof(float));
   s->next = xf_try_calloc(s->layout->n, sizeof(float));
   s->task = xf_try_calloc(s->layout->n, sizeof(float));
@@ -92,6 +94,8 @@ enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config
   s->cfg.member = s->member;
   s->data = *config->data;
   xf_dataset_init(config->data, s->data.kind);
+  s->recommends = xf_resolve_recommends(config->plan);
+  s->lens.n_stage = config->plan->n_stages;
   enum xf_rc rc = xf_str_copy(s->member, sizeof s->member, config->member);
   if (!rc) rc = make_keys(s, diag);
   if (!rc) rc = make_model(s, diag);
@@ -109,11 +113,13 @@ void xf_silo_free(struct xf_silo *silo) {
   if (!silo) return;
   xf_trainer_free(silo->trainer);
   xf_evaluator_free(silo->evaluator);
+  if (silo->recommends) silo_stages_deinit(silo);
+  for (int i = 0; i < XF_PLAN_STAGES_MAX; i++) xf_wire_map_deinit(&silo->slice[i]);
   xf_wire_map_deinit(&silo->map);
   xf_model_free(silo->model);
   xf_dataset_deinit(&silo->data);
   xf_manifest_deinit(&silo->manifest);
-  xf_free(silo->user_key);
+  xf_free(silo->local_key);
   xf_free(silo->key_row);
   xf_free(silo->known_row);
   xf_free(silo->holders);
@@ -130,6 +136,28 @@ void xf_silo_free(struct xf_silo *silo) {
 
 const struct xf_manifest *xf_silo_manifest(const struct xf_silo *silo) { return &silo->manifest; }
 
+/* The wire maps of all stages and of each, and what tasks move by them. */
+static enum xf_rc make_maps(struct xf_silo *s, const char *ns, struct xf_diag *diag) {
+  const struct xf_wire_rows rows = {ns, s->known_row, s->n_known};
+  const struct xf_wire_rows *given = ns ? &rows : NULL;
+  const struct xf_plan *plan = s->cfg.plan;
+  enum xf_rc rc = xf_wire_map_init(&s->map, s->layout, given, ns != NULL, XF_STAGE_ALL, diag);
+  for (uint32_t i = 0; i < plan->n_stages && !rc; i++)
+    rc = xf_wire_map_init(&s->slice[i], s->layout, given, ns != NULL, 1u << i, diag);
+  if (rc) return rc;
+  s->lens.all = s->map.n_wire * sizeof(float);
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const uint32_t in = xf_resolve_inputs(plan, i);
+    s->lens.up[i] = s->slice[i].n_wire * sizeof(float);
+    s->lens.in[i] = 0;
+    for (uint32_t k = 0; k < i; k++)
+      if (in >> k & 1) s->lens.in[i] += s->slice[k].n_wire * sizeof(float);
+    s->lens.down[i] = s->lens.in[i];
+    if (plan->stages[i].kind != XF_PLAN_STAGE_STATISTIC) s->lens.down[i] += s->lens.up[i];
+  }
+  return XF_OK;
+}
+
 enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *holders, struct xf_diag *diag) {
   struct xf_silo *s = silo;
   if (s->aligned) return xf_diag_set(diag, XF_E_STATE, "the silo is aligned already");
@@ -144,17 +172,23 @@ enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *holders, struct x
       s->holders[s->n_known++] = holders[i];
     }
   }
-  const struct xf_wire_rows rows = {ns, s->known_row, s->n_known};
-  enum xf_rc rc = xf_wire_map_init(&s->map, s->layout, ns ? &rows : NULL, ns != NULL, diag);
+  enum xf_rc rc = s->recommends ? silo_stages_init(s, (uint32_t)s->n_known, diag) : XF_OK;
+  if (!rc) rc = make_maps(s, ns, diag);
   if (rc) return rc;
-  s->wire = xf_try_calloc((size_t)s->map.n_wire, sizeof(float));
-  if (s->cfg.noise_multiplier > 0) s->noise = xf_try_calloc((size_t)s->map.n_wire, sizeof(int32_t));
+  s->wire = xf_try_calloc((size_t)s->map.n_wire + 1, sizeof(float));
+  if (s->cfg.noise_multiplier > 0)
+    s->noise = xf_try_calloc((size_t)s->map.n_wire + 1, sizeof(int32_t));
   if (!s->wire || (s->cfg.noise_multiplier > 0 && !s->noise)) return XF_E_NOMEM;
   s->aligned = true;
-  return XF_OK;
+  for (int tentative = 0; tentative < 2 && !rc; tentative++)
+    if (s->waiting[tentative])
+      rc = xf_silo_restore(s, s->waiting[tentative], s->n_waiting[tentative], tentative);
+  return rc ? xf_diag_set(diag, rc, "the personal state does not fit the directory") : XF_OK;
 }
 
 uint64_t xf_silo_model_len(const struct xf_silo *silo) { return silo->map.n_wire * sizeof(float); }
+const struct xf_plan_lens *xf_silo_lens(const struct xf_silo *silo) { return &silo->lens; }
+const struct xf_layout *xf_silo_layout(const struct xf_silo *silo) { return silo->layout; }
 const struct xf_digest *xf_silo_layout_digest(const struct xf_silo *silo) {
   return &silo->layout_digest;
 }
@@ -169,6 +203,14 @@ const float *xf_silo_personal(const struct xf_silo *silo, bool tentative) {
 }
 
 enum xf_rc xf_silo_restore(struct xf_silo *silo, const float *x, uint64_t n, bool tentative) {
+  if (silo->recommends && !silo->aligned) { /* its length is known once it is aligned */
+    xf_free(silo->waiting[tentative]);
+    silo->waiting[tentative] = xf_try_calloc((size_t)n + 1, sizeof *x);
+    if (!silo->waiting[tentative]) return XF_E_NOMEM;
+    memcpy(silo->waiting[tentative], x, (size_t)n * sizeof *x);
+    silo->n_waiting[tentative] = n;
+    return XF_OK;
+  }
   if (n != silo->layout->n) return XF_E_SHAPE;
   if (xf_vec_find_nonfinite(x, (size_t)n) != SIZE_MAX) return XF_E_NAN;
   memcpy(tentative ? silo->next : silo->full, x, (size_t)n * sizeof *x);

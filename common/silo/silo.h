@@ -18,7 +18,7 @@
 #include "base/buf.h"
 #include "data/dataset.h"
 #include "param/manifest.h"
-#include "plan/plan.h"
+#include "plan/view.h"
 #include "priv/odometer.h"
 #include "resolve/resolve.h"
 #include "wire/msg.h"
@@ -54,8 +54,12 @@ const struct xf_manifest *xf_silo_manifest(const struct xf_silo *silo);
    the first task; a plan without alignment needs no call. @shape holders[manifest.n] @err E_STATE E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *holders,
                                         struct xf_diag *diag);
-/* Bytes of the wire vector; 0 before alignment. @unit bytes */
+/* Bytes of the wire vector of all stages; 0 before alignment. @unit bytes */
 uint64_t xf_silo_model_len(const struct xf_silo *silo);
+/* What its tasks move; 0 bytes before alignment. @own silo @unit bytes */
+const struct xf_plan_lens *xf_silo_lens(const struct xf_silo *silo);
+/* Layout of the personal state; of a recommender final once aligned. @own silo */
+const struct xf_layout *xf_silo_layout(const struct xf_silo *silo);
 /* @own silo */
 const struct xf_digest *xf_silo_layout_digest(const struct xf_silo *silo);
 const struct xf_dataset *xf_silo_data(const struct xf_silo *silo);
@@ -64,7 +68,7 @@ const struct xf_model *xf_silo_model(const struct xf_silo *silo);
 
 struct xf_silo_task {
   struct xf_msg_task_offer offer;
-  const float *base;         /* [model_len / 4] the task's wire vector */
+  const float *base;         /* [offer.model_len / 4] what the task moved down (plan/view.h) */
   struct xf_odometer spent;  /* before this task */
   const atomic_bool *cancel; /* may be NULL */
   void (*progress)(void *arg, uint64_t done, uint64_t total); /* on the worker; may be NULL */
@@ -104,7 +108,8 @@ void xf_silo_outcome(struct xf_silo *silo, bool committed);
 #define XF_SILO_ARM_LIST(X)   \
   X(POPULARITY, "popularity") \
   X(ALONE, "alone")           \
-  X(FEDERATED, "federated")
+  X(FEDERATED, "federated")   \
+  X(GUARDED, "guarded")
 enum xf_silo_arm {
 #define XF_SILO_ARM_ENUM(n, t) XF_SILO_##n,
   XF_SILO_ARM_LIST(XF_SILO_ARM_ENUM)
@@ -114,14 +119,21 @@ enum xf_silo_arm {
 /* @own static */
 const char *xf_silo_arm_name(enum xf_silo_arm arm);
 /* Makes an arm ready to be measured or asked: FEDERATED from base (the committed model's wire vector), ALONE by
-   training it (the same local work, rounds times), POPULARITY by counting. @err train's */
+   training it (the same local work, rounds times), POPULARITY by counting. A recommender makes all arms from base in one
+   decision (rec/recommender.h) and keeps it while base stays the same; only it has GUARDED. @err train's, rec's
+   E_UNSUPPORTED (GUARDED of another model) E_NOTFOUND (a recommender has nothing for this arm) */
 XF_WARN_UNUSED enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm,
                                            const float *base, struct xf_diag *diag);
 /* Measures the arm made last. Tables have no popularity: counts 0. @shape sum[measures.n] @err rec's */
 XF_WARN_UNUSED enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part,
                                           struct xf_measure_sum *sum, struct xf_diag *diag);
+/* The recommender's decision in words: candidates, what came from where, what was switched off. Empty for other models and
+   before an arm was made. @err E_LIMIT E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_silo_explain(const struct xf_silo *silo, struct xf_buf *text);
+/* Whether this silo can have the arm at all: tables have no popularity, only a recommender is guarded. @thread any */
+bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm);
 /* Which arm a silo serves: the best main measure on validation (valid[arm], NaN: not made or no data), of equals the
-   simpler one. *chosen (may be NULL) is false when nothing could be compared; then ALONE: without evidence no silo may
+   simpler one; GUARDED, which has compared the others on validation itself, goes before all. *chosen (may be NULL) is false when nothing could be compared; then ALONE: without evidence no silo may
    end worse off than by itself. @shape valid[XF_SILO_N_ARM] */
 enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double *valid,
                                 bool *chosen);

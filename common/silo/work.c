@@ -6,6 +6,7 @@
 #include "param/vec.h"
 #include "priv/clip.h"
 #include "priv/noise.h"
+#include "rec/gram.h"
 #include "resolve/global.h"
 #include "silo/parts.h"
 #include "wire/codec.h"
@@ -61,14 +62,15 @@ static void seal(const struct xf_silo *s, const struct xf_silo_task *task,
 /* Per-row clip, then the global one, then integer noise; s->wire becomes what leaves. */
 static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
                             struct xf_silo_answer *a, struct xf_diag *diag) {
-  const size_t n = (size_t)s->map.n_wire;
-  const double clip_row = s->cfg.plan->stages[0].rows.clip_row;
+  const uint32_t stage = task->offer.stage;
+  const size_t n = (size_t)s->slice[stage].n_wire;
+  const double clip_row = s->cfg.plan->stages[stage].rows.clip_row;
   struct xf_clip_report clip = {0};
-  float *rows = s->wire + s->map.n_shared;
+  float *rows = s->wire + s->slice[stage].n_shared;
   enum xf_rc rc = XF_OK;
   a->norm = sqrt(xf_vec_norm2(s->wire, n));
   for (size_t g = 0; g < s->layout->n_seg && clip_row > 0 && !rc; g++) {
-    if (s->layout->seg[g].role != XF_ROLE_ALIGNED) continue;
+    if (s->layout->seg[g].role != XF_ROLE_ALIGNED || s->layout->seg[g].stage != stage) continue;
     rc = xf_clip_rows(rows, s->n_known, s->layout->seg[g].cols, clip_row, &clip);
     rows += s->n_known * s->layout->seg[g].cols;
     a->clipped |= clip.n_clipped > 0;
@@ -145,26 +147,53 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
   if (rc) return rc;
   xf_wire_map_gather(&s->map, s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
-  XF_FAILPOINT("C3");
-  rc = privatise(s, task, a, diag);
-  if (rc) return rc;
   a->n_samples = job.n_samples;
   a->loss = job.loss;
   a->begin.weight = weight;
-  a->begin.dtype = XF_DTYPE_FLOAT32;
-  a->begin.clip = s->cfg.clip;
   if (s->cfg.metrics) {
     a->begin.n_samples = job.n_samples;
     a->begin.has_loss = true;
     a->begin.loss_sum = job.loss * (double)job.n_samples;
     a->begin.loss_count = job.n_samples;
   }
+  return XF_OK;
+}
+
+/* A stage of a recommender: one statistic, or one round of rows; each silo counts once. */
+static enum xf_rc work_stage(struct xf_silo *s, const struct xf_silo_task *task,
+                             struct xf_silo_answer *a, struct xf_diag *diag) {
+  const uint32_t stage = task->offer.stage;
+  uint64_t first = 0;
+  if (xf_plan_stage_at(s->cfg.plan, task->offer.committed, &first) != stage)
+    return xf_diag_set(diag, XF_E_INVAL, "after %llu commits the plan has another stage than %u",
+                       (unsigned long long)task->offer.committed, stage);
+  const float *own = task->base + s->lens.in[stage] / sizeof(float);
+  a->begin.weight = 1;
+  a->n_samples = xf_dataset_count(&s->data, XF_PART_TRAIN);
+  if (s->cfg.metrics) a->begin.n_samples = a->n_samples;
+  return s->cfg.plan->stages[stage].kind == XF_PLAN_STAGE_STATISTIC
+             ? silo_statistic(s, task, a, diag)
+             : silo_rows(s, stage, task->offer.committed - first, own, task->cancel, diag);
+}
+
+/* From s->wire to the final payload; s->task becomes the tentative personal state. */
+static enum xf_rc release(struct xf_silo *s, const struct xf_silo_task *task,
+                          struct xf_silo_answer *a, struct xf_diag *diag) {
+  const uint32_t stage = task->offer.stage;
+  const bool statistic = s->cfg.plan->stages[stage].kind == XF_PLAN_STAGE_STATISTIC;
+  XF_FAILPOINT("C3");
+  enum xf_rc rc = XF_OK;
+  if (statistic) a->norm = sqrt(xf_vec_norm2(s->wire, (size_t)s->slice[stage].n_wire));
+  else rc = privatise(s, task, a, diag);
+  if (rc) return rc;
+  a->begin.dtype = XF_DTYPE_FLOAT32;
+  a->begin.clip = !statistic ? s->cfg.clip : a->charge_z > 0 ? XF_GRAM_SENSITIVITY : 0;
   if (a->charge_z > 0) rc = charge(s, task, a);
   if (rc) return xf_diag_set(diag, rc, "the privacy charge cannot be computed: %s", xf_rc_text(rc));
-  rc = xf_buf_put(&a->payload, s->wire, (size_t)s->map.n_wire * sizeof(float));
+  rc = xf_buf_put(&a->payload, s->wire, (size_t)s->slice[stage].n_wire * sizeof(float));
   if (rc)
     return xf_diag_set(diag, rc, "no memory for an update of %llu bytes",
-                       (unsigned long long)xf_silo_model_len(s));
+                       (unsigned long long)s->lens.up[stage]);
   float *const made =
       s->task; /* only now: after an error the answer before may still await its outcome */
   s->task = s->next;
@@ -173,21 +202,35 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
   return XF_OK;
 }
 
-static enum xf_rc work_evaluate(struct xf_silo *s, const struct xf_silo_task *task,
-                                struct xf_silo_answer *a, struct xf_diag *diag) {
+static enum xf_rc measure_arm(struct xf_silo *s, enum xf_silo_arm arm, struct xf_eval_metric *row,
+                              size_t *n, struct xf_diag *diag) {
   const struct xf_measures *m = &s->measures;
-  struct xf_eval_metric row[2 * XF_RESOLVE_MEASURES];
-  size_t n = 0;
-  if (!s->cfg.metrics)
-    return xf_diag_set(diag, XF_E_POLICY,
-                       "noise is on and policy.export_metrics is false: evaluation sums stay here");
-  enum xf_rc rc = xf_silo_arm_make(s, XF_SILO_FEDERATED, task->base, diag);
+  enum xf_rc rc = XF_OK;
   for (int part = XF_PART_VALID; part <= XF_PART_TEST && !rc; part++) {
     struct xf_measure_sum sum[XF_RESOLVE_MEASURES];
     rc = xf_silo_measure(s, (enum xf_part)part, sum, diag);
     for (size_t i = 0; i < m->n && !rc; i++)
-      row[n++] = (struct xf_eval_metric){"federated", part == XF_PART_TEST ? "test" : "valid",
-                                         m->key[i], sum[i].sum, (uint64_t)sum[i].count};
+      row[(*n)++] =
+          (struct xf_eval_metric){xf_silo_arm_name(arm), part == XF_PART_TEST ? "test" : "valid",
+                                  m->key[i], sum[i].sum, (uint64_t)sum[i].count};
+  }
+  return rc;
+}
+
+static enum xf_rc work_evaluate(struct xf_silo *s, const struct xf_silo_task *task,
+                                struct xf_silo_answer *a, struct xf_diag *diag) {
+  struct xf_eval_metric row[XF_SILO_N_ARM * 2 * XF_RESOLVE_MEASURES];
+  size_t n = 0;
+  if (!s->cfg.metrics)
+    return xf_diag_set(diag, XF_E_POLICY,
+                       "noise is on and policy.export_metrics is false: evaluation sums stay here");
+  enum xf_rc rc = XF_OK;
+  for (int arm = 0; arm < XF_SILO_N_ARM && !rc; arm++) {
+    if (!s->recommends && arm != XF_SILO_FEDERATED)
+      continue; /* the others do not change: made at the end */
+    rc = xf_silo_arm_make(s, (enum xf_silo_arm)arm, task->base, diag);
+    if (!rc) rc = measure_arm(s, (enum xf_silo_arm)arm, row, &n, diag);
+    if (rc == XF_E_NOTFOUND && s->recommends) rc = XF_OK; /* nothing for this arm */
   }
   if (!rc) rc = xf_eval_report_encode(&a->payload, row, n);
   a->begin.weight = 1;
@@ -200,14 +243,22 @@ enum xf_rc xf_silo_work(struct xf_silo *silo, const struct xf_silo_task *task,
   struct xf_buf payload = answer->payload;
   xf_buf_reset(&payload);
   *answer = (struct xf_silo_answer){.payload = payload};
-  if (!silo->aligned || task->offer.model_len != xf_silo_model_len(silo))
+  const bool train = task->offer.kind == XF_TASK_TRAIN;
+  if (train && task->offer.stage >= silo->lens.n_stage)
+    return xf_diag_set(diag, XF_E_RANGE, "the task is of stage %u, the plan has %u",
+                       task->offer.stage, silo->lens.n_stage);
+  const uint64_t want = train ? silo->lens.down[task->offer.stage] : silo->lens.all;
+  if (!silo->aligned || task->offer.model_len != want)
     return xf_diag_set(diag, XF_E_SHAPE, "the task's model has %llu bytes, this silo's %llu",
-                       (unsigned long long)task->offer.model_len,
-                       (unsigned long long)xf_silo_model_len(silo));
+                       (unsigned long long)task->offer.model_len, (unsigned long long)want);
   if (task->offer.kind == XF_TASK_FINAL)
     return xf_diag_set(diag, XF_E_INVAL, "a final model is stored, not worked on");
-  enum xf_rc rc = task->offer.kind == XF_TASK_EVALUATE ? work_evaluate(silo, task, answer, diag)
-                                                       : work_train(silo, task, answer, diag);
+  enum xf_rc rc = XF_OK;
+  if (!train) rc = work_evaluate(silo, task, answer, diag);
+  else
+    rc = silo->recommends ? work_stage(silo, task, answer, diag)
+                          : work_train(silo, task, answer, diag);
+  if (!rc && train) rc = release(silo, task, answer, diag);
   if (!rc) seal(silo, task, answer);
   return rc;
 }

@@ -12,22 +12,18 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "float32 arrays are written as they are");
 
-static bool is_global(const struct xf_segment *s) {
-  return s->role == XF_ROLE_SHARED || s->role == XF_ROLE_ALIGNED;
-}
-
-static uint64_t seg_len(const struct xf_segment *s) { return (uint64_t)s->rows * s->cols; }
-
 uint64_t xf_checkpoint_floats(const struct xf_layout *layout) {
-  return xf_layout_count(layout, XF_ROLE_SHARED) + xf_layout_count(layout, XF_ROLE_ALIGNED);
+  return xf_layout_count(layout, XF_ROLE_SHARED) + xf_layout_count(layout, XF_ROLE_ALIGNED) +
+         xf_layout_count(layout, XF_ROLE_PAIRED);
 }
 
 uint64_t xf_checkpoint_offset(const struct xf_layout *layout, size_t segment) {
-  if (segment >= layout->n_seg || !is_global(&layout->seg[segment])) return UINT64_MAX;
-  enum xf_role role = layout->seg[segment].role;
-  uint64_t at = role == XF_ROLE_ALIGNED ? xf_layout_count(layout, XF_ROLE_SHARED) : 0;
+  if (segment >= layout->n_seg || !xf_segment_global(&layout->seg[segment])) return UINT64_MAX;
+  const bool keyed = xf_segment_keyed(&layout->seg[segment]);
+  uint64_t at = keyed ? xf_layout_count(layout, XF_ROLE_SHARED) : 0;
   for (size_t i = 0; i < segment; i++)
-    if (layout->seg[i].role == role) at += seg_len(&layout->seg[i]);
+    if (xf_segment_global(&layout->seg[i]) && xf_segment_keyed(&layout->seg[i]) == keyed)
+      at += xf_segment_len(&layout->seg[i]);
   return at;
 }
 
@@ -36,9 +32,9 @@ void xf_checkpoint_digest(struct xf_digest *out, const struct xf_layout *layout,
   struct xf_blake2b_ctx ctx;
   xf_blake2b_init(&ctx, NULL);
   for (size_t i = 0; i < layout->n_seg; i++) {
-    if (!is_global(&layout->seg[i])) continue;
+    if (!xf_segment_global(&layout->seg[i])) continue;
     xf_blake2b_feed(&ctx, global + xf_checkpoint_offset(layout, i),
-                    (size_t)seg_len(&layout->seg[i]) * sizeof *global);
+                    (size_t)xf_segment_len(&layout->seg[i]) * sizeof *global);
   }
   xf_blake2b_take(&ctx, out);
 }
@@ -76,10 +72,10 @@ static enum xf_rc plan_segments(struct plan *p, const struct xf_checkpoint_src *
   enum xf_rc rc = XF_OK;
   for (size_t i = 0; i < src->layout->n_seg && !rc; i++) {
     const struct xf_segment *s = &src->layout->seg[i];
-    if (!is_global(s)) continue;
-    rc = add_tensor(p, s->name, XF_SAFETENSORS_F32, 2, s->rows, s->cols);
+    if (!xf_segment_global(s)) continue;
+    rc = add_tensor(p, s->name, XF_SAFETENSORS_F32, 2, xf_segment_len(s) / s->cols, s->cols);
     if (!rc) rc = xf_buf_printf(&p->names, "%s%s", p->names.len ? " " : "", s->name);
-    if (!rc && s->role == XF_ROLE_ALIGNED)
+    if (!rc && xf_segment_keyed(s))
       rc = xf_buf_printf(&p->aligned, "%s%s=%s", p->aligned.len ? " " : "", s->name, s->ns);
   }
   return rc;
@@ -103,9 +99,9 @@ static enum xf_rc write_data(struct xf_safetensors_writer *w, const struct xf_ch
   enum xf_rc rc = XF_OK;
   const struct xf_layout *layout = src->layout;
   for (size_t i = 0; i < layout->n_seg && !rc; i++)
-    if (is_global(&layout->seg[i]))
+    if (xf_segment_global(&layout->seg[i]))
       rc = xf_safetensors_put(w, src->global + xf_checkpoint_offset(layout, i),
-                              (size_t)seg_len(&layout->seg[i]) * sizeof(float), diag);
+                              (size_t)xf_segment_len(&layout->seg[i]) * sizeof(float), diag);
   if (!rc && src->momentum)
     rc = xf_safetensors_put(w, src->momentum, (size_t)xf_checkpoint_floats(layout) * sizeof(float),
                             diag);

@@ -3,9 +3,10 @@
  * the directory's keys and the server optimiser's state beside it, committed atomically.
  *
  * The *global vector* is the wire vector of somebody who holds every row of the directory: all shared
- * segments in layout order, then all aligned segments in layout order (whose `rows` in the given layout are the
+ * segments in layout order, then all keyed (aligned and paired) segments in layout order (whose `rows` in the given layout are the
  * directory's). Segments with role domain or user are skipped: they have no place in a checkpoint.
- * Tensors: one per shared or aligned segment, in layout order (name = segment name, shape [rows, cols]);
+ * Tensors: one per shared or keyed segment, in layout order (name = segment name, shape [rows, cols], of a paired one
+ * [pairs, 1]);
  * "server.momentum" [n] when there is one; "keys.<ns>" U8 [rows, 16] per namespace.
  * A checkpoint whose digest does not match is E_CORRUPT, never used.
  * Owner: the caller. Thread: one at a time. Formats: docs/FORMATS.md.

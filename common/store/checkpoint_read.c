@@ -183,7 +183,7 @@ enum xf_rc xf_checkpoint_check(const struct xf_checkpoint *c, const struct xf_la
   size_t k = 0;
   for (size_t i = 0; i < layout->n_seg; i++) {
     const struct xf_segment *s = &layout->seg[i];
-    if (s->role != XF_ROLE_SHARED && s->role != XF_ROLE_ALIGNED) continue;
+    if (!xf_segment_global(s)) continue;
     if (k == c->n_part)
       return xf_diag_set(diag, XF_E_SHAPE, "the checkpoint lacks segment \"%s\"", s->name);
     const struct xf_checkpoint_part *p = &c->part[k++];
@@ -192,11 +192,12 @@ enum xf_rc xf_checkpoint_check(const struct xf_checkpoint *c, const struct xf_la
                          "the checkpoint has tensor \"%s\" (namespace \"%s\") where the model has "
                          "segment \"%s\" (\"%s\")",
                          p->tensor->name, p->ns, s->name, s->ns);
-    if (p->tensor->dim[0] != s->rows || p->tensor->dim[1] != s->cols)
+    if (p->tensor->dim[0] != xf_segment_len(s) / s->cols || p->tensor->dim[1] != s->cols)
       return xf_diag_set(diag, XF_E_SHAPE,
-                         "segment \"%s\" is %llu x %llu in the checkpoint, %u x %u in the model",
+                         "segment \"%s\" is %llu x %llu in the checkpoint, %llu x %u in the model",
                          s->name, (unsigned long long)p->tensor->dim[0],
-                         (unsigned long long)p->tensor->dim[1], s->rows, s->cols);
+                         (unsigned long long)p->tensor->dim[1],
+                         (unsigned long long)(xf_segment_len(s) / s->cols), s->cols);
   }
   if (k != c->n_part)
     return xf_diag_set(diag, XF_E_SHAPE, "the checkpoint has tensor \"%s\", the model has not",

@@ -101,9 +101,10 @@ static const char *begin_check(struct xf_coord *c, const struct member *m,
       return "an evaluation answers with a report of at most 64 KiB";
   } else {
     if (u->dtype != XF_DTYPE_FLOAT32) return "only float32 was negotiated";
-    if (u->payload_len != m->model_len)
-      return coord_text(c, "payload of %llu bytes, this member's model has %llu",
-                        (unsigned long long)u->payload_len, (unsigned long long)m->model_len);
+    const uint64_t want = m->lens.up[c->stage_at];
+    if (u->payload_len != want)
+      return coord_text(c, "payload of %llu bytes, this member's part of the model has %llu",
+                        (unsigned long long)u->payload_len, (unsigned long long)want);
     *code = XF_E_RANGE;
     if (u->weight == 0) return "the weight is 0";
     if (u->weight >= WEIGHT_END) return "the weight is 2^29 or more";
@@ -133,6 +134,14 @@ static void upload_stop(struct xf_coord *c, struct member *m, bool keep) {
   m->received = 0;
 }
 
+/* All bytes are here: the shell makes them durable. */
+static void upload_whole(struct xf_coord *c, struct member *m) {
+  c->n_uploading--;
+  m->task = T_SPOOLING;
+  m->spool_open = false;
+  coord_act(c, XF_COORD_SPOOL_FINISH)->member = member_index(c, m);
+}
+
 static void upload_start(struct xf_coord *c, struct member *m) {
   m->task = T_UPLOADING;
   c->n_uploading++;
@@ -143,6 +152,10 @@ static void upload_start(struct xf_coord *c, struct member *m) {
     a->begin = m->begin;
     a->round = c->round;
     a->kind = c->kind;
+  }
+  if (m->begin.payload_len == 0) { /* it shares no key with anyone: there is nothing to wait for */
+    upload_whole(c, m);
+    return;
   }
   coord_send(c, m->conn, XF_MSG_UPDATE_READY)->update_ready =
       (struct xf_msg_update_ready){m->task_id, m->received};
@@ -219,10 +232,7 @@ static void on_chunk(struct xf_coord *c, struct member *m, const struct xf_msg_c
   a->data_len = k->data_len;
   m->received += k->data_len;
   if (m->received < m->begin.payload_len) return;
-  c->n_uploading--;
-  m->task = T_SPOOLING;
-  m->spool_open = false;
-  coord_act(c, XF_COORD_SPOOL_FINISH)->member = member_index(c, m);
+  upload_whole(c, m);
   answer_grant(c);
 }
 
@@ -334,7 +344,8 @@ static void on_get(struct xf_coord *c, struct member *m, const struct xf_msg_mod
         g->task_id, xf_rc_name(XF_E_STALE), "this task is over; wait for the next offer"};
     return;
   }
-  if (g->offset > m->model_len || g->length == 0 || g->length > m->model_len - g->offset) {
+  const uint64_t len = round_model_len(c, m);
+  if (g->offset > len || g->length == 0 || g->length > len - g->offset) {
     registry_refuse(c, m->conn, XF_E_RANGE, 1000, "ask for bytes inside model_len",
                     "model range outside the model");
     return;
@@ -345,6 +356,8 @@ static void on_get(struct xf_coord *c, struct member *m, const struct xf_msg_mod
   a->conn = m->conn;
   a->member = member_index(c, m);
   a->task_id = m->task_id;
+  a->kind = c->done ? XF_TASK_FINAL : c->kind;
+  a->stage = c->stage_at;
   a->offset = g->offset;
   a->length = g->length;
 }

@@ -80,6 +80,7 @@ struct xf_coord_record *coord_persist(struct xf_coord *c, enum xf_coord_record_t
   r->type = type;
   r->round = c->round;
   r->kind = c->kind;
+  r->stage = c->stage_at;
   r->committed = c->committed;
   struct xf_coord_action *a = coord_act(c, XF_COORD_PERSIST);
   a->record = r;
@@ -98,7 +99,8 @@ enum xf_rc xf_coord_new(struct xf_coord **out, const struct xf_coord_config *con
   if (!c->cfg.max_transfers) c->cfg.max_transfers = 16;
   if (c->cfg.drain_timeout_s <= 0) c->cfg.drain_timeout_s = 30;
   if (c->cfg.min_rate <= 0) c->cfg.min_rate = 8192;
-  c->stage = &config->plan->stages[0];
+  c->rounds = xf_plan_rounds(config->plan);
+  round_stage(c);
   c->n = (uint32_t)config->n_member;
   c->m = xf_calloc(c->n, sizeof *c->m);
   c->cohort = xf_calloc(c->n, sizeof *c->cohort);
@@ -143,8 +145,12 @@ void xf_coord_free(struct xf_coord *coord) {
   xf_free(coord);
 }
 
-void xf_coord_set_model_len(struct xf_coord *coord, uint32_t member, uint64_t len) {
-  coord->m[member].model_len = len;
+void xf_coord_set_lens(struct xf_coord *coord, uint32_t member, const struct xf_plan_lens *lens) {
+  coord->m[member].lens = *lens;
+}
+
+void xf_coord_set_reader(struct xf_coord *coord, uint32_t member) {
+  coord->m[member].reader = true;
 }
 
 uint32_t xf_coord_member_find(const struct xf_coord *coord, const char *id) {

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/time.h"
-#include "plan/plan.h"
+#include "plan/view.h"
 #include "wire/msg.h"
 
 #include <stddef.h>
@@ -133,22 +133,22 @@ struct xf_coord_event {
 };
 
 /* X(NAME) */
-#define XF_COORD_ACTION_LIST(X)                                                              \
-  X(SEND)         /* conn, msg */                                                            \
-  X(CLOSE)        /* conn: flush and close */                                                \
-  X(ALIGN)        /* msg MANIFEST or conn's turn: io collects manifests; see align */        \
-  X(FREEZE)       /* build and store the directory from the manifests there are -> FROZEN */ \
-  X(DIRECTORY)    /* send conn its directory (io has the counts) */                          \
-  X(RESERVE)      /* make sure a round fits on disk -> RESERVED */                           \
-  X(SERVE)        /* stream model bytes: conn, member, task_id, offset, length */            \
-  X(SPOOL_BEGIN)  /* member, begin: open the temp file */                                    \
-  X(SPOOL_WRITE)  /* member, offset, data */                                                 \
-  X(SPOOL_FINISH) /* member -> SPOOLED */                                                    \
-  X(SPOOL_ABORT)  /* member */                                                               \
-  X(PERSIST)      /* record, token -> PERSISTED */                                           \
-  X(AGGREGATE)    /* round, kind, participants -> AGGREGATED */                              \
-  X(PUBLISH)      /* make the checkpoint durable under its name -> PUBLISHED */              \
-  X(COLLECT)      /* the round is over: spool may go, metrics are written */                 \
+#define XF_COORD_ACTION_LIST(X)                                                                \
+  X(SEND)         /* conn, msg */                                                              \
+  X(CLOSE)        /* conn: flush and close */                                                  \
+  X(ALIGN)        /* msg MANIFEST or conn's turn: io collects manifests; see align */          \
+  X(FREEZE)       /* build and store the directory from the manifests there are -> FROZEN */   \
+  X(DIRECTORY)    /* send conn its directory (io has the counts) */                            \
+  X(RESERVE)      /* make sure a round fits on disk -> RESERVED */                             \
+  X(SERVE)        /* stream model bytes: conn, member, kind, stage, task_id, offset, length */ \
+  X(SPOOL_BEGIN)  /* member, begin: open the temp file */                                      \
+  X(SPOOL_WRITE)  /* member, offset, data */                                                   \
+  X(SPOOL_FINISH) /* member -> SPOOLED */                                                      \
+  X(SPOOL_ABORT)  /* member */                                                                 \
+  X(PERSIST)      /* record, token -> PERSISTED */                                             \
+  X(AGGREGATE)    /* round, kind, participants -> AGGREGATED */                                \
+  X(PUBLISH)      /* make the checkpoint durable under its name -> PUBLISHED */                \
+  X(COLLECT)      /* the round is over: spool may go, metrics are written */                   \
   X(EXIT)         /* stop the daemon: rc */
 
 enum xf_coord_action_type {
@@ -181,6 +181,7 @@ enum xf_coord_record_type {
 struct xf_coord_record {
   enum xf_coord_record_type type;
   uint64_t round;
+  uint32_t stage;         /* of a training round */
   enum xf_task_kind kind; /* REFUSED of FINAL: the final model was refused, in no round */
   struct xf_digest base_digest, model_digest; /* OPEN; COMMITTING, COMMIT */
   uint64_t committed;                         /* OPEN, COMMIT: training rounds committed */
@@ -201,6 +202,7 @@ struct xf_coord_action {
   struct xf_digest task_id;
   uint64_t round;
   enum xf_task_kind kind;
+  uint32_t stage; /* SERVE: of a TRAIN */
   uint64_t offset, length;
   const uint8_t *data;
   size_t data_len;
@@ -216,16 +218,19 @@ struct xf_coord_action {
 
 struct xf_coord;
 
-/* A coordinator for `config`, continuing from `recovery`. `model_len[i]` is the wire length in bytes of
-   member i's model; NULL until the directory is frozen (set it with xf_coord_set_model_len).
+/* A coordinator for `config`, continuing from `recovery`. What members'
+   tasks move is unknown until the directory is frozen (xf_coord_set_lens).
    @own caller: xf_coord_free @err E_CONFIG E_CORRUPT (recovery contradicts itself) */
 XF_WARN_UNUSED enum xf_rc xf_coord_new(struct xf_coord **out, const struct xf_coord_config *config,
                                        const struct xf_coord_recovery *recovery, struct xf_time now,
                                        struct xf_diag *diag);
 /* @own frees; NULL is legal */
 void xf_coord_free(struct xf_coord *coord);
-/* Bytes of member i's wire vector, known once the directory is frozen. @unit bytes */
-void xf_coord_set_model_len(struct xf_coord *coord, uint32_t member, uint64_t len);
+/* What member i's tasks move, known once the directory is frozen. @unit bytes */
+void xf_coord_set_lens(struct xf_coord *coord, uint32_t member, const struct xf_plan_lens *lens);
+/* Member i came after the directory was frozen, to a plan whose stages all need it: it evaluates and gets the final model,
+   but contributes to no round. @thread one */
+void xf_coord_set_reader(struct xf_coord *coord, uint32_t member);
 /* Takes one event at instant `now`. All earlier actions must have been taken. @thread one */
 void xf_coord_feed(struct xf_coord *coord, struct xf_time now, const struct xf_coord_event *event);
 /* The next action, or NULL. @own borrowed until the next feed */
@@ -237,7 +242,8 @@ struct xf_time xf_coord_deadline(const struct xf_coord *coord);
 struct xf_coord_view {
   enum xf_round_state state;
   enum xf_task_kind kind;
-  uint64_t round, committed, rounds;
+  uint64_t round, committed, rounds; /* rounds: commits of all stages */
+  uint32_t stage;                    /* of the next commit */
   uint64_t epoch;
   struct xf_digest model_digest;
   uint32_t n_member, n_connected, n_selected, n_answered, quorum;

@@ -27,6 +27,15 @@ void round_set(struct xf_coord *c, enum xf_round_state state) {
   c->state = state;
 }
 
+void round_stage(struct xf_coord *c) {
+  c->stage_at = xf_plan_stage_at(c->cfg.plan, c->committed, NULL);
+  c->stage = &c->cfg.plan->stages[c->stage_at];
+}
+
+uint64_t round_model_len(const struct xf_coord *c, const struct member *m) {
+  return c->done || c->kind == XF_TASK_EVALUATE ? m->lens.all : m->lens.down[c->stage_at];
+}
+
 bool round_is_open(const struct xf_coord *c) {
   return c->state == XF_ROUND_SELECTING || c->state == XF_ROUND_BROADCASTING ||
          c->state == XF_ROUND_COLLECTING;
@@ -41,22 +50,26 @@ static struct xf_select_rule rule_of(const struct xf_coord *c) {
                                  .over_select = c->stage->fed.over_select};
 }
 
+/* Members that may contribute. */
+static uint32_t contributors(const struct xf_coord *c) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < c->n; i++) n += !c->m[i].reader;
+  return n;
+}
+
 uint32_t round_quorum(const struct xf_coord *c) {
   struct xf_select_rule rule = rule_of(c);
-  return xf_select_quorum(&rule, c->n);
+  return xf_select_quorum(&rule, contributors(c));
 }
 
 /* Whether an evaluation is due at this number of commits (decision 5). */
 static bool evaluation_due(const struct xf_coord *c) {
-  if (c->evaluated_at == c->committed || c->cfg.plan->eval.n_metrics == 0) return false;
-  if (c->committed >= c->stage->fed.rounds) return true;
-  uint32_t every = c->cfg.plan->eval.every;
-  return every && c->committed && c->committed % every == 0;
+  return c->evaluated_at != c->committed && xf_plan_evaluates_at(c->cfg.plan, c->committed);
 }
 
 static void offer_final(struct xf_coord *c, struct member *m) {
   if (!m->ready || m->final_sent || m->final_stored) return;
-  if (!m->model_len && c->cfg.plan->n_stages && !m->aligned && !c->frozen) return;
+  if (!m->lens.all && c->cfg.plan->n_stages && !m->aligned && !c->frozen) return;
   m->final_sent = true;
   xf_coord_task_id(&m->task_id, c->cfg.run_id, UINT64_MAX, m->info->id, &c->model_digest,
                    &c->cfg.plan_digest);
@@ -70,7 +83,7 @@ void round_offer(struct xf_coord *c, struct member *m) {
   msg->task_offer = (struct xf_msg_task_offer){
       .task_id = m->task_id,
       .round = c->done ? c->last_round : c->round,
-      .stage = 0,
+      .stage = c->stage_at,
       .kind = c->done ? XF_TASK_FINAL : c->kind,
       .plan_digest = c->cfg.plan_digest,
       .base_digest = c->model_digest,
@@ -78,7 +91,7 @@ void round_offer(struct xf_coord *c, struct member *m) {
       .seed = c->cfg.plan->seed,
       .deadline_ms = left > 0 ? left < 4e6 ? (uint32_t)(left * 1000) : UINT32_MAX : 0,
       .cohort = c->n_cohort,
-      .model_len = m->model_len,
+      .model_len = round_model_len(c, m),
       .committed = c->committed};
   if (m->last_train.set) {
     msg->task_offer.prev_task_id = m->last_train.task_id;
@@ -136,7 +149,7 @@ static void step_idle(struct xf_coord *c) {
     return;
   }
   bool evaluate = evaluation_due(c);
-  if (!evaluate && c->committed >= c->stage->fed.rounds) {
+  if (!evaluate && c->committed >= c->rounds) {
     round_set(c, XF_ROUND_DONE);
     coord_persist(c, XF_RECORD_DONE, 0)->model_digest = c->model_digest;
     return;
@@ -164,14 +177,21 @@ static enum xf_rc draw_cohort(struct xf_coord *c, struct xf_diag *diag) {
     return c->n_cohort ? XF_OK : xf_diag_set(diag, XF_E_STATE, "no member is connected");
   }
   struct xf_select_member *list = xf_arena_calloc(&c->arena, c->n, sizeof *list);
-  if (!list) return XF_E_NOMEM;
-  for (uint32_t i = 0; i < c->n; i++)
-    list[i] = (struct xf_select_member){c->m[i].info->id, c->m[i].info->domain};
+  uint32_t *who = xf_arena_calloc(&c->arena, c->n, sizeof *who);
+  if (!list || !who) return XF_E_NOMEM;
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < c->n; i++) {
+    if (c->m[i].reader) continue;
+    who[n] = i;
+    list[n++] = (struct xf_select_member){c->m[i].info->id, c->m[i].info->domain};
+  }
   struct xf_select_rule rule = rule_of(c);
   struct xf_rng rng;
   xf_stream_init(&rng, c->cfg.plan->seed, "cohort", c->round, NULL);
-  c->target = xf_select_target(&rule, c->n);
-  return xf_select_draw(c->cohort, &c->n_cohort, &rule, list, c->n, &rng, diag);
+  c->target = xf_select_target(&rule, n);
+  enum xf_rc rc = xf_select_draw(c->cohort, &c->n_cohort, &rule, list, n, &rng, diag);
+  for (uint32_t k = 0; k < c->n_cohort && !rc; k++) c->cohort[k] = who[c->cohort[k]];
+  return rc;
 }
 
 /* The answer to RESERVE: with space, draws the cohort and opens the round. */
@@ -317,7 +337,8 @@ static void step_collecting(struct xf_coord *c) {
     if (t.answered == c->n_cohort || deadline) round_close(c);
     return;
   }
-  struct xf_select_state s = {c->n, c->n_cohort, t.answered, t.accepted, t.domains, deadline};
+  struct xf_select_state s = {contributors(c), c->n_cohort, t.answered,
+                              t.accepted,      t.domains,   deadline};
   switch (xf_select_judge(&rule, &s)) {
   case XF_SELECT_CLOSE: round_close(c); return;
   case XF_SELECT_ABANDON:
@@ -416,6 +437,7 @@ static void committed(struct xf_coord *c) {
   c->model_digest = c->new_digest;
   if (c->kind == XF_TASK_TRAIN) {
     c->committed++;
+    round_stage(c);
     c->abandoned_in_row = 0;
   } else {
     c->evaluated_at = c->committed;

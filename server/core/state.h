@@ -50,9 +50,10 @@ struct member {
   } held;
   bool ready;   /* Hello accepted on conn */
   bool aligned; /* its manifests are stored */
+  bool reader;  /* contributes to no round */
   struct xf_time last_seen, ping_at;
   bool ever_seen;
-  uint64_t model_len;
+  struct xf_plan_lens lens;
   bool selected;
   enum task_state task;
   struct xf_digest task_id;
@@ -73,7 +74,9 @@ struct member {
 
 struct xf_coord {
   struct xf_coord_config cfg;
-  const struct xf_plan_stage_part *stage;
+  const struct xf_plan_stage_part *stage; /* of the next commit */
+  uint32_t stage_at;
+  uint64_t rounds; /* commits of all stages */
   struct member *m;
   uint32_t n;
   struct xf_map by_conn; /* conn id -> member index */
@@ -138,6 +141,9 @@ void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text);
 void round_aggregated(struct xf_coord *c, const struct xf_coord_event *e);
 void round_published(struct xf_coord *c, enum xf_rc rc, const char *text);
 void round_set(struct xf_coord *c, enum xf_round_state state);
+void round_stage(struct xf_coord *c); /* the stage that `committed` says */
+/* Bytes of the model that the member's task moves down. */
+uint64_t round_model_len(const struct xf_coord *c, const struct member *m);
 void round_offer(struct xf_coord *c, struct member *m);
 struct xf_time round_deadline(const struct xf_coord *c);
 uint32_t round_quorum(const struct xf_coord *c);

@@ -104,62 +104,59 @@ static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) 
   return XF_OK;
 }
 
-static enum xf_rc fold_tiles(struct srv_agg *a, const struct xf_fold_job *job,
-                             struct xf_diag *diag) {
-  struct xf_fold_stats stats;
-  enum xf_rc rc = xf_fold_check(job, diag);
-  if (rc) return rc;
-  struct xf_fold_scratch *scratch = xf_fold_scratch_new();
-  const uint64_t tiles = xf_fold_tiles(job->shape);
-  for (uint64_t t = 0; t < tiles && !rc; t++) {
-    rc = cancelled(a) ? xf_diag_set(diag, XF_E_CANCELLED, "the coordinator stops")
-                      : xf_fold_tile(job, scratch, t, &stats, diag);
-    if (t == tiles / 2) XF_FAILPOINT("K9");
-  }
-  xf_fold_scratch_free(scratch);
-  return rc;
+static enum xf_rc progress(void *arg, uint64_t done, uint64_t total) {
+  struct fold_files *f = arg;
+  if (done == total / 2) XF_FAILPOINT("K9");
+  return cancelled(f->a) ? xf_diag_set(f->diag, XF_E_CANCELLED, "the coordinator stops") : XF_OK;
+}
+
+/* What other stages wrote stays: the new vectors begin as the old ones. */
+static enum xf_rc start_vectors(struct fold_files *f, bool momentum, struct xf_diag *diag) {
+  struct srv_agg *a = f->a;
+  a->n = a->st->global.n;
+  a->global = xf_try_pages(a->n * sizeof *a->global);
+  if (momentum) a->momentum = xf_try_pages(a->n * sizeof *a->momentum);
+  if (!a->global || (momentum && !a->momentum))
+    return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
+                       (unsigned long long)a->n);
+  if (a->st->global.n_stage == 1) return XF_OK; /* the fold writes all of it */
+  enum xf_rc rc = xf_checkpoint_read(&f->base, a->global, 0, (size_t)a->n, diag);
+  return rc || !momentum ? rc : read_state(f, 0, a->momentum, (size_t)a->n);
 }
 
 static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
   struct srv_agg *a = f->a;
   const struct srv_state *st = a->st;
-  const struct xf_strategy strategy = xf_resolve_strategy(&st->plan, 0);
-  const struct xf_strategy_step step = xf_strategy_get(&strategy, (uint32_t)a->committed);
-  struct xf_fold_member *member = xf_calloc(a->n_part ? a->n_part : 1, sizeof *member);
-  struct xf_fold_rows *rows = xf_calloc(a->n_part ? a->n_part : 1, sizeof *rows);
+  uint64_t first = 0;
+  const uint32_t stage = xf_plan_stage_at(&st->plan, a->committed, &first);
+  const struct xf_strategy strategy = xf_resolve_strategy(&st->plan, stage);
+  struct xf_stagefold_member *member = xf_calloc(a->n_part ? a->n_part : 1, sizeof *member);
+  struct xf_stagefold job = {.global = &st->global,
+                             .stage = stage,
+                             .step = xf_strategy_get(&strategy, (uint32_t)(a->committed - first)),
+                             .member = member,
+                             .n_member = a->n_part,
+                             .io = {.arg = f,
+                                    .read = read_member,
+                                    .read_old = read_old,
+                                    .write_new = write_new,
+                                    .read_state = read_state,
+                                    .write_state = write_state},
+                             .progress = progress};
   enum xf_rc rc = XF_OK;
   for (size_t k = 0; k < a->n_part && !rc; k++) {
     const uint32_t i = a->part[k].member;
-    rows[k] = (struct xf_fold_rows){st->m[i].row, st->m[i].n_row};
-    member[k] = (struct xf_fold_member){st->cfg->members[i].id, k, (uint32_t)a->part[k].weight,
-                                        st->global.shape.n_ns ? &rows[k] : NULL};
-    if (f->entry[k].head.payload_len != xf_fold_wire(&st->global.shape, &member[k]) * sizeof(float))
+    const uint64_t want = xf_stagefold_wire(&st->global, stage, st->m[i].n_row) * sizeof(float);
+    member[k] = (struct xf_stagefold_member){st->cfg->members[i].id, k, (uint32_t)a->part[k].weight,
+                                             st->m[i].row, st->m[i].n_row};
+    if (f->entry[k].head.payload_len != want)
       rc = xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes", st->cfg->members[i].id,
                        (unsigned long long)f->entry[k].head.payload_len);
   }
-  a->n = st->global.n;
-  a->global = xf_try_pages(a->n * sizeof *a->global);
-  if (step.momentum) a->momentum = xf_try_pages(a->n * sizeof *a->momentum);
-  if (!rc && (!a->global || (step.momentum && !a->momentum)))
-    rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
-                     (unsigned long long)a->n);
-  xf_fold_sort(member, a->n_part);
-  const struct xf_fold_job job = {.shape = &st->global.shape,
-                                  .member = member,
-                                  .n_member = a->n_part,
-                                  .eta = step.eta,
-                                  .mu = step.mu,
-                                  .momentum = step.momentum,
-                                  .io = {.arg = f,
-                                         .read = read_member,
-                                         .read_old = read_old,
-                                         .write_new = write_new,
-                                         .read_state = read_state,
-                                         .write_state = write_state}};
-  if (!rc) rc = fold_tiles(a, &job, diag);
+  if (!rc) rc = start_vectors(f, job.step.momentum, diag);
+  if (!rc) rc = xf_stagefold_run(&job, diag);
   if (!rc) xf_checkpoint_digest(&a->model, st->global.layout, a->global);
   xf_free(member);
-  xf_free(rows);
   return rc;
 }
 

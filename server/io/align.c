@@ -7,17 +7,20 @@
 
 #include <string.h>
 
-/* Rows of a member's keys in the frozen directory. Without a ledger row (announced late) a member has none. */
+/* Rows of a member's keys in the frozen directory, and how many hold each. Announced late, a member has none; a
+   recommender's silo reads them all the same: it comes to fetch what the others made. */
 static enum xf_rc find_rows(struct srv_state *st, uint32_t i, struct xf_diag *diag) {
   struct srv_member *m = &st->m[i];
   xf_free(m->row);
   m->row = xf_calloc(m->manifest.n ? m->manifest.n : 1, sizeof *m->row);
   m->n_row = 0;
-  if (m->late) return XF_OK;
-  if (xf_directory_rows(m->row, &st->directory, &m->manifest))
-    return xf_diag_set(diag, XF_E_CORRUPT, "ledger: the directory lacks keys of member \"%s\"",
-                       st->cfg->members[i].id);
-  m->n_row = m->manifest.n;
+  xf_free(m->holders);
+  m->holders = xf_try_calloc(m->manifest.n + 1, sizeof *m->holders);
+  if (!m->holders)
+    return xf_diag_set(diag, XF_E_NOMEM, "no memory for the %zu keys of member \"%s\"",
+                       m->manifest.n, st->cfg->members[i].id);
+  if (!m->late || xf_resolve_recommends(&st->plan))
+    m->n_row = xf_directory_rows(m->row, m->holders, &st->directory, &m->manifest);
   return XF_OK;
 }
 
@@ -30,6 +33,7 @@ static enum xf_rc make_union(struct srv_state *st, struct xf_diag *diag) {
   enum xf_rc rc = xf_directory_init(&st->directory, part, n);
   xf_free(part);
   if (rc) return xf_diag_set(diag, rc, "the union of the members' keys: %s", xf_rc_text(rc));
+  xf_directory_keep(&st->directory, xf_resolve_min_holders(&st->plan));
   xf_sha256(&st->directory_digest, st->directory.all.key, st->directory.all.n * XF_KEY_LEN);
   for (uint32_t i = 0; i < st->n && !rc; i++)
     if (st->m[i].aligned) rc = find_rows(st, i, diag);
@@ -88,10 +92,10 @@ static enum xf_rc store(struct srv_state *st, uint32_t i, struct xf_diag *diag) 
   m->aligned = true;
   m->late = st->frozen;
   if (m->late)
-    xf_log(
-        XF_LOG_WARN, "member_late", XF_S("client", st->cfg->members[i].id),
-        XF_U("keys", manifest.n),
-        XF_S("reason", "the directory was frozen without it: it takes part without aligned rows"));
+    xf_log(XF_LOG_WARN, "member_late", XF_S("client", st->cfg->members[i].id),
+           XF_U("keys", manifest.n),
+           XF_S("reason", "the directory was frozen without it: it takes part without aligned "
+                          "rows, or as a reader of a recommender"));
   return m->late ? find_rows(st, i, diag) : XF_OK;
 }
 
@@ -155,7 +159,7 @@ size_t srv_align_part(const struct srv_state *st, uint32_t member, uint64_t at, 
   size_t n = m->manifest.n - (size_t)at;
   if (n > cap / sizeof(uint32_t)) n = cap / sizeof(uint32_t);
   for (size_t k = 0; k < n; k++) {
-    const uint32_t holders = m->late ? 0 : st->directory.holders[m->row[at + k]];
+    const uint32_t holders = m->holders[at + k];
     for (int b = 0; b < 4; b++) buf[4 * k + (size_t)b] = (uint8_t)(holders >> (8 * b));
   }
   *msg = (struct xf_msg){.type = XF_MSG_DIRECTORY};

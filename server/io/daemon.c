@@ -236,7 +236,7 @@ static enum xf_rc core_new(struct srv *srv, struct xf_diag *diag) {
   if (!rc) rc = xf_coord_new(&srv->coord, &c, &r.r, xf_time_now(), diag);
   srv_recovery_deinit(&r);
   for (uint32_t i = 0; i < st->n && !rc; i++)
-    if (st->frozen && st->m[i].aligned) xf_coord_set_model_len(srv->coord, i, srv_model_len(st, i));
+    if (st->frozen && st->m[i].aligned) srv_set_lens(srv, i);
   return rc;
 }
 

@@ -28,6 +28,7 @@ enum { SRV_RANGES = 8, SRV_SIGNALS = 4 };
 
 struct srv_range { /* model bytes asked for */
   struct xf_digest task_id;
+  struct xf_global_view view;
   uint64_t at, end;
 };
 
@@ -150,9 +151,10 @@ void srv_session_close(struct srv_session *s, bool flush);
 void srv_session_revoked(struct srv *srv);
 
 /* --- serve.c --- */
-void srv_serve_range(struct srv_session *s, const struct xf_digest *task_id, uint64_t at,
-                     uint64_t len);
+void srv_serve_range(struct srv_session *s, const struct xf_coord_action *a);
 void srv_serve_directory(struct srv_session *s);
+/* Tells the core what an aligned member's tasks move, and who only reads. */
+void srv_set_lens(struct srv *srv, uint32_t member);
 void srv_serve_queue(struct srv_session *s, const struct xf_msg *msg);
 /* Sends what the connection takes: directory, waiting messages, a few chunks. */
 void srv_serve_pump(struct srv_session *s);

@@ -100,16 +100,18 @@ enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoin
   return XF_OK;
 }
 
-uint64_t srv_model_len(const struct srv_state *st, uint32_t member) {
-  return st->has_global ? xf_global_wire(&st->global, st->m[member].n_row) * sizeof(float) : 0;
+struct xf_plan_lens srv_model_lens(const struct srv_state *st, uint32_t member) {
+  if (!st->has_global) return (struct xf_plan_lens){.n_stage = st->plan.n_stages};
+  return xf_global_lens(&st->global, &st->plan, st->m[member].n_row);
 }
 
-/* Floats of the wire vector, run by run. */
-static enum xf_rc read_floats(struct srv_state *st, uint32_t member, uint64_t at, float *out,
-                              size_t n, struct xf_diag *diag) {
+/* Floats of a view, run by run. */
+static enum xf_rc read_floats(struct srv_state *st, uint32_t member, struct xf_global_view view,
+                              uint64_t at, float *out, size_t n, struct xf_diag *diag) {
   const struct srv_member *m = &st->m[member];
   for (size_t done = 0; done < n;) {
-    const struct xf_global_run run = xf_global_run_at(&st->global, m->row, m->n_row, at + done);
+    const struct xf_global_run run =
+        xf_global_view_at(&st->global, view, m->row, m->n_row, at + done);
     size_t k = n - done;
     if (k > run.len) k = (size_t)run.len;
     enum xf_rc rc = xf_checkpoint_read(&st->model, out + done, run.from, k, diag);
@@ -119,15 +121,16 @@ static enum xf_rc read_floats(struct srv_state *st, uint32_t member, uint64_t at
   return XF_OK;
 }
 
-enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, uint64_t at, uint8_t *out,
-                          size_t len, struct xf_diag *diag) {
+enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, struct xf_global_view view,
+                          uint64_t at, uint8_t *out, size_t len, struct xf_diag *diag) {
   float x[XF_CHUNK_MAX / sizeof(float) + 2];
-  const uint64_t total = srv_model_len(st, member), first = at / sizeof(float);
+  const uint64_t total = xf_global_view_len(&st->global, view, st->m[member].n_row) * sizeof(float);
+  const uint64_t first = at / sizeof(float);
   if (at > total || len > total - at || len > XF_CHUNK_MAX)
     return xf_diag_set(diag, XF_E_RANGE, "model bytes %llu+%zu of %llu", (unsigned long long)at,
                        len, (unsigned long long)total);
   const size_t n = (size_t)((at + len + sizeof(float) - 1) / sizeof(float) - first);
-  enum xf_rc rc = read_floats(st, member, first, x, n, diag);
+  enum xf_rc rc = read_floats(st, member, view, first, x, n, diag);
   if (!rc) memcpy(out, (const uint8_t *)x + at % sizeof(float), len);
   return rc;
 }
@@ -215,7 +218,8 @@ enum xf_rc srv_model_collect(struct srv_state *st, struct xf_diag *diag) {
 enum xf_rc srv_model_reserve(struct srv_state *st, enum xf_task_kind kind, struct xf_diag *diag) {
   uint64_t need = 1 << 20; /* the ledger's own */
   for (uint32_t i = 0; i < st->n; i++)
-    need += XF_SPOOL_HEADER + (kind == XF_TASK_EVALUATE ? XF_REPORT_MAX : srv_model_len(st, i));
+    need +=
+        XF_SPOOL_HEADER + (kind == XF_TASK_EVALUATE ? XF_REPORT_MAX : srv_model_lens(st, i).all);
   if (kind == XF_TASK_TRAIN)
     need += 2 * (2 * st->global.n * sizeof(float) + st->directory.all.n * XF_KEY_LEN +
                  XF_SAFETENSORS_HEADER_MAX / 8);

@@ -69,7 +69,7 @@ static void freeze(struct srv *srv) {
   xf_diag_init(&diag);
   e.rc = srv_align_freeze(&srv->st, &diag);
   for (uint32_t i = 0; i < srv->st.n && !e.rc; i++)
-    if (srv->st.m[i].aligned) xf_coord_set_model_len(srv->coord, i, srv_model_len(&srv->st, i));
+    if (srv->st.m[i].aligned) srv_set_lens(srv, i);
   e.text = e.rc ? xf_diag_text(&diag, e.rc) : NULL;
   e.digest = srv->st.model_digest;
   srv_feed(srv, &e);
@@ -206,7 +206,7 @@ void srv_perform(struct srv *srv, const struct xf_coord_action *a) {
     return;
   case XF_COORD_RESERVE: reserve(srv, a); return;
   case XF_COORD_SERVE:
-    if (s) srv_serve_range(s, &a->task_id, a->offset, a->length);
+    if (s) srv_serve_range(s, a);
     return;
   case XF_COORD_SPOOL_BEGIN: srv_upload_begin(srv, a); return;
   case XF_COORD_SPOOL_WRITE:

@@ -59,6 +59,7 @@ static enum xf_rc open_round(struct srv_state *st, const struct xf_coord_record 
     task[i].task_id = r->task_id[i];
   }
   const struct xf_ledger_opening o = {.round = r->round,
+                                      .stage = r->stage,
                                       .kind = r->kind == XF_TASK_EVALUATE ? XF_LEDGER_KIND_EVALUATE
                                                                           : XF_LEDGER_KIND_TRAIN,
                                       .base = r->base_digest,

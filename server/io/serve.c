@@ -32,8 +32,7 @@ void srv_serve_directory(struct srv_session *s) {
   srv_serve_pump(s);
 }
 
-void srv_serve_range(struct srv_session *s, const struct xf_digest *task_id, uint64_t at,
-                     uint64_t len) {
+void srv_serve_range(struct srv_session *s, const struct xf_coord_action *a) {
   if (s->closing) return;
   if (s->n_range == SRV_RANGES) {
     srv_session_send(s, &(struct xf_msg){.type = XF_MSG_GOODBYE,
@@ -42,8 +41,17 @@ void srv_serve_range(struct srv_session *s, const struct xf_digest *task_id, uin
     srv_session_close(s, true);
     return;
   }
-  s->range[s->n_range++] = (struct srv_range){*task_id, at, at + len};
+  const struct xf_global_view view =
+      xf_global_view_of(&s->srv->st.plan, a->kind == XF_TASK_TRAIN, a->stage);
+  s->range[s->n_range++] = (struct srv_range){a->task_id, view, a->offset, a->offset + a->length};
   srv_serve_pump(s);
+}
+
+void srv_set_lens(struct srv *srv, uint32_t member) {
+  const struct xf_plan_lens lens = srv_model_lens(&srv->st, member);
+  xf_coord_set_lens(srv->coord, member, &lens);
+  if (srv->st.m[member].late && xf_resolve_recommends(&srv->st.plan))
+    xf_coord_set_reader(srv->coord, member);
 }
 
 void srv_serve_drop(struct srv *srv, struct srv_session *s) {
@@ -114,7 +122,7 @@ static bool push_chunk(struct srv_session *s) {
   size_t n = s->chunk_max;
   if (n > r->end - r->at) n = (size_t)(r->end - r->at);
   xf_diag_init(&diag);
-  const enum xf_rc rc = srv_model_read(&srv->st, s->member, r->at, srv->chunk, n, &diag);
+  const enum xf_rc rc = srv_model_read(&srv->st, s->member, r->view, r->at, srv->chunk, n, &diag);
   if (rc) {
     range_failed(s, rc, &diag);
     return false;

@@ -146,14 +146,13 @@ static void on_manifest(struct srv_session *s, const struct xf_msg *msg) {
   const struct srv_member *m = &srv->st.m[s->member];
   xf_log(XF_LOG_INFO, "member_aligned", XF_S("client", s->peer), XF_U("keys", m->manifest.n));
   if (srv->st.frozen) {
-    const uint64_t len = srv_model_len(&srv->st, s->member);
-    if (len == 0) {
+    if (srv_model_lens(&srv->st, s->member).all == 0) {
       xf_diag_set(&diag, XF_E_LATE,
                   "the directory was frozen without this silo and the plan shares nothing else");
       refuse_manifest(s, XF_E_LATE, &diag);
       return;
     }
-    xf_coord_set_model_len(srv->coord, s->member, len);
+    srv_set_lens(srv, s->member);
   }
   srv_feed(srv, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = s->member});
 }

@@ -190,6 +190,7 @@ void srv_state_close(struct srv_state *st) {
   for (uint32_t i = 0; i < st->n; i++) {
     xf_manifest_deinit(&st->m[i].manifest);
     xf_free(st->m[i].row);
+    xf_free(st->m[i].holders);
     xf_buf_deinit(&st->m[i].keys);
   }
   xf_free(st->m);

@@ -14,6 +14,7 @@
 #include "plan/plan.h"
 #include "resolve/global.h"
 #include "resolve/resolve.h"
+#include "resolve/stagefold.h"
 #include "server/io/config.h"
 #include "store/checkpoint.h"
 #include "store/ledger_read.h"
@@ -34,11 +35,13 @@ struct srv_seen {
 
 struct srv_member {
   struct srv_seen seen;
-  bool aligned;                /* its keys are known (always, for a plan without alignment) */
-  bool late;                   /* announced after the freeze: takes part without rows */
+  bool aligned; /* its keys are known (always, for a plan without alignment) */
+  bool
+      late; /* announced after the freeze: takes part without rows, or only reads a recommender's */
   struct xf_manifest manifest; /* its keys */
-  uint32_t *row;               /* their rows in the directory, once frozen */
+  uint32_t *row;               /* [n_row] rows of those that the frozen directory knows */
   size_t n_row;
+  uint32_t *holders;  /* [manifest.n] of each key; 0: not in the directory */
   struct xf_buf keys; /* arriving: bytes of keys */
   uint64_t total;     /* keys announced; 0: nothing is arriving */
 };
@@ -130,11 +133,12 @@ XF_WARN_UNUSED enum xf_rc srv_model_set_aside(struct srv_state *st, const char *
 /* Opens a checkpoint as the one that is served. */
 XF_WARN_UNUSED enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoint *c,
                                          struct xf_diag *diag);
-/* Bytes of a member's wire vector. */
-uint64_t srv_model_len(const struct srv_state *st, uint32_t member);
-/* Bytes [at, at+len) of a member's wire vector. len <= XF_CHUNK_MAX. */
-XF_WARN_UNUSED enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, uint64_t at,
-                                         uint8_t *out, size_t len, struct xf_diag *diag);
+/* What a member's tasks move. */
+struct xf_plan_lens srv_model_lens(const struct srv_state *st, uint32_t member);
+/* Bytes [at, at+len) of what a member's view moves down. len <= XF_CHUNK_MAX. */
+XF_WARN_UNUSED enum xf_rc srv_model_read(struct srv_state *st, uint32_t member,
+                                         struct xf_global_view view, uint64_t at, uint8_t *out,
+                                         size_t len, struct xf_diag *diag);
 /* The committed round's model becomes the one that is served. */
 XF_WARN_UNUSED enum xf_rc srv_model_adopt(struct srv_state *st, struct xf_diag *diag);
 /* Spool of decided rounds and old checkpoints go. */

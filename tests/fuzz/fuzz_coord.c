@@ -21,6 +21,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
+static const struct xf_plan_lens model_lens = {
+    .n_stage = 1, .all = 256, .down = {256}, .up = {256}};
 enum { N = 3, MODEL = 256, CONNS = 8, PENDING = 256, ROUNDS = 512, STEPS = 600 };
 
 struct silo {
@@ -255,7 +257,7 @@ static void answer(struct world *w, uint8_t which, uint8_t how) {
     e->rc = how % 7 == 6 ? XF_E_IO : XF_OK;
     memset(e->digest.b, (int)(w->opened + 1), XF_DIGEST_LEN);
   } else if (e->type == XF_COORD_EV_FROZEN) {
-    for (uint32_t i = 0; i < N; i++) xf_coord_set_model_len(w->coord, i, MODEL);
+    for (uint32_t i = 0; i < N; i++) xf_coord_set_lens(w->coord, i, &model_lens);
     memset(e->digest.b, 0x33, XF_DIGEST_LEN);
   }
   feed(w, e);
@@ -469,7 +471,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   w.p = data + 1;
   w.len = size - 1;
   XF_ASSERT(xf_coord_new(&w.coord, &config, &recovery, w.now, &diag) == XF_OK);
-  for (uint32_t i = 0; frozen && i < N; i++) xf_coord_set_model_len(w.coord, i, MODEL);
+  for (uint32_t i = 0; frozen && i < N; i++) xf_coord_set_lens(w.coord, i, &model_lens);
   pass(&w, 0);
   for (uint32_t i = 0; i < STEPS && w.len && !w.exited && w.opened < ROUNDS - 2; i++) step(&w);
   struct xf_coord_view view;

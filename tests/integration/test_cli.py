@@ -105,7 +105,8 @@ def test_plan_estimate(crossfed, plan, example_plans):
     synth = next(path for path in example_plans if "synth" in str(path))
     assert "say with --rows" in crossfed("plan", synth).out
     out = crossfed("plan", synth, "--rows", "1040").out
-    assert "66560 bytes down, 66560 up a training round; 865280 down, 665600 up" in out
+    assert "each silo: 66560 bytes down, 66560 up a round" in out
+    assert "each silo: 865280 bytes down, 665600 up the whole run" in out
     crossfed("plan", synth, "--rows", "-3", status=USAGE)
 
 
@@ -136,7 +137,8 @@ def test_plan_not_in_this_version(crossfed, tmp_path, more):
     """What the daemons refuse at their start is refused here as well, with their status."""
     path = tmp_path / "stages.yaml"
     stage = PLAN[PLAN.index("  - fed"):PLAN.index("eval:")]
-    path.write_text(PLAN.replace(stage, 2 * stage))
+    two = "".join(stage.replace("  - fed", f"  - name: {name}\n    fed") for name in "ab")
+    path.write_text(PLAN.replace(stage, two))
     got = crossfed("plan", path, *more, status=CONFIG)
     assert not got.out and str(path) in got.err and "stages: more than one" in got.err
 

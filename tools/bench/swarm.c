@@ -115,7 +115,7 @@ static void on_msg(void *arg, const struct xf_msg *msg) {
   m->adopting = false;
   feed(m, &(struct xf_session_event){.type = XF_SESSION_EV_ADOPTED,
                                      .layout_digest = msg->task_offer.layout_digest,
-                                     .model_len = msg->task_offer.model_len});
+                                     .lens = xf_plan_lens_one(msg->task_offer.model_len)});
 }
 
 static void on_drain(void *arg) { upload(arg); }

@@ -15,10 +15,11 @@ static enum xf_rc check(const struct sim *sim, struct xf_diag *diag) {
   const struct xf_plan *p = &sim->plan;
   enum xf_rc rc = xf_resolve_check(p, diag);
   if (rc) return rc;
-  if (p->data.kind == XF_PLAN_DATA_INTERACTIONS && p->sim.clients.by != XF_PLAN_CLIENTS_DOMAIN)
-    return xf_diag_set(
-        diag, XF_E_UNSUPPORTED,
-        "sim.clients.by: interactions are dealt by domain in this version of crossfed sim");
+  if (p->data.kind == XF_PLAN_DATA_INTERACTIONS && p->sim.clients.by != XF_PLAN_CLIENTS_DOMAIN &&
+      p->sim.clients.by != XF_PLAN_CLIENTS_FILE)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "sim.clients.by: interactions are dealt by domain or by file in this "
+                       "version of crossfed sim");
   if (p->data.kind == XF_PLAN_DATA_TABLE && p->sim.clients.by != XF_PLAN_CLIENTS_FILE)
     return xf_diag_set(diag, XF_E_UNSUPPORTED,
                        "sim.clients.by: tables are dealt by file in this version of crossfed sim");
@@ -115,7 +116,14 @@ static enum xf_rc load_files(struct sim *sim, struct xf_diag *diag) {
     char path[XF_PLAN_PATH_MAX + XF_PLAN_NAME_MAX + 1], center[16];
     (void)snprintf(path, sizeof path, "%s/%s", p->data, p->clients.files[i]);
     (void)snprintf(center, sizeof center, "%u", i);
-    const struct xf_source source = {.path = path, .split = p->split, .center = center};
+    const bool table = sim->plan.data.kind == XF_PLAN_DATA_TABLE;
+    const struct xf_source source = {.path = path,
+                                     .user = p->columns.user,
+                                     .item = p->columns.item,
+                                     .value = p->columns.value,
+                                     .time = p->columns.time,
+                                     .split = p->split,
+                                     .center = table ? center : NULL};
     rc = name_client(sim, c, p->clients.files[i], diag);
     if (rc) break;
     rc = xf_resolve_dataset(&data, &sim->plan, c->id, &source, diag);
@@ -135,14 +143,14 @@ static enum xf_rc align(struct sim *sim, struct xf_diag *diag) {
   const struct xf_manifest **part = xf_calloc(sim->n_client, sizeof *part);
   for (size_t i = 0; i < sim->n_client; i++) part[i] = xf_silo_manifest(sim->client[i].silo);
   enum xf_rc rc = xf_directory_init(&sim->directory, part, sim->n_client);
+  if (!rc) xf_directory_keep(&sim->directory, xf_resolve_min_holders(&sim->plan));
   for (size_t i = 0; i < sim->n_client && !rc; i++) {
     struct sim_client *c = &sim->client[i];
     const size_t n = part[i]->n;
     uint32_t *holders = xf_calloc(n, sizeof *holders);
     c->dir_row = xf_calloc(n, sizeof *c->dir_row);
-    rc = xf_directory_rows(c->dir_row, &sim->directory, part[i]);
-    for (size_t k = 0; k < n && !rc; k++) holders[k] = sim->directory.holders[c->dir_row[k]];
-    if (!rc) rc = xf_silo_align(c->silo, holders, diag);
+    c->n_row = xf_directory_rows(c->dir_row, holders, &sim->directory, part[i]);
+    rc = xf_silo_align(c->silo, holders, diag);
     xf_free(holders);
   }
   xf_free(part);
@@ -153,14 +161,22 @@ void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float 
   xf_checkpoint_digest(out, sim->global.layout, x);
 }
 
-void sim_base(const struct sim *sim, const struct sim_client *c, float *base) {
-  const size_t n_row = xf_silo_manifest(c->silo)->n;
-  const uint64_t n = xf_silo_model_len(c->silo) / sizeof *base;
+void sim_base(const struct sim *sim, const struct sim_client *c, struct xf_global_view view,
+              float *base) {
+  const uint64_t n = xf_global_view_len(&sim->global, view, c->n_row);
   for (uint64_t at = 0; at < n;) {
-    const struct xf_global_run r = xf_global_run_at(&sim->global, c->dir_row, n_row, at);
+    const struct xf_global_run r = xf_global_view_at(&sim->global, view, c->dir_row, c->n_row, at);
     memcpy(base + at, sim->x + r.from, r.len * sizeof *base);
     at += r.len;
   }
+}
+
+/* The largest thing a task moves down. */
+static uint64_t most_down(const struct xf_plan_lens *lens) {
+  uint64_t most = lens->all;
+  for (uint32_t i = 0; i < lens->n_stage; i++)
+    if (lens->down[i] > most) most = lens->down[i];
+  return most;
 }
 
 static enum xf_rc make_global(struct sim *sim, struct xf_diag *diag) {
@@ -176,7 +192,7 @@ static enum xf_rc make_global(struct sim *sim, struct xf_diag *diag) {
   if (!rc) rc = xf_plan_encode(&sim->canonical, &sim->plan);
   if (!rc) xf_sha256(&sim->plan_digest, sim->canonical.p, sim->canonical.len);
   for (size_t i = 0; i < sim->n_client; i++)
-    sim->client[i].base = xf_calloc(xf_silo_model_len(sim->client[i].silo), 1);
+    sim->client[i].base = xf_calloc(most_down(xf_silo_lens(sim->client[i].silo)) + 1, 1);
   return rc;
 }
 
@@ -184,7 +200,8 @@ enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag) {
   enum xf_rc rc = check(sim, diag);
   if (!rc) rc = xf_resolve_measures(&sim->measures, &sim->plan, diag);
   if (rc) return rc;
-  rc = sim->plan.data.kind == XF_PLAN_DATA_TABLE ? load_files(sim, diag) : load_domains(sim, diag);
+  rc = sim->plan.sim.clients.by == XF_PLAN_CLIENTS_FILE ? load_files(sim, diag)
+                                                        : load_domains(sim, diag);
   if (rc) return rc;
   qsort(sim->client, sim->n_client, sizeof *sim->client, client_order);
   for (size_t i = 1; i < sim->n_client; i++)

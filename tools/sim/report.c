@@ -33,8 +33,8 @@ static void add(const struct sim *sim, struct xf_measure_sum *total,
   }
 }
 
-/* The sums of one split out of a client's report. */
-static enum xf_rc report_sums(const struct sim *sim, const struct xf_buf *payload,
+/* The sums of an arm and split out of a client's report. */
+static enum xf_rc report_sums(const struct sim *sim, const struct xf_buf *payload, const char *arm,
                               const char *split, struct xf_measure_sum *sum, struct xf_diag *diag) {
   struct xf_arena arena;
   struct xf_eval_metric *m = NULL;
@@ -44,7 +44,8 @@ static enum xf_rc report_sums(const struct sim *sim, const struct xf_buf *payloa
   enum xf_rc rc = xf_eval_report_decode(&m, &n, &arena, payload->p, payload->len, diag);
   for (size_t k = 0; k < n && !rc; k++)
     for (size_t i = 0; i < sim->measures.n; i++)
-      if (strcmp(m[k].split, split) == 0 && strcmp(m[k].name, sim->measures.key[i]) == 0)
+      if (strcmp(m[k].arm, arm) == 0 && strcmp(m[k].split, split) == 0 &&
+          strcmp(m[k].name, sim->measures.key[i]) == 0)
         sum[i] = (struct xf_measure_sum){m[k].sum, (double)m[k].count};
   xf_arena_deinit(&arena);
   return rc;
@@ -60,7 +61,7 @@ enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf
     for (size_t k = 0; k < n && !rc; k++) {
       char scope[XF_PLAN_CLIENT_ID + 8];
       (void)snprintf(scope, sizeof scope, "domain:%s", sim->client[who[k]].domain);
-      rc = report_sums(sim, &payload[who[k]], splits[s], sum, diag);
+      rc = report_sums(sim, &payload[who[k]], "federated", splits[s], sum, diag);
       if (!rc) rc = put_line(sim, round, scope, "federated", splits[s], sum, diag);
       add(sim, total, sum);
     }
@@ -69,9 +70,9 @@ enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf
   return rc;
 }
 
-static bool arm_wanted(const struct sim *sim, enum xf_silo_arm arm) {
-  if (arm == XF_SILO_FEDERATED) return true;
-  if (arm == XF_SILO_POPULARITY) return sim->plan.data.kind == XF_PLAN_DATA_INTERACTIONS;
+static bool arm_wanted(const struct sim *sim, const struct sim_client *c, enum xf_silo_arm arm) {
+  if (!xf_silo_has_arm(c->silo, arm)) return false;
+  if (arm != XF_SILO_ALONE) return true;
   for (uint32_t i = 0; i < sim->plan.n_arms; i++)
     if (sim->plan.arms[i] == XF_PLAN_ARM_ALONE) return true;
   return false;
@@ -99,14 +100,15 @@ static void run_arms(struct xf_job *job) {
   struct arms_job *j = (struct arms_job *)job;
   struct sim_client *c = j->c;
   xf_diag_init(&j->diag);
-  sim_base(j->sim, c, c->base);
+  sim_base(j->sim, c, xf_global_view_of(&j->sim->plan, false, 0), c->base);
   for (int a = 0; a < XF_SILO_N_ARM && !j->rc; a++) {
     const enum xf_silo_arm arm = (enum xf_silo_arm)a;
-    if (!arm_wanted(j->sim, arm)) continue;
+    if (!arm_wanted(j->sim, c, arm)) continue;
     j->rc = xf_silo_arm_make(c->silo, arm, c->base, &j->diag);
     if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_VALID, c->valid[a], &j->diag);
     if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_TEST, c->test[a], &j->diag);
-    c->arm_run[a] = true;
+    if (j->rc == XF_E_NOTFOUND && xf_resolve_recommends(&j->sim->plan)) j->rc = XF_OK;
+    else c->arm_run[a] = j->rc == XF_OK;
   }
 }
 
@@ -221,10 +223,16 @@ static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double
   return xf_jsonw_finish(&w);
 }
 
+/* The column of an arm that no silo can have is left out. */
+static bool column(const struct sim *sim, int arm) {
+  return arm != XF_SILO_GUARDED || xf_resolve_recommends(&sim->plan);
+}
+
 static void table_line(const struct sim *sim, const struct sim_client *c, size_t m) {
   const enum xf_measure_kind kind = sim->measures.measure[m].kind;
   printf("%-26s %-16s", m ? "" : c->domain, sim->measures.key[m]);
   for (int a = 0; a < XF_SILO_N_ARM; a++) {
+    if (!column(sim, a)) continue;
     const double v = xf_measure_value(kind, c->test[a][m]);
     if (c->arm_run[a] && isfinite(v)) printf(" %10.4f", v);
     else printf(" %10s", "-");
@@ -233,13 +241,27 @@ static void table_line(const struct sim *sim, const struct sim_client *c, size_t
          m ? "" : xf_silo_arm_name(c->served));
 }
 
+/* What each silo decided, in its own words. */
+static enum xf_rc decisions(const struct sim *sim) {
+  enum xf_rc rc = XF_OK;
+  for (size_t i = 0; i < sim->n_client && !rc; i++) {
+    struct xf_buf text;
+    xf_buf_init(&text, JSON_MAX);
+    rc = xf_silo_explain(sim->client[i].silo, &text);
+    if (!rc && text.len) printf("\n%s\n%s", sim->client[i].domain, xf_buf_cstr(&text));
+    xf_buf_deinit(&text);
+  }
+  return rc;
+}
+
 static void table(const struct sim *sim, double wall_s) {
   struct xf_digest d;
   char hex[XF_DIGEST_HEX];
   double zero_out = 0;
   const double epsilon = max_epsilon(sim, &zero_out);
   printf("%-26s %-16s", "domain", "test");
-  for (int a = 0; a < XF_SILO_N_ARM; a++) printf(" %10s", xf_silo_arm_name((enum xf_silo_arm)a));
+  for (int a = 0; a < XF_SILO_N_ARM; a++)
+    if (column(sim, a)) printf(" %10s", xf_silo_arm_name((enum xf_silo_arm)a));
   printf(" %10s\n", "served");
   for (size_t i = 0; i < sim->n_client; i++)
     for (size_t m = 0; m < sim->measures.n; m++) table_line(sim, &sim->client[i], m);
@@ -276,7 +298,10 @@ enum xf_rc sim_report(struct sim *sim, bool json, struct xf_time from, struct xf
   const double wall_s = xf_time_diff_s(xf_time_now(), from);
   if (!rc) rc = json_summary(&out, sim, wall_s);
   if (!rc && json) printf("%s\n", xf_buf_cstr(&out));
-  else if (!rc) table(sim, wall_s);
+  else if (!rc) {
+    table(sim, wall_s);
+    rc = decisions(sim);
+  }
   if (!rc && sim->run.open) {
     char path[XF_PATH_MAX];
     rc = xf_rundir_path(&sim->run, path, "summary.json");

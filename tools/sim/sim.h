@@ -27,8 +27,9 @@ struct sim_client {
   struct xf_job job; /* first: the worker pool gives it back */
   char id[XF_PLAN_CLIENT_ID], domain[XF_PLAN_CLIENT_ID];
   struct xf_silo *silo;
-  uint32_t *dir_row; /* [manifest.n] directory row of each key */
-  float *base;       /* wire vector of the task at hand */
+  uint32_t *dir_row; /* [n_row] directory rows of its keys that the directory knows */
+  size_t n_row;
+  float *base; /* what the task at hand moved down */
   struct xf_silo_task task;
   struct xf_silo_answer answer;
   struct xf_odometer spent;
@@ -65,8 +66,9 @@ XF_WARN_UNUSED enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag);
 void sim_deinit(struct sim *sim);
 /* model_blake2b of a global vector (decision 15). @own out */
 void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float *x);
-/* A client's wire vector out of the global one. @shape base[n_wire] */
-void sim_base(const struct sim *sim, const struct sim_client *c, float *base);
+/* What a view moves down to a client, out of the global vector. @shape base[xf_global_view_len] */
+void sim_base(const struct sim *sim, const struct sim_client *c, struct xf_global_view view,
+              float *base);
 /* The key of the simulator's pseudonyms, from the plan's seed. @shape key[32] */
 void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan);
 /* Writes plan, configs, key and each client's data below `dir`; says what is left to do. @err E_IO E_NOSPACE E_LIMIT */

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "client/core/session.h"
 #include "crypto/stream.h"
-#include "fed/fold.h"
+#include "resolve/stagefold.h"
 #include "server/core/coord.h"
 #include "tools/sim/sim.h"
 #include "wire/codec.h"
@@ -95,34 +95,61 @@ static void later(struct world *w, struct xf_coord_event e, double s) {
   push(w, SERVER_EVENT, s, (struct item){.se = e});
 }
 
+struct folding {
+  struct sim *sim;
+  const struct xf_buf *accepted; /* per client */
+};
+
+static enum xf_rc read_update(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
+  const struct folding *f = arg;
+  memcpy(out, f->accepted[slot].p + at * sizeof *out, n * sizeof *out);
+  return XF_OK;
+}
+static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
+  const struct folding *f = arg;
+  memcpy(out, f->sim->x + at, n * sizeof *out);
+  return XF_OK;
+}
+static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
+  const struct folding *f = arg;
+  memcpy(f->sim->next_x + at, x, n * sizeof *x);
+  return XF_OK;
+}
+static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+  const struct folding *f = arg;
+  memcpy(out, f->sim->momentum + at, n * sizeof *out);
+  return XF_OK;
+}
+static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+  const struct folding *f = arg;
+  memcpy(f->sim->momentum + at, x, n * sizeof *x);
+  return XF_OK;
+}
+
 static enum xf_rc fold(struct world *w, const struct xf_coord_action *a) {
   struct sim *sim = w->sim;
-  const struct xf_strategy strategy = xf_resolve_strategy(&sim->plan, 0);
-  const struct xf_strategy_step step = xf_strategy_get(&strategy, w->commits);
-  struct xf_fold_member *member =
+  uint64_t first = 0;
+  const uint32_t stage = xf_plan_stage_at(&sim->plan, w->commits, &first);
+  const struct xf_strategy strategy = xf_resolve_strategy(&sim->plan, stage);
+  struct xf_stagefold_member *member =
       xf_calloc(a->n_participant ? a->n_participant : 1, sizeof *member);
-  struct xf_fold_rows *rows = xf_calloc(sim->n_client, sizeof *rows);
-  const float **vec = xf_calloc(sim->n_client, sizeof *vec);
   for (size_t k = 0; k < a->n_participant; k++) {
     const uint32_t i = a->participant[k];
     const struct sim_client *c = &sim->client[i];
-    rows[i] = (struct xf_fold_rows){c->dir_row, xf_silo_manifest(c->silo)->n};
-    vec[i] = (const float *)(const void *)w->accepted[i].p;
-    member[k] = (struct xf_fold_member){c->id, i, (uint32_t)a->weight[k], &rows[i]};
+    member[k] =
+        (struct xf_stagefold_member){c->id, i, (uint32_t)a->weight[k], c->dir_row, c->n_row};
   }
-  struct xf_fold_memory memory = {vec, sim->x, sim->next_x, sim->momentum};
-  const struct xf_fold_job job = {.shape = &sim->global.shape,
-                                  .member = member,
-                                  .n_member = a->n_participant,
-                                  .eta = step.eta,
-                                  .mu = step.mu,
-                                  .momentum = step.momentum,
-                                  .io = xf_fold_memory_io(&memory)};
-  struct xf_fold_stats stats = {0};
-  enum xf_rc rc = xf_fold_step(&job, &stats, w->diag);
+  struct folding f = {sim, w->accepted};
+  struct xf_stagefold job = {
+      .global = &sim->global,
+      .stage = stage,
+      .step = xf_strategy_get(&strategy, (uint32_t)(w->commits - first)),
+      .member = member,
+      .n_member = a->n_participant,
+      .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state}};
+  memcpy(sim->next_x, sim->x, (size_t)sim->global.n * sizeof *sim->x);
+  enum xf_rc rc = xf_stagefold_run(&job, w->diag);
   xf_free(member);
-  xf_free(rows);
-  xf_free(vec);
   return rc;
 }
 
@@ -169,7 +196,8 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
 
 static void serve(struct world *w, const struct xf_coord_action *a) {
   struct sim_client *s = &w->sim->client[a->member];
-  sim_base(w->sim, s, s->base);
+  sim_base(w->sim, s, xf_global_view_of(&w->sim->plan, a->kind == XF_TASK_TRAIN, a->stage),
+           s->base);
   for (uint64_t at = a->offset; at < a->offset + a->length;) {
     uint64_t n = a->offset + a->length - at;
     if (n > XF_CHUNK_MAX) n = XF_CHUNK_MAX;
@@ -303,11 +331,9 @@ static void act_client(struct world *w, uint32_t i, const struct xf_session_acti
     client_later(w, i,
                  (struct xf_session_event){.type = XF_SESSION_EV_ADOPTED,
                                            .layout_digest = w->sim->layout_digest,
-                                           .model_len = xf_silo_model_len(s->silo)});
+                                           .lens = *xf_silo_lens(s->silo)});
     return;
-  case XF_SESSION_FETCH_BEGIN_ACTION:
-    if (a->offer->model_len != xf_silo_model_len(s->silo)) stop(w, XF_E_SHAPE, "model length");
-    return;
+  case XF_SESSION_FETCH_BEGIN_ACTION: return; /* the session has judged the length */
   case XF_SESSION_FETCH_WRITE_ACTION:
     memcpy((uint8_t *)s->base + a->offset, a->data, a->data_len);
     return;
@@ -421,10 +447,10 @@ static enum xf_rc world_start(struct world *w, const struct xf_coord_member *mem
   if (rc) return rc;
   for (uint32_t i = 0; i < sim->n_client; i++) {
     struct sim_client *s = &sim->client[i];
-    const uint64_t model_len = xf_silo_model_len(s->silo);
-    xf_coord_set_model_len(w->coord, i, model_len);
-    xf_buf_init(&w->spool[i], model_len + XF_REPORT_MAX);
-    xf_buf_init(&w->accepted[i], model_len + XF_REPORT_MAX);
+    const uint64_t most = xf_silo_model_len(s->silo) + XF_REPORT_MAX;
+    xf_coord_set_lens(w->coord, i, xf_silo_lens(s->silo));
+    xf_buf_init(&w->spool[i], most);
+    xf_buf_init(&w->accepted[i], most);
     struct xf_session_config sc = {.software = "crossfed sim", .jitter_key = i};
     memcpy(sc.federation, "sim", 4);
     memcpy(sc.member, s->id, sizeof sc.member);

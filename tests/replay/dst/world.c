@@ -373,7 +373,8 @@ static void server_start(struct world *w) {
     fail(w, xf_diag_text(&diag, XF_E_CORRUPT), s->last_round, 0);
     return;
   }
-  for (uint32_t i = 0; i < N_CLIENT; i++) xf_coord_set_model_len(s->core, i, sizeof s->model);
+  const struct xf_plan_lens lens = xf_plan_lens_one(sizeof s->model);
+  for (uint32_t i = 0; i < N_CLIENT; i++) xf_coord_set_lens(s->core, i, &lens);
   s->up = true;
   s->tick_at = XF_TIME_NEVER;
   server_feed(w, &(struct xf_coord_event){.type = XF_COORD_EV_TICK});
@@ -518,7 +519,7 @@ static void client_act(struct world *w, uint32_t i, const struct xf_session_acti
     (void)snprintf(c->disk.run_id, sizeof c->disk.run_id, "%s", a->text);
     it.ce = (struct xf_session_event){.type = XF_SESSION_EV_ADOPTED,
                                       .layout_digest = w->layout_digest,
-                                      .model_len = sizeof w->s.model};
+                                      .lens = xf_plan_lens_one(sizeof w->s.model)};
     client_later(w, i, &it, 0.001);
     return;
   case XF_SESSION_FETCH_BEGIN_ACTION: c->fetched.len = 0; return;

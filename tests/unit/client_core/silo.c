@@ -116,7 +116,7 @@ void silo_send_plan(struct silo *t) {
 void silo_adopted(struct silo *t) {
   silo_feed(t, &(struct xf_session_event){.type = XF_SESSION_EV_ADOPTED,
                                           .layout_digest = t->layout,
-                                          .model_len = t->model_len});
+                                          .lens = xf_plan_lens_one(t->model_len)});
 }
 
 void silo_join(struct silo *t) {

@@ -95,7 +95,7 @@ static void test_momentum(void **state) {
     struct xf_fold_memory memory = {member, w, w, v};
     const struct xf_strategy_step step = xf_strategy_get(&strategy, t);
     struct xf_fold_job job = {
-        &shape, &m, 1, step.eta, step.mu, step.momentum, xf_fold_memory_io(&memory)};
+        &shape, &m, 1, false, step.eta, step.mu, step.momentum, xf_fold_memory_io(&memory)};
     struct xf_fold_stats stats;
     run(&job, &stats);
     for (int j = 0; j < 2; j++) {
@@ -164,7 +164,7 @@ static void test_rows(void **state) {
   float w[13] = {100, 10, 20, 30, 40, 50, 60, 70, 80, -1, -2, -3, -4};
   float v[13] = {0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0};
   struct xf_fold_memory memory = {member, w, w, v};
-  struct xf_fold_job job = {&shape, m, 2, 1, 0.5, true, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, m, 2, false, 1, 0.5, true, xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
   run(&job, &stats);
   const float want[13] = {96, 11, 22, 30, 40, 56, 67, 70, 80, 4, -2, 0, -4};
@@ -204,7 +204,7 @@ static void test_refusals(void **state) {
   const char *ns = "u";
   struct xf_fold_shape shape = {.n_shared = 1};
   struct xf_fold_member m[2] = {{"a", 0, 1, &r}, {"b", 1, 1, &r}};
-  struct xf_fold_job job = {&shape, m, 2, 1, 0, false, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, m, 2, false, 1, 0, false, xf_fold_memory_io(&memory)};
   struct xf_diag diag;
   xf_diag_init(&diag);
   assert_int_equal(xf_fold_check(&job, &diag), XF_OK);
@@ -250,7 +250,7 @@ static void test_errors(void **state) {
   struct xf_fold_memory memory = {member, w, w, NULL};
   const struct xf_fold_shape shape = {.n_shared = N};
   const struct xf_fold_member m = {"silo-a", 0, 1, NULL};
-  struct xf_fold_job job = {&shape, &m, 1, 2, 0, false, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, &m, 1, false, 2, 0, false, xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
   struct xf_diag diag;
   xf_diag_init(&diag);

@@ -128,7 +128,7 @@ static void test_union(void **state) {
     assert_int_equal(at, d.all.n);
     uint32_t rows[600];
     for (size_t k = 0; k < n_parts; k++) {
-      assert_int_equal(xf_directory_rows(rows, &d, parts[k]), XF_OK);
+      assert_int_equal(xf_directory_rows(rows, NULL, &d, parts[k]), m[k].n);
       for (size_t i = 0; i < m[k].n; i++)
         assert_memory_equal(&d.all.key[rows[i]], &m[k].key[i], XF_KEY_LEN);
     }
@@ -136,6 +136,30 @@ static void test_union(void **state) {
     xf_directory_deinit(&d);
     for (size_t k = 0; k < n_parts; k++) xf_manifest_deinit(&m[k]);
   }
+}
+
+static void test_keep(void **state) {
+  (void)state;
+  struct xf_key a[3] = {key_of(1), key_of(5), key_of(9)}, b[2] = {key_of(5), key_of(10)};
+  struct xf_manifest ma, mb;
+  struct xf_directory d;
+  uint32_t rows[3], holders[3];
+  assert_int_equal(xf_manifest_init(&ma, a, 3, NULL), XF_OK);
+  assert_int_equal(xf_manifest_init(&mb, b, 2, NULL), XF_OK);
+  const struct xf_manifest *parts[] = {&ma, &mb};
+  assert_int_equal(xf_directory_init(&d, parts, 2), XF_OK);
+  xf_directory_keep(&d, 1);
+  assert_int_equal(d.all.n, 4);
+  xf_directory_keep(&d, 2);
+  assert_int_equal(d.all.n, 1);
+  assert_memory_equal(&d.all.key[0], &a[1], XF_KEY_LEN);
+  assert_int_equal(xf_directory_rows(rows, holders, &d, &ma), 1);
+  assert_true(rows[0] == 0 && holders[0] == 0 && holders[1] == 2 && holders[2] == 0);
+  xf_directory_keep(&d, 3);
+  assert_int_equal(d.all.n, 0);
+  xf_directory_deinit(&d);
+  xf_manifest_deinit(&ma);
+  xf_manifest_deinit(&mb);
 }
 
 static void test_unknown_key(void **state) {
@@ -148,8 +172,11 @@ static void test_unknown_key(void **state) {
   assert_int_equal(xf_manifest_init(&o, other, 2, NULL), XF_OK);
   const struct xf_manifest *parts[] = {&m};
   assert_int_equal(xf_directory_init(&d, parts, 1), XF_OK);
-  assert_int_equal(xf_directory_rows(rows, &d, &o), XF_E_NOTFOUND); /* came after the freeze */
-  assert_int_equal(xf_directory_rows(rows, &d, &m), XF_OK);
+  uint32_t holders[3] = {7, 7, 7};
+  assert_int_equal(xf_directory_rows(rows, holders, &d, &o), 1); /* 10 came after the freeze */
+  assert_int_equal(rows[0], 1);
+  assert_true(holders[0] == 1 && holders[1] == 0 && holders[2] == 7);
+  assert_int_equal(xf_directory_rows(rows, NULL, &d, &m), 3);
   assert_int_equal(rows[0] + 10 * rows[1] + 100 * rows[2], 210);
   xf_directory_deinit(&d);
   xf_manifest_deinit(&m);
@@ -160,7 +187,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sort_and_find), cmocka_unit_test(test_duplicates),
       cmocka_unit_test(test_decode),        cmocka_unit_test(test_union),
-      cmocka_unit_test(test_unknown_key),
+      cmocka_unit_test(test_keep),          cmocka_unit_test(test_unknown_key),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

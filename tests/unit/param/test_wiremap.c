@@ -26,7 +26,7 @@ static void test_order(void **state) {
   assert_int_equal(xf_layout_add(&l, "b", XF_ROLE_SHARED, NULL, 2, 1, NULL), XF_OK);  /* 34..35 */
   const uint32_t local[] = {2, 0, 1}; /* local rows of the manifest's sorted keys */
   const struct xf_wire_rows rows[] = {{"other", NULL, 0}, {"n", local, 3}};
-  assert_int_equal(xf_wire_map_init(&map, &l, rows, 2, NULL), XF_OK);
+  assert_int_equal(xf_wire_map_init(&map, &l, rows, 2, XF_STAGE_ALL, NULL), XF_OK);
   assert_int_equal(map.n_wire, 15);
   assert_int_equal(map.n_shared, 6);
   assert_int_equal(map.n_run, 6); /* rows that follow each other are one run */
@@ -51,7 +51,8 @@ static void test_errors(void **state) {
   struct xf_wire_map map;
   struct xf_diag diag;
   xf_layout_init(&l);
-  assert_int_equal(xf_wire_map_init(&map, &l, NULL, 0, NULL), XF_OK); /* nothing to send */
+  assert_int_equal(xf_wire_map_init(&map, &l, NULL, 0, XF_STAGE_ALL, NULL),
+                   XF_OK); /* nothing to send */
   assert_int_equal(map.n_wire, 0);
   xf_wire_map_gather(&map, NULL, NULL);
   xf_wire_map_deinit(&map);
@@ -73,12 +74,13 @@ static void test_errors(void **state) {
       {{"users", twice, 3}, XF_E_INVAL, "key 2 names row 1"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    assert_int_equal(xf_wire_map_init(&map, &l, &cases[i].rows, 1, &diag), cases[i].rc);
+    assert_int_equal(xf_wire_map_init(&map, &l, &cases[i].rows, 1, XF_STAGE_ALL, &diag),
+                     cases[i].rc);
     assert_non_null(strstr(diag.text, cases[i].says));
     if (cases[i].rc) assert_null(map.run);
     xf_wire_map_deinit(&map);
   }
-  assert_int_equal(xf_wire_map_init(&map, &l, NULL, 0, &diag), XF_E_NOTFOUND);
+  assert_int_equal(xf_wire_map_init(&map, &l, NULL, 0, XF_STAGE_ALL, &diag), XF_E_NOTFOUND);
   xf_layout_deinit(&l);
 }
 
@@ -161,7 +163,7 @@ static void test_private_floats_never_pass(void **state) {
       full[i] = stays(&t.layout, i) ? -1 - (float)i : 1 + (float)i;
     memcpy(before, full, sizeof full);
     trial_want(&t, full);
-    assert_int_equal(xf_wire_map_init(&map, &t.layout, t.rows, NS, NULL), XF_OK);
+    assert_int_equal(xf_wire_map_init(&map, &t.layout, t.rows, NS, XF_STAGE_ALL, NULL), XF_OK);
     assert_int_equal(map.n_wire, t.n_want);
     assert_int_equal(map.n_shared, t.n_shared);
     xf_wire_map_gather(&map, wire, full);

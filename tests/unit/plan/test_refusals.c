@@ -13,6 +13,19 @@
 #define IDX "data.kind=idx data.split.kind=predefined data.split.by=file "
 #define SIM "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.columns.time=5 "
 
+static const char gram_base[] = "name: noised\n"
+                                "data: {kind: interactions}\n"
+                                "model: {kind: recommender}\n"
+                                "stages:\n"
+                                "  - {name: gram, kind: statistic}\n";
+static const char stages_base[] = "name: staged\n"
+                                  "data: {kind: interactions}\n"
+                                  "model: {kind: recommender}\n"
+                                  "stages:\n"
+                                  "  - {name: gram, kind: statistic}\n"
+                                  "  - {name: rows, kind: rows, fed: {rounds: 3}}\n"
+                                  "  - {kind: evaluate}\n";
+
 static const struct {
   const char *text, *sets, *says;
 } refusals[] = {
@@ -111,12 +124,38 @@ static const struct {
      "no row has 3 holders in two domains; write 2"},
     {base, SIM "sim.columns.domain=3 sim.clients.only=a,b fed.min_domains=3",
      "fed.min_domains: 3, and there are 2 domains"},
+    /* stages of a recommender */
+    {base, "stages[0].kind=rows", "rows feeds the recommender's scorers"},
+    {base, "stages[0].learns=scorer", "scorer belongs to a train stage of model.kind recommender"},
+    {base, "stages[0].name=a-stage-with-a-name-of-more-than-31", "is longer than 31 characters"},
+    {stages_base, "stages[0].fed.rounds=2", "a statistic is summed once, not 2 times"},
+    {stages_base, "stages[0].statistic.beta=0.3", "statistic.beta: 0.3; write 0, 0.5 or 1"},
+    {stages_base, "stages[0].fed.weighting=capped stages[0].fed.weight_cap=3",
+     "each silo counts once"},
+    {stages_base, "stages[0].fed.server.lr=0.5", "takes the plain sum or mean"},
+    {stages_base, "stages[1].rows.rule=average", "a rows stage pulls"},
+    {stages_base, "stages[1].name=gram", "\"gram\" is the name of another stage"},
+    {stages_base, "stages[1].name=", "stages[1].name: is missing"},
+    {stages_base, "stages[1].in=later", "\"later\" is no stage before this one"},
+    {stages_base, "stages[2].in=rows stages[1].in=rows", "\"rows\" is no stage before this one"},
+    {stages_base, "stages[2].fed.rounds=1", "an evaluation commits no model"},
+    {stages_base, "stages[1].kind=train stages[1].local.optimizer.lr=0.1",
+     "a recommender has no model of its own to train; write scorer"},
+    {stages_base, "data.kind=table", "recommender learns from interactions"},
+    {stages_base, "model.loss=mse", "mse belongs to a network"},
+    {stages_base, "privacy.noise_multiplier=1 privacy.clip=1", "no plan can do both"},
+    {gram_base, "privacy.noise_multiplier=1", "write unit: user"},
+    {gram_base, "privacy.noise_multiplier=1 privacy.unit=user", "only 1 bounds what one user adds"},
+    {gram_base,
+     "privacy.noise_multiplier=1 privacy.unit=user stages[0].statistic.of=counts "
+     "stages[0].statistic.beta=1",
+     "with noise only gram has a bound"},
     /* words of later versions, ranges and shapes come from the schema */
     {base, "fed.algorithm=scaffold",
      "\"scaffold\" is not in this version; there are: fedavg, reptile"},
-    {base, "stages[0].kind=rows", "\"rows\" is not in this version; there are: train"},
+    {base, "stages[0].kind=align", "\"align\" is not in this version; there are: train"},
     {base, "fed.encoding=int8", "\"int8\" is not in this version"},
-    {base, "privacy.unit=user", "\"user\" is not in this version; there are: silo"},
+    {base, "privacy.unit=user", "user is what noise on statistics hides"},
     {base, "fed.cohort=0", "0 is out of range; it must be above 0 and at most 1"},
     {base, "privacy.delta=0", "0 is out of range"},
     {base, "name=Big", "must be 1 to 63 of the characters a-z 0-9 -"},

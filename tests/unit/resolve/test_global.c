@@ -13,7 +13,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-enum { ROWS_MAX = 40, WIRE_MAX = 3 + ROWS_MAX * 24 };
+enum { ROWS_MAX = 40, WIRE_MAX = 7 * ROWS_MAX * ROWS_MAX };
 
 static struct xf_plan plan;
 
@@ -27,37 +27,44 @@ static void make_directory(struct xf_directory *out, uint32_t n) {
   xf_manifest_deinit(&part);
 }
 
-/* A layout with random shared and aligned segments, as the model zoo may grow one day. */
+enum { STAGES = 3 };
+
+/* A layout with random segments of every role in random stages. */
 static void make_shape(struct xf_layout *layout, struct xf_global *g, struct xf_rng *rng,
                        uint32_t n_dir) {
   xf_layout_init(layout);
-  const uint32_t n_seg = 1 + xf_rng_below(rng, 4);
+  const uint32_t n_seg = 2 + xf_rng_below(rng, 5);
   for (uint32_t k = 0; k < n_seg; k++) {
     const char name[] = {'a', (char)('0' + k), '\0'};
-    const uint32_t cols = 1 + xf_rng_below(rng, 6);
-    assert_int_equal(xf_layout_add(layout, name, XF_ROLE_ALIGNED, "user", n_dir, cols, NULL),
+    const enum xf_role role = (enum xf_role)xf_rng_below(rng, XF_ROLE_PAIRED + 1);
+    const uint32_t cols = role == XF_ROLE_PAIRED ? 1 : 1 + xf_rng_below(rng, 6);
+    const bool keyed = role == XF_ROLE_ALIGNED || role == XF_ROLE_PAIRED;
+    assert_int_equal(xf_layout_add(layout, name, k ? role : XF_ROLE_ALIGNED,
+                                   keyed || !k ? "user" : "", n_dir, cols, NULL),
                      XF_OK);
+    layout->seg[k].stage = k * STAGES / n_seg;
   }
-  const uint32_t n_shared = xf_rng_below(rng, 4);
-  if (n_shared)
-    assert_int_equal(xf_layout_add(layout, "s", XF_ROLE_SHARED, "", 1, n_shared, NULL), XF_OK);
-  *g = (struct xf_global){.layout = layout};
-  assert_int_equal(xf_fold_shape_init(&g->shape, layout, NULL), XF_OK);
-  g->n = xf_fold_global(&g->shape);
-  for (size_t i = 0; i < g->shape.n_seg; i++) g->row_cols += g->shape.seg[i].cols;
+  *g = (struct xf_global){0};
+  assert_int_equal(xf_global_lay(g, layout, STAGES, NULL), XF_OK);
 }
 
-/* Where every wire float lies, one by one. */
-static uint64_t expect(uint64_t *from, const struct xf_global *g, const uint32_t *row, size_t n_row,
-                       uint32_t n_dir) {
-  uint64_t at = 0, base = g->shape.n_shared;
-  for (; at < g->shape.n_shared; at++) from[at] = at;
-  for (size_t k = 0; k < g->shape.n_seg; k++) {
-    const uint32_t cols = g->shape.seg[k].cols;
-    for (size_t i = 0; i < n_row; i++)
-      for (uint32_t c = 0; c < cols; c++) from[at++] = base + (uint64_t)row[i] * cols + c;
-    base += (uint64_t)n_dir * cols;
-  }
+/* Where every wire float of some stages lies, one by one. */
+static uint64_t expect(uint64_t *from, const struct xf_layout *layout, uint32_t stages,
+                       const uint32_t *row, size_t n_row) {
+  uint64_t at = 0, base = 0;
+  for (int keyed = 0; keyed < 2; keyed++)
+    for (size_t k = 0; k < layout->n_seg; k++) {
+      const struct xf_segment *s = &layout->seg[k];
+      if (!xf_segment_global(s) || xf_segment_keyed(s) != keyed) continue;
+      const bool in = stages >> s->stage & 1;
+      for (uint64_t i = 0; in && !keyed && i < xf_segment_len(s); i++) from[at++] = base + i;
+      for (size_t i = 0; in && s->role == XF_ROLE_ALIGNED && i < n_row; i++)
+        for (uint32_t c = 0; c < s->cols; c++) from[at++] = base + (uint64_t)row[i] * s->cols + c;
+      for (size_t a = 0; in && s->role == XF_ROLE_PAIRED && a < n_row; a++)
+        for (size_t b = a + 1; b < n_row; b++)
+          from[at++] = base + xf_triangle_row(s->rows, row[a]) + (row[b] - row[a] - 1);
+      base += xf_segment_len(s);
+    }
   return at;
 }
 
@@ -76,14 +83,15 @@ static void test_runs(void **state) {
     for (uint32_t r = 0; r < n_dir; r++)
       if (xf_rng_below(&rng, 4) < dense) row[n_row++] = r;
     if (trial % 20 == 0) n_row = 0;
-    const uint64_t n = expect(from, &g, row, n_row, n_dir);
-    assert_int_equal(xf_global_wire(&g, n_row), n);
+    const uint32_t stages = trial % 3 ? 1 + xf_rng_below(&rng, (1u << STAGES) - 1) : XF_STAGE_ALL;
+    const uint64_t n = expect(from, &layout, stages, row, n_row);
+    assert_int_equal(xf_global_wire(&g, stages, n_row), n);
     for (uint64_t at = 0; at < n; at++) {
-      const struct xf_global_run r = xf_global_run_at(&g, row, n_row, at);
+      const struct xf_global_run r = xf_global_run_at(&g, stages, row, n_row, at);
       assert_true(r.len >= 1 && r.len <= n - at);
       for (uint64_t i = 0; i < r.len; i++) assert_int_equal(r.from + i, from[at + i]);
     }
-    xf_fold_shape_deinit(&g.shape);
+    xf_global_deinit(&g);
     xf_layout_deinit(&layout);
   }
 }

@@ -44,7 +44,7 @@ static void test_refusals(void **state) {
       {early, "early_stop", XF_E_UNSUPPORTED},
       {images, "data.kind: idx", XF_E_UNSUPPORTED},
       {pooled, "arms: pooled", XF_E_UNSUPPORTED},
-      {guarded, "arms: pooled, guarded", XF_E_UNSUPPORTED},
+      {guarded, "arms: pooled, guarded (but of a recommender)", XF_E_UNSUPPORTED},
       {aligned_items, "model.items: aligned", XF_E_UNSUPPORTED},
       {shared_items, "model.items: aligned, shared", XF_E_UNSUPPORTED},
       {own_users, "users: user and items: domain shares nothing", XF_E_CONFIG},

@@ -59,7 +59,8 @@ void ct_run(struct ct *t) {
   xf_diag_init(&diag);
   const enum xf_rc rc = xf_coord_new(&t->coord, &t->config, &t->recovery, t->now, &diag);
   if (rc) fail_msg("%s", xf_diag_text(&diag, rc));
-  for (uint32_t i = 0; i < t->config.n_member; i++) xf_coord_set_model_len(t->coord, i, CT_MODEL);
+  const struct xf_plan_lens lens = xf_plan_lens_one(CT_MODEL);
+  for (uint32_t i = 0; i < t->config.n_member; i++) xf_coord_set_lens(t->coord, i, &lens);
   ct_pass(t, 0, false);
 }
 

@@ -191,7 +191,8 @@ static void upload_at(double rate, bool keeps) {
   struct ct *t = ct_start(2, 1);
   t->plan.stages[0].fed.quorum = 1;
   ct_run(t);
-  xf_coord_set_model_len(t->coord, 1, 1 << 22);
+  const struct xf_plan_lens large = xf_plan_lens_one(1 << 22);
+  xf_coord_set_lens(t->coord, 1, &large);
   ct_join_all(t);
   ct_answer(t, 0);
   ct_reply(t, 1, true);

@@ -50,8 +50,8 @@ static void expect(float *model, float *state, uint64_t commit, float x[IO_MEMBE
   const struct xf_strategy s = {XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 0.5, 0.9, false, 4};
   const struct xf_strategy_step step = xf_strategy_get(&s, (uint32_t)commit);
   struct xf_fold_memory memory = {vec, model, model, state};
-  const struct xf_fold_job job = {
-      &shape, member, IO_MEMBERS, step.eta, step.mu, step.momentum, xf_fold_memory_io(&memory)};
+  const struct xf_fold_job job = {&shape,   member,  IO_MEMBERS,    false,
+                                  step.eta, step.mu, step.momentum, xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats = {0};
   assert_ok(xf_fold_step(&job, &stats, &diag), &diag);
   xf_fold_shape_deinit(&shape);
@@ -106,8 +106,10 @@ static void finish(struct io *io, uint64_t round) {
 static void model_now(struct io *io, float out[N]) {
   struct xf_diag diag;
   xf_diag_init(&diag);
-  assert_int_equal(srv_model_len(&io->st, 0), N * sizeof(float));
-  assert_ok(srv_model_read(&io->st, 0, 0, (uint8_t *)out, N * sizeof(float), &diag), &diag);
+  assert_int_equal(srv_model_lens(&io->st, 0).all, N * sizeof(float));
+  assert_ok(srv_model_read(&io->st, 0, xf_global_view_of(&io->st.plan, true, 0), 0, (uint8_t *)out,
+                           N * sizeof(float), &diag),
+            &diag);
 }
 
 /* Two rounds with momentum equal the fold in memory; a restart in CLOSING and one in COMMITTING give the same bytes. */

@@ -111,8 +111,7 @@ static void align(struct silotest *t) {
   for (size_t i = 0; i < t->n; i++) {
     uint32_t *holders = xf_calloc(part[i]->n, sizeof *holders);
     t->row[i] = xf_calloc(part[i]->n, sizeof *t->row[i]);
-    assert_int_equal(xf_directory_rows(t->row[i], &t->directory, part[i]), XF_OK);
-    for (size_t k = 0; k < part[i]->n; k++) holders[k] = t->directory.holders[t->row[i][k]];
+    t->n_row[i] = xf_directory_rows(t->row[i], holders, &t->directory, part[i]);
     assert_int_equal(xf_silo_align(t->silo[i], holders, NULL), XF_OK);
     xf_free(holders);
   }
@@ -139,10 +138,10 @@ void silotest_init(struct silotest *out, const char *text, const char *sets,
   assert_int_equal(xf_global_first(&out->global, out->x, &out->plan, dir, NULL), XF_OK);
   for (size_t i = 0; i < out->n; i++) {
     const uint64_t n = xf_silo_model_len(out->silo[i]) / sizeof(float);
-    const size_t n_row = xf_silo_manifest(out->silo[i])->n;
-    assert_int_equal(xf_global_wire(&out->global, n_row), n);
+    assert_int_equal(xf_global_wire(&out->global, XF_STAGE_ALL, out->n_row[i]), n);
     for (uint64_t at = 0; at < n;) {
-      const struct xf_global_run r = xf_global_run_at(&out->global, out->row[i], n_row, at);
+      const struct xf_global_run r =
+          xf_global_run_at(&out->global, XF_STAGE_ALL, out->row[i], out->n_row[i], at);
       memcpy(out->base[i] + at, out->x + r.from, r.len * sizeof(float));
       at += r.len;
     }

@@ -10,7 +10,8 @@ enum { SILOTEST_MAX = 3, SILOTEST_FLOATS = 4096 };
 struct silotest {
   struct xf_plan plan;
   struct xf_silo *silo[SILOTEST_MAX];
-  uint32_t *row[SILOTEST_MAX]; /* directory rows of the keys */
+  uint32_t *row[SILOTEST_MAX]; /* [n_row] directory rows of the keys that it knows */
+  size_t n_row[SILOTEST_MAX];
   size_t n;
   struct xf_directory directory;
   struct xf_global global;

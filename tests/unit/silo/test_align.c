@@ -21,7 +21,7 @@ static void test_first_vector(void **state) {
       const struct xf_segment *user = xf_layout_find(layout, "user");
       const float *full = xf_silo_personal(t.silo[i], false);
       const struct xf_manifest *m = xf_silo_manifest(t.silo[i]);
-      const float *wire = t.base[i] + t.global.shape.n_shared;
+      const float *wire = t.base[i] + t.global.n_shared;
       uint32_t hits = 0;
       for (size_t k = 0; k < m->n; k++)
         for (uint32_t r = 0; r < user->rows; r++)

@@ -163,13 +163,14 @@ static void test_choose(void **state) {
     enum xf_silo_arm want;
     bool chosen;
   } rows[] = {
-      {XF_MEASURE_NDCG, {.1, .2, .3}, XF_SILO_FEDERATED, true},
-      {XF_MEASURE_NDCG, {.1, .3, .2}, XF_SILO_ALONE, true},
-      {XF_MEASURE_NDCG, {.3, .3, .3}, XF_SILO_POPULARITY, true},
-      {XF_MEASURE_ACC, {NAN, .3, .3}, XF_SILO_ALONE, true},
-      {XF_MEASURE_RMSE, {NAN, 1.1, .9}, XF_SILO_FEDERATED, true},
-      {XF_MEASURE_LOGLOSS, {NAN, .5, .9}, XF_SILO_ALONE, true},
-      {XF_MEASURE_ACC, {NAN, NAN, NAN}, XF_SILO_ALONE, false},
+      {XF_MEASURE_NDCG, {.1, .2, .3, NAN}, XF_SILO_FEDERATED, true},
+      {XF_MEASURE_NDCG, {.1, .3, .2, NAN}, XF_SILO_ALONE, true},
+      {XF_MEASURE_NDCG, {.3, .3, .3, NAN}, XF_SILO_POPULARITY, true},
+      {XF_MEASURE_ACC, {NAN, .3, .3, NAN}, XF_SILO_ALONE, true},
+      {XF_MEASURE_NDCG, {.3, .2, .1, .2}, XF_SILO_GUARDED, true}, /* it has compared them itself */
+      {XF_MEASURE_RMSE, {NAN, 1.1, .9, NAN}, XF_SILO_FEDERATED, true},
+      {XF_MEASURE_LOGLOSS, {NAN, .5, .9, NAN}, XF_SILO_ALONE, true},
+      {XF_MEASURE_ACC, {NAN, NAN, NAN, NAN}, XF_SILO_ALONE, false},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     const struct xf_measures m = {.measure = {{rows[i].kind, 0}}, .n = 1};

@@ -20,7 +20,7 @@ static struct silotest t;
 static size_t wire_of(const float *first, const float *params, size_t i, float *wire) {
   const struct xf_layout *layout = xf_model_get_layout(xf_silo_model(t.silo[i]));
   const struct xf_segment *user = xf_layout_find(layout, "user");
-  const size_t n_key = xf_silo_manifest(t.silo[i])->n, n_shared = t.global.shape.n_shared;
+  const size_t n_key = xf_silo_manifest(t.silo[i])->n, n_shared = t.global.n_shared;
   size_t n = 0;
   for (size_t g = 0; g < layout->n_seg; g++) {
     const struct xf_segment *seg = &layout->seg[g];

@@ -1,0 +1,100 @@
+/* What the stages of a plan may say, and which go together. */
+#include "plan/stages.h"
+
+#include "plan/view.h"
+
+#include <string.h>
+
+#define REFUSE(...) return xf_diag_set(diag, XF_E_CONFIG, __VA_ARGS__)
+
+/* What a stage that does not train may say. */
+enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
+                               struct xf_diag *diag) {
+  const char *kind = xf_plan_stage_text(s->kind);
+  if (s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM)
+    REFUSE("fed.weighting: in a stage of kind %s each silo counts once; leave it out", kind);
+  if (s->fed.algorithm != XF_PLAN_ALGORITHM_FEDAVG || s->fed.server.kind != XF_PLAN_SERVER_SGD ||
+      s->fed.server.lr != 1 || s->fed.server.anneal != XF_PLAN_ANNEAL_NONE)
+    REFUSE("fed: a stage of kind %s takes the plain sum or mean; leave out algorithm and server",
+           kind);
+  if (s->kind == XF_PLAN_STAGE_ROWS) {
+    if (s->rows.rule != XF_PLAN_ROW_RULE_PULL)
+      REFUSE("rows.rule: average is worse than training alone wherever it was measured; a rows "
+             "stage pulls: leave it out");
+    return XF_OK;
+  }
+  if (s->fed.rounds != 1)
+    REFUSE("fed.rounds: a statistic is summed once, not %u times; leave it out", s->fed.rounds);
+  if (s->statistic.beta != 0 && s->statistic.beta != .5 && s->statistic.beta != 1)
+    REFUSE("statistic.beta: %g; write 0, 0.5 or 1", s->statistic.beta);
+  if (plan->privacy.noise_multiplier > 0) {
+    if (s->statistic.of != XF_PLAN_STATISTIC_GRAM)
+      REFUSE("statistic.of: with noise only gram has a bound for each user");
+    if (s->statistic.beta != 1)
+      REFUSE("statistic.beta: with noise only 1 bounds what one user adds (below 0.7071), and it "
+             "is %g",
+             s->statistic.beta);
+  }
+  return XF_OK;
+}
+
+/* Names and artifacts of a plan of several stages. */
+static enum xf_rc check_names(const struct xf_plan *plan, struct xf_diag *diag) {
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const struct xf_plan_stage_part *s = &plan->stages[i];
+    const bool needs = plan->n_stages > 1 || s->kind != XF_PLAN_STAGE_TRAIN;
+    if (needs && !s->name[0] && s->kind != XF_PLAN_STAGE_EVALUATE)
+      REFUSE("stages[%u].name: is missing; its artifact needs one", i);
+    if (s->name[0] && xf_plan_stage_find(plan, s->name) != i)
+      REFUSE("stages[%u].name: \"%s\" is the name of another stage, too", i, s->name);
+    if (strlen(s->name) > XF_PLAN_STAGE_NAME_MAX)
+      REFUSE("stages[%u].name: \"%s\" is longer than %d characters", i, s->name,
+             XF_PLAN_STAGE_NAME_MAX);
+    for (uint32_t k = 0; k < s->n_in; k++) {
+      const uint32_t from = xf_plan_stage_find(plan, s->in[k]);
+      if (from >= i) REFUSE("stages[%u].in: \"%s\" is no stage before this one", i, s->in[k]);
+      if (plan->stages[from].kind != XF_PLAN_STAGE_STATISTIC &&
+          plan->stages[from].kind != XF_PLAN_STAGE_ROWS)
+        REFUSE("stages[%u].in: \"%s\" is of kind %s and leaves no artifact to read", i, s->in[k],
+               xf_plan_stage_text(plan->stages[from].kind));
+    }
+  }
+  return XF_OK;
+}
+
+/* Which stages go with the model. */
+static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) {
+  const bool recommender = plan->model.kind == XF_PLAN_MODEL_RECOMMENDER;
+  uint32_t works = 0;
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const struct xf_plan_stage_part *s = &plan->stages[i];
+    works += s->kind != XF_PLAN_STAGE_EVALUATE;
+    if (s->kind == XF_PLAN_STAGE_EVALUATE && s->fed.rounds)
+      REFUSE("stages[%u].fed.rounds: an evaluation commits no model; leave it out", i);
+    if (s->kind != XF_PLAN_STAGE_EVALUATE && !s->fed.rounds)
+      REFUSE("stages[%u].fed.rounds: is missing", i);
+    if (s->kind == XF_PLAN_STAGE_TRAIN && !(s->local.optimizer.lr > 0))
+      REFUSE("stages[%u].local.optimizer.lr: is missing", i);
+    const bool keyed = s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS;
+    if (keyed && !recommender)
+      REFUSE("stages[%u].kind: %s feeds the recommender's scorers; write model.kind: recommender",
+             i, xf_plan_stage_text(s->kind));
+    if (s->learns == XF_PLAN_LEARNS_SCORER && (s->kind != XF_PLAN_STAGE_TRAIN || !recommender))
+      REFUSE("stages[%u].learns: scorer belongs to a train stage of model.kind recommender", i);
+    if (recommender && s->kind == XF_PLAN_STAGE_TRAIN && s->learns == XF_PLAN_LEARNS_MODEL)
+      REFUSE("stages[%u].learns: a recommender has no model of its own to train; write scorer", i);
+  }
+  if (works == 0) REFUSE("stages: none of them learns anything");
+  if (recommender && plan->data.kind != XF_PLAN_DATA_INTERACTIONS)
+    REFUSE("model.kind: recommender learns from interactions, and data.kind is %s",
+           xf_plan_data_text(plan->data.kind));
+  if (recommender && plan->model.loss != XF_PLAN_LOSS_BPR)
+    REFUSE("model.loss: %s belongs to a network; leave it out",
+           xf_plan_loss_text(plan->model.loss));
+  return XF_OK;
+}
+
+enum xf_rc xf_plan_check_stages(const struct xf_plan *plan, struct xf_diag *diag) {
+  const enum xf_rc rc = check_kinds(plan, diag);
+  return rc ? rc : check_names(plan, diag);
+}

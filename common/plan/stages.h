@@ -1,0 +1,19 @@
+/*
+ * stages.h - the rules for a plan's stages: kinds, names, artifacts. Between the files of plan (plan.h checks a whole plan).
+ * Owner: nobody. Thread: any.
+ */
+#ifndef XF_PLAN_STAGES_H
+#define XF_PLAN_STAGES_H
+
+#include "plan/plan.h"
+
+enum { XF_PLAN_STAGE_NAME_MAX = 31 };
+
+/* Kinds that go with the model, names, inputs. @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_stages(const struct xf_plan *plan, struct xf_diag *diag);
+/* A statistic or rows stage by itself. @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan,
+                                              const struct xf_plan_stage_part *stage,
+                                              struct xf_diag *diag);
+
+#endif

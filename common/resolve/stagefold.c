@@ -1,0 +1,140 @@
+#include "resolve/stagefold.h"
+
+#include "base/alloc.h"
+#include "fed/trisum.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAIR_ROWS = 64 }; /* rows of a triangle in one piece of work */
+
+uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage, size_t n_row) {
+  return xf_global_wire(global, 1u << stage, n_row);
+}
+
+/* A position of the stage's shape in the global vector: its shared floats lie together, its keyed ones as well. */
+static uint64_t place(const struct xf_stagefold *f, uint64_t at) {
+  const struct xf_global_stage *s = &f->global->stage[f->stage];
+  return at < s->shape.n_shared ? s->shared_at + at : s->keyed_at + (at - s->shape.n_shared);
+}
+
+static enum xf_rc read_part(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
+  const struct xf_stagefold *f = arg;
+  return f->io.read(f->io.arg, slot, at, out, n);
+}
+static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
+  const struct xf_stagefold *f = arg;
+  return f->io.read_old(f->io.arg, place(f, at), out, n);
+}
+static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
+  const struct xf_stagefold *f = arg;
+  return f->io.write_new(f->io.arg, place(f, at), x, n);
+}
+static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+  const struct xf_stagefold *f = arg;
+  return f->io.read_state(f->io.arg, place(f, at), out, n);
+}
+static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+  const struct xf_stagefold *f = arg;
+  return f->io.write_state(f->io.arg, place(f, at), x, n);
+}
+
+static enum xf_rc progress(const struct xf_stagefold *f, uint64_t done, uint64_t total) {
+  return f->progress ? f->progress(f->io.arg, done, total) : XF_OK;
+}
+
+static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
+  const struct xf_global_stage *s = &f->global->stage[f->stage];
+  struct xf_fold_member *member = xf_calloc(f->n_member ? f->n_member : 1, sizeof *member);
+  struct xf_fold_rows *rows = xf_calloc(f->n_member ? f->n_member : 1, sizeof *rows);
+  for (size_t k = 0; k < f->n_member; k++) {
+    const struct xf_stagefold_member *m = &f->member[k];
+    rows[k] = (struct xf_fold_rows){m->row, m->n_row};
+    member[k] = (struct xf_fold_member){m->id, m->slot, m->weight, s->shape.n_ns ? &rows[k] : NULL};
+  }
+  xf_fold_sort(member, f->n_member);
+  const struct xf_fold_job job = {
+      .shape = &s->shape,
+      .member = member,
+      .n_member = f->n_member,
+      .sum = s->sum,
+      .eta = f->step.eta,
+      .mu = f->step.mu,
+      .momentum = f->step.momentum,
+      .io = {f, NULL, read_part, read_old, write_new, read_state, write_state}};
+  enum xf_rc rc = xf_fold_check(&job, diag);
+  struct xf_fold_scratch *scratch = xf_fold_scratch_new();
+  const uint64_t n = xf_fold_tiles(&s->shape);
+  for (uint64_t t = 0; t < n && !rc; t++) {
+    struct xf_fold_stats stats;
+    rc = progress(f, t, n);
+    if (!rc) rc = xf_fold_tile(&job, scratch, t, &stats, diag);
+  }
+  xf_fold_scratch_free(scratch);
+  xf_free(member);
+  xf_free(rows);
+  return rc;
+}
+
+/* Pairs lie behind the stage's other floats, in the global vector and in each member's update. */
+struct pairs {
+  const struct xf_stagefold *fold;
+  uint64_t at;    /* of the global vector */
+  uint64_t *wire; /* [n_member] of the member's update, by its place in fold->member */
+};
+
+static enum xf_rc pairs_read(void *arg, size_t k, uint64_t at, float *out, size_t n) {
+  const struct pairs *p = arg;
+  const struct xf_stagefold *f = p->fold;
+  return f->io.read(f->io.arg, f->member[k].slot, p->wire[k] + at, out, n);
+}
+static enum xf_rc pairs_old(void *arg, uint64_t at, float *out, size_t n) {
+  const struct pairs *p = arg;
+  return p->fold->io.read_old(p->fold->io.arg, p->at + at, out, n);
+}
+static enum xf_rc pairs_new(void *arg, uint64_t at, const float *x, size_t n) {
+  const struct pairs *p = arg;
+  return p->fold->io.write_new(p->fold->io.arg, p->at + at, x, n);
+}
+
+static int by_id(const void *a, const void *b) {
+  return strcmp(((const struct xf_stagefold_member *)a)->id,
+                ((const struct xf_stagefold_member *)b)->id);
+}
+
+static enum xf_rc fold_pairs(struct xf_stagefold *f, struct xf_diag *diag) {
+  const struct xf_global_stage *s = &f->global->stage[f->stage];
+  const size_t n = f->n_member;
+  struct xf_trisum_member *member = xf_calloc(n ? n : 1, sizeof *member);
+  struct pairs p = {.fold = f, .wire = xf_calloc(n ? n : 1, sizeof *p.wire)};
+  const uint64_t others = xf_fold_global(&s->shape);
+  p.at = s->keyed_at + (others - s->shape.n_shared);
+  qsort(f->member, n, sizeof *f->member, by_id);
+  for (size_t k = 0; k < n; k++) {
+    const struct xf_stagefold_member *m = &f->member[k];
+    member[k] = (struct xf_trisum_member){m->id, k, m->row, (uint32_t)m->n_row};
+    p.wire[k] =
+        xf_stagefold_wire(f->global, f->stage, m->n_row) - xf_triangle_count((uint32_t)m->n_row);
+  }
+  const struct xf_trisum_job job = {s->pairs, member, n, &p, pairs_read, pairs_old, pairs_new};
+  enum xf_rc rc = xf_trisum_check(&job, diag);
+  struct xf_trisum_scratch *scratch = rc ? NULL : xf_trisum_scratch_new(s->pairs);
+  if (!rc && !scratch) rc = xf_diag_set(diag, XF_E_NOMEM, "no memory to add up %u items", s->pairs);
+  for (uint32_t row = 0; row < s->pairs && !rc; row += PAIR_ROWS) {
+    rc = progress(f, row, s->pairs);
+    const uint32_t end = s->pairs - row < PAIR_ROWS ? s->pairs : row + PAIR_ROWS;
+    if (!rc) rc = xf_trisum_fold(&job, scratch, row, end, diag);
+  }
+  xf_trisum_scratch_free(scratch);
+  xf_free(member);
+  xf_free(p.wire);
+  return rc;
+}
+
+enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag) {
+  const struct xf_global_stage *s = &fold->global->stage[fold->stage];
+  enum xf_rc rc = XF_OK;
+  if (s->shape.n_shared || s->shape.n_seg || !s->pairs) rc = fold_vectors(fold, diag);
+  if (!rc && s->pairs) rc = fold_pairs(fold, diag);
+  return rc;
+}

@@ -1,0 +1,40 @@
+/*
+ * stagefold.h - one stage's commit: its slice of the global vector from the updates of a round's participants.
+ *
+ * Shared and aligned segments by fed/fold.h (mean, or for a statistic the sum), pairs by fed/trisum.h. All that other stages
+ * wrote stays as it is: the caller starts from a copy. The daemon, the simulator and `crossfed verify` fold by this one
+ * function. Positions of `read` are in the member's wire vector of the stage, all others in the global vector.
+ * Owner: the caller's arrays. Thread: one.
+ * @source fed/fold.h, fed/trisum.h
+ */
+#ifndef XF_RESOLVE_STAGEFOLD_H
+#define XF_RESOLVE_STAGEFOLD_H
+
+#include "fed/strategy.h"
+#include "resolve/global.h"
+
+struct xf_stagefold_member {
+  const char *id;
+  size_t slot; /* what `read` calls this member */
+  uint32_t weight;
+  const uint32_t *row; /* [n_row] ascending directory rows */
+  size_t n_row;
+};
+
+struct xf_stagefold {
+  const struct xf_global *global;
+  uint32_t stage;
+  struct xf_strategy_step step;
+  struct xf_stagefold_member *member; /* put in bytewise order here */
+  size_t n_member;
+  struct xf_fold_io io; /* without borrow */
+  /* Before each piece of work, done of total; an error stops. NULL: none. */
+  enum xf_rc (*progress)(void *arg, uint64_t done, uint64_t total);
+};
+
+/* Floats of a member's update. @unit floats */
+uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage, size_t n_row);
+/* Folds. @err E_INVAL E_RANGE (names the member) E_NAN E_NOMEM, those of the callbacks */
+XF_WARN_UNUSED enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * stages.h - what the stages of a recommender's plan exchange: one layout, segment by segment, and in which namespace.
+ *
+ *   statistic gram     <name>/diagonal aligned, <name>/pairs paired   (with noise only the pairs)
+ *             counts   <name>/counts   aligned, one column
+ *   rows               <name>/user     aligned, <name>/item  domain
+ *   train, scorer      the scorer's segments, shared
+ *
+ * A segment carries the number of its stage. A stage's *artifact* is its slice of the one global vector: checkpoint, ledger and
+ * recovery know no other file. Plans of other models have one stage; its layout is the model's.
+ * Not for: the coordinator's vector (global.h). Owner: caller. Thread: any.
+ */
+#ifndef XF_RESOLVE_STAGES_H
+#define XF_RESOLVE_STAGES_H
+
+#include "param/layout.h"
+#include "plan/plan.h"
+
+/* Rows of the tables: a silo's, or at the coordinator 0 users, 0 items. */
+struct xf_stage_sizes {
+  uint32_t n_users, n_items;
+  uint32_t
+      n_keys; /* of the namespace: the directory's, or those of the silo that the directory knows */
+  bool silo;  /* aligned tables have all the silo's rows, else the directory's */
+};
+
+/* Whether the plan's model is a recommender: statistics, rows, a scorer, a guard. @thread any */
+bool xf_resolve_recommends(const struct xf_plan *plan);
+/* What the keys of the plan's namespace name: items (statistics) or users (rows, aligned users). @thread any */
+bool xf_resolve_keys_items(const struct xf_plan *plan);
+/* The namespace that the plan aligns, or NULL. One per plan in this version (xf_resolve_check). @own static or plan */
+const char *xf_resolve_ns(const struct xf_plan *plan);
+/* Holders that a key needs for the directory to know it. @unit silos */
+uint32_t xf_resolve_min_holders(const struct xf_plan *plan);
+/* The layout of a recommender's plan. @own out: xf_layout_deinit, also after an error @err E_LIMIT E_UNSUPPORTED */
+XF_WARN_UNUSED enum xf_rc xf_resolve_layout(struct xf_layout *out, const struct xf_plan *plan,
+                                            const struct xf_stage_sizes *sizes,
+                                            struct xf_diag *diag);
+/* Name of a stage's segment: "gram/pairs"; with '_' for each '-' of the stage's name. @shape out[XF_NAME_MAX] */
+void xf_resolve_segment(char *out, const struct xf_plan_stage_part *stage, const char *part);
+
+/* Sets of stages (bits): those whose slices a silo reads in a stage, without the stage itself. @thread any */
+uint32_t xf_resolve_inputs(const struct xf_plan *plan, uint32_t stage);
+
+#endif

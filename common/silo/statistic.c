@@ -1,0 +1,89 @@
+/* A statistic stage: what this silo adds to the sum, once. */
+#include "silo/parts.h"
+
+#include "base/alloc.h"
+#include "priv/release.h"
+#include "rec/gram.h"
+
+#include <string.h>
+
+static struct xf_rec_data train_of(const struct xf_silo *s) {
+  return (struct xf_rec_data){s->data.split.n_users, s->data.split.n_items,
+                              &s->data.split.part[XF_PART_TRAIN]};
+}
+
+static enum xf_rc counts(struct xf_silo *s, uint32_t stage) {
+  const struct xf_segment *seg = silo_segment(s, stage, "counts");
+  float *out = s->task + seg->offset;
+  memset(out, 0, (size_t)xf_segment_len(seg) * sizeof *out);
+  for (size_t k = 0; k < s->n_known; k++)
+    out[s->known_row[k]] = (float)s->data.split.item_count[s->known_row[k]];
+  return XF_OK;
+}
+
+/* Each user counts their items among the known ones, so one sum serves all silos (evidence: recipe R1, step 2). */
+static enum xf_rc gram(struct xf_silo *s, uint32_t stage, double step, struct xf_diag *diag) {
+  const struct xf_segment *diagonal = silo_segment(s, stage, "diagonal");
+  const struct xf_segment *pairs = silo_segment(s, stage, "pairs");
+  const struct xf_rec_data data = train_of(s);
+  struct xf_gram g = {0};
+  uint8_t *counted = xf_try_calloc((size_t)data.n_items + 1, 1);
+  float *diag_out = xf_try_calloc(s->n_known + 1, sizeof *diag_out);
+  enum xf_rc rc = counted && diag_out ? XF_OK : XF_E_NOMEM;
+  for (size_t k = 0; k < s->n_known && !rc; k++) counted[s->known_row[k]] = 1;
+  const struct xf_gram_spec spec = {
+      .beta = s->cfg.plan->stages[stage].statistic.beta, .counted = counted, .step = step};
+  if (!rc) rc = xf_gram_build(&g, &data, &spec, diag);
+  if (!rc)
+    rc = xf_gram_pack(&g, s->known_row, (uint32_t)s->n_known, s->task + pairs->offset, diag_out);
+  if (!rc && diagonal) {
+    float *out = s->task + diagonal->offset;
+    memset(out, 0, (size_t)xf_segment_len(diagonal) * sizeof *out);
+    for (size_t k = 0; k < s->n_known; k++) out[s->known_row[k]] = diag_out[k];
+  }
+  xf_gram_deinit(&g);
+  xf_free(counted);
+  xf_free(diag_out);
+  return rc;
+}
+
+/* Noise on the pairs, whose per-user bound holds by construction: nothing is clipped. What is kept as the own part is what
+   was released, for only that can be taken out of the sum again. */
+static enum xf_rc add_noise(struct xf_silo *s, const struct xf_silo_task *task,
+                            const struct xf_release *release, struct xf_silo_answer *a,
+                            struct xf_diag *diag) {
+  const struct xf_wire_map *slice = &s->slice[task->offer.stage];
+  struct xf_release_report report;
+  struct xf_noise_rng rng;
+  if (s->cfg.seeded_noise)
+    xf_noise_rng_init_seeded(&rng, s->cfg.plan->seed, task->offer.round, s->cfg.member);
+  else xf_noise_rng_init(&rng);
+  const enum xf_rc rc =
+      xf_release_step(s->wire, (size_t)slice->n_wire, release, &rng, &report, diag);
+  xf_noise_rng_deinit(&rng);
+  if (rc) return rc;
+  a->charge_z = release->charge.noise_multiplier;
+  a->n_saturated = report.n_saturated;
+  xf_wire_map_scatter(slice, s->task, s->wire);
+  return XF_OK;
+}
+
+enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
+                          struct xf_silo_answer *a, struct xf_diag *diag) {
+  const uint32_t stage = task->offer.stage;
+  const bool is_gram = s->cfg.plan->stages[stage].statistic.of == XF_PLAN_STATISTIC_GRAM;
+  const bool noise = s->cfg.noise_multiplier > 0;
+  const struct xf_release_spec spec = {.sensitivity = XF_GRAM_SENSITIVITY,
+                                       .noise_multiplier = s->cfg.noise_multiplier,
+                                       .largest = s->data.split.n_users / 2.0};
+  struct xf_release release = {0};
+  enum xf_rc rc = noise ? xf_release_init(&release, &spec, diag) : XF_OK;
+  if (rc) return rc;
+  memcpy(s->task, s->full, (size_t)s->layout->n * sizeof *s->task);
+  rc = is_gram ? gram(s, stage, release.step, diag) : counts(s, stage);
+  if (rc == XF_E_NOMEM)
+    return xf_diag_set(diag, rc, "no memory for the statistic of %zu items", s->n_known);
+  if (rc) return rc;
+  xf_wire_map_gather(&s->slice[stage], s->wire, s->task);
+  return noise ? add_noise(s, task, &release, a, diag) : XF_OK;
+}
