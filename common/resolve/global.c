@@ -202,7 +202,7 @@ struct xf_global_run xf_global_run_at(const struct xf_global *global, uint32_t s
     if (p->role == XF_ROLE_SHARED) return (struct xf_global_run){p->from + at, len - at};
     return p->role == XF_ROLE_PAIRED ? run_pairs(p, row, n_row, at) : run_rows(p, row, n_row, at);
   }
-  XF_ASSERT(!"a position inside the wire vector");
+  XF_ASSERT(false); /* the position was to be inside the wire vector */
   return (struct xf_global_run){0, 1};
 }
 
