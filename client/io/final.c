@@ -195,7 +195,7 @@ static void finishing_work(struct client_job *job) {
     rc =
         xf_outbox_meta_set(c->outbox, "final", xf_digest_print(hex, &f->offer.task_id), &job->diag);
   job->rc = rc;
-  if (!rc) client_serving_final(c, f->served, f->params[f->served], f->offer.committed);
+  if (!rc) client_serving_final(c, f->served, f->params, f->offer.committed);
 }
 
 static void log_final(const struct finishing *f) {

@@ -116,8 +116,8 @@ void client_serving_restore(struct xf_client *c);
    the one before stays: the federation goes on. @thread worker */
 void client_serving_adopted(struct xf_client *c, const char *run);
 void client_serving_committed(struct xf_client *c, const struct xf_digest *task);
-/* params NULL: popularity. @shape params[layout.n] @thread worker */
-void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, const float *params,
+/* params of each arm, NULL where it has none. @shape params[XF_SILO_N_ARM][layout.n] @thread worker */
+void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, float *const *params,
                           uint64_t committed);
 
 #endif

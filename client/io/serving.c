@@ -13,8 +13,8 @@
 
 /* What a snapshot of a factor model owns. */
 struct factors {
-  struct xf_scorer *scorer;
-  struct xf_itemsim sim; /* by the item rows */
+  struct xf_scorer *scorer; /* NULL: popularity, beside which the rows only say what is alike */
+  struct xf_itemsim sim;    /* by the item rows */
 };
 
 static void factors_free(void *owner) {
@@ -25,10 +25,11 @@ static void factors_free(void *owner) {
 }
 
 static enum xf_rc factors_new(struct factors **out, const struct xf_model *model,
-                              const float *params, struct xf_diag *diag) {
+                              const float *params, bool scorer, struct xf_diag *diag) {
   struct factors *f = xf_calloc(1, sizeof *f);
   const struct xf_segment *item = xf_layout_find(xf_model_get_layout(model), "item");
-  enum xf_rc rc = xf_factors_scorer(&f->scorer, model, params, diag);
+  enum xf_rc rc = item ? XF_OK : XF_E_UNSUPPORTED;
+  if (!rc && scorer) rc = xf_factors_scorer(&f->scorer, model, params, diag);
   if (!rc) rc = xf_itemsim_vectors(&f->sim, params + item->offset, item->rows, item->cols, diag);
   *out = f;
   if (!rc) return XF_OK;
@@ -41,6 +42,7 @@ static enum xf_rc factors_new(struct factors **out, const struct xf_model *model
 struct from {
   const struct xf_model *model;
   const float *params; /* NULL: popularity */
+  const float *alike;  /* without params: whose item rows say what is alike; may be NULL */
   const char *run, *arm;
   uint64_t round;
 };
@@ -68,13 +70,16 @@ static void serve(struct xf_client *c, const struct from *from) {
   struct xf_diag diag;
   xf_diag_init(&diag);
   enum xf_rc rc = XF_OK;
-  if (from->params) rc = factors_new(&f, from->model, from->params, &diag);
+  const float *rows = from->params ? from->params : from->alike;
+  if (rows) rc = factors_new(&f, from->model, rows, from->params != NULL, &diag);
   if (rc == XF_E_UNSUPPORTED) rc = XF_OK;
   if (f) {
     source.scorer = f->scorer;
     source.sim = &f->sim;
     source.owner = f;
     source.owner_free = factors_free;
+  }
+  if (from->params) {
     xf_sha256(&digest, from->params, xf_model_get_layout(from->model)->n * sizeof(float));
     (void)xf_digest_print(m->model, &digest);
   }
@@ -178,18 +183,26 @@ void client_serving_committed(struct xf_client *c, const struct xf_digest *task)
   serve(c, &from);
 }
 
-void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, const float *params,
+void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, float *const *params,
                           uint64_t committed) {
   if (!c->serving.on || !c->serving.catalog) return;
   const struct from from = {.run = c->run,
                             .arm = xf_silo_arm_name(arm),
                             .model = xf_silo_model(c->silo),
-                            .params = params,
+                            .params = params[arm],
+                            .alike = params[XF_SILO_FEDERATED] ? params[XF_SILO_FEDERATED]
+                                                               : params[XF_SILO_ALONE],
                             .round = committed};
   serve(c, &from);
 }
 
 /* --- at the start, before the coordinator was reached --- */
+
+/* The arm whose item rows say what is alike when popularity is served; POPULARITY: none has any. */
+static enum xf_silo_arm alike_arm(const struct xf_serve *s) {
+  if (xf_safetensors_find(&s->file, "params.federated")) return XF_SILO_FEDERATED;
+  return xf_safetensors_find(&s->file, "params.alone") ? XF_SILO_ALONE : XF_SILO_POPULARITY;
+}
 
 static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
   struct xf_serve s;
@@ -200,12 +213,15 @@ static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
     const struct xf_csr train = {.n_row = s.users.n, .start = s.start, .item = s.item};
     const char *text = xf_safetensors_get(&s.file, "committed");
     rc = set_catalog(c, &s.users, &s.items, &train, diag);
-    if (!rc && s.served != XF_SILO_POPULARITY) rc = xf_serve_load(&s, s.served, diag);
+    const bool popularity = s.served == XF_SILO_POPULARITY;
+    const enum xf_silo_arm arm = popularity ? alike_arm(&s) : s.served;
+    if (!rc && arm != XF_SILO_POPULARITY) rc = xf_serve_load(&s, arm, diag);
     if (!rc && (!text || xf_str_u64(&committed, text, strlen(text)))) committed = 0;
     const struct from from = {.run = c->run,
                               .arm = xf_silo_arm_name(s.served),
                               .model = s.model,
-                              .params = s.served == XF_SILO_POPULARITY ? NULL : s.params,
+                              .params = popularity ? NULL : s.params,
+                              .alike = s.params,
                               .round = committed};
     if (!rc) serve(c, &from);
   }

@@ -8,12 +8,14 @@
 #include "http/mhd.h"
 #include "json/jsonw.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { DEFAULT_CONNECTIONS = 256, DEFAULT_PER_ADDRESS = 64, DEFAULT_TIMEOUT_S = 30, BUSY_S = 60 };
-enum { HEADERS_MAX = 32 * 1024, SOCKET_MODE = 0600, PATH_LEN = 108 };
+enum { HEADERS_MAX = 32 * 1024, SOCKET_MODE = 0600, PATH_LEN = 108, DESCRIPTORS_LEFT = 128 };
 static const double quiet_s = 0.05;
 
 struct listener {
@@ -244,13 +246,29 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 
 /* --- start and end --- */
 
+/* Clients must not use up the descriptors that the rest of the process needs. */
+static enum xf_rc check_limits(const struct xf_http_options *o, unsigned n_sockets,
+                               struct xf_diag *diag) {
+  struct rlimit have;
+  const uint64_t want =
+      (uint64_t)n_sockets * (o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS);
+  if (getrlimit(RLIMIT_NOFILE, &have)) return xf_rc_from_errno(errno);
+  if (have.rlim_cur == RLIM_INFINITY || want + DESCRIPTORS_LEFT <= have.rlim_cur) return XF_OK;
+  return xf_diag_set(diag, XF_E_LIMIT,
+                     "%llu connections and %d files of the process's own need more open files than "
+                     "the %llu allowed (ulimit -n); lower max_connections or raise the limit",
+                     (unsigned long long)want, DESCRIPTORS_LEFT, (unsigned long long)have.rlim_cur);
+}
+
 static enum xf_rc check_options(const struct xf_http_options *o, struct xf_http_address *address,
                                 struct xf_diag *diag) {
   const bool tcp = o->listen && o->listen[0], local = o->socket && o->socket[0];
+  enum xf_rc rc = check_limits(o, (unsigned)tcp + local, diag);
+  if (rc) return rc;
   if (!tcp && !local)
     return xf_diag_set(diag, XF_E_CONFIG, "neither an address nor a socket to listen on is given");
   if (!tcp) return XF_OK;
-  enum xf_rc rc = xf_http_address_parse(address, o->listen, diag);
+  rc = xf_http_address_parse(address, o->listen, diag);
   if (!rc && !address->loopback && !(o->token_file && o->token_file[0]))
     rc = xf_diag_set(diag, XF_E_AUTH,
                      "\"%s\" can be reached from other machines: set token_file, or listen on "

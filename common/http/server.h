@@ -60,7 +60,7 @@ struct xf_http;
 
 /* Opens, listens, answers. @own out: xf_http_stop; borrows route, arg @err E_CONFIG (address, nothing to listen on) E_AUTH
    (not loopback and no token; token file open to others; port or path not allowed) E_EXISTS (in use) E_FORMAT (token)
-   E_UNSUPPORTED (libmicrohttpd is missing) E_NOTFOUND E_IO */
+   E_LIMIT (more connections than open files) E_UNSUPPORTED (libmicrohttpd is missing) E_NOTFOUND E_IO */
 XF_WARN_UNUSED enum xf_rc xf_http_start(struct xf_http **out, const struct xf_http_options *options,
                                         struct xf_diag *diag);
 /* What start would refuse, without opening anything. @err as xf_http_start but those of the sockets */

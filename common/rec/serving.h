@@ -149,9 +149,9 @@ XF_WARN_UNUSED enum xf_rc xf_serving_recommend(const struct xf_serving *serving,
                                                const struct xf_serving_request *request,
                                                struct xf_serving_answer *answer,
                                                struct xf_diag *diag);
-/* The k items that the scorer gives to someone whose whole history is this item.
-   @own answer, until its next use @err E_NOTFOUND (no such item) E_STATE (no model yet) E_RANGE (k) E_UNSUPPORTED (the
-   scorer knows users only) E_NOMEM and the scorer's */
+/* The k items that the scorer gives to someone whose whole history is this item; where it scores users only, or there is
+   none, the most alike ones (serving->alike). @own answer, until its next use @err E_NOTFOUND (no such item) E_STATE (no model
+   and nothing to tell similar items by) E_RANGE (k) E_UNSUPPORTED (as E_STATE, with a model) E_NOMEM and the scorer's */
 XF_WARN_UNUSED enum xf_rc xf_serving_similar(const struct xf_serving *serving, const char *item,
                                              uint32_t k, struct xf_serving_answer *answer,
                                              struct xf_diag *diag);

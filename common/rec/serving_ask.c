@@ -180,6 +180,21 @@ enum xf_rc xf_serving_recommend(const struct xf_serving *serving,
   return r->explain ? explain(serving, &q, a, diag) : XF_OK;
 }
 
+static enum xf_rc score_alike(const struct xf_serving *s, uint32_t item, float *out,
+                              struct xf_diag *diag) {
+  if (!s->alike.sim)
+    return s->scorer
+               ? xf_diag_set(diag, XF_E_UNSUPPORTED,
+                             "the served model \"%s\" scores for users only, and the silo has no "
+                             "categories of its items",
+                             s->meta.kind)
+               : xf_diag_set(diag, XF_E_STATE,
+                             "no model is served, and the silo has no categories of its items");
+  for (uint32_t i = 0; i < s->catalog->items.n; i++)
+    out[i] = (float)xf_itemsim_get(s->alike.sim, item, i);
+  return XF_OK;
+}
+
 enum xf_rc xf_serving_similar(const struct xf_serving *serving, const char *item, uint32_t k,
                               struct xf_serving_answer *answer, struct xf_diag *diag) {
   const struct xf_catalog *c = serving->catalog;
@@ -189,19 +204,14 @@ enum xf_rc xf_serving_similar(const struct xf_serving *serving, const char *item
   enum xf_rc rc = check_k(k, diag);
   if (rc) return rc;
   if (id == XF_NO_ID) return xf_diag_set(diag, XF_E_NOTFOUND, "the silo has no such item");
-  if (!serving->scorer)
-    return xf_diag_set(diag, XF_E_STATE, "no model is served yet: similar items need one");
   rc = room(a, c->items.n, false, diag);
   if (rc) return rc;
   const struct xf_query q = {.user = XF_NO_ID, .item = &id, .n = 1, .at = (double)NAN};
   a->known = false;
   a->ignored = 0;
   a->basis = XF_SERVING_HISTORY;
-  rc = xf_scorer_score(serving->scorer, &q, a->score, diag);
-  if (rc == XF_E_NOTFOUND)
-    return xf_diag_set(diag, XF_E_UNSUPPORTED,
-                       "the served model \"%s\" scores for users only, not for an item",
-                       serving->meta.kind);
+  rc = serving->scorer ? xf_scorer_score(serving->scorer, &q, a->score, diag) : XF_E_NOTFOUND;
+  if (rc == XF_E_NOTFOUND) rc = score_alike(serving, id, a->score, diag);
   if (rc) return rc;
   take_top(a, xf_topk(a->top, k, a->score, c->items.n, &id, 1));
   return XF_OK;

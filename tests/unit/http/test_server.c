@@ -381,6 +381,30 @@ static void *stop(void *http) {
   return NULL;
 }
 
+// More threads than one serve, refuse and end in the same way.
+static void test_threads(void **state) {
+  (void)state;
+  static char out[ANSWER_MAX];
+  struct xf_http_options o = options();
+  o.threads = 3;
+  struct xf_http *http = start(&o);
+  const int slow = dial(http), fd = dial(http);
+  say(slow, GET("/slow"));
+  for (int i = 0; i < 20; i++) {
+    say(fd, GET("/echo?text=a"));
+    assert_int_equal(hear(fd, out, false), 200);
+  }
+  assert_int_equal(ask(http, GET("/none"), out), 404);
+  xf_http_stop(http, 5);
+  assert_int_equal(hear(slow, out, false), 200);
+  assert_int_equal(recv(fd, out, 1, 0), 0);
+  close(slow);
+  close(fd);
+  o.max_connections = 1000000;
+  assert_int_equal(xf_http_start(&http, &o, &diag), XF_E_LIMIT);
+  assert_non_null(strstr(diag.text, "ulimit"));
+}
+
 // The request under way is answered, and told that the connection ends.
 static void test_drain(void **state) {
   (void)state;
@@ -422,6 +446,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_routes),  cmocka_unit_test(test_refused), cmocka_unit_test(test_token),
       cmocka_unit_test(test_where),   cmocka_unit_test(test_hosts),   cmocka_unit_test(test_unix),
-      cmocka_unit_test(test_dribble), cmocka_unit_test(test_bounds),  cmocka_unit_test(test_drain)};
+      cmocka_unit_test(test_dribble), cmocka_unit_test(test_bounds),  cmocka_unit_test(test_drain),
+      cmocka_unit_test(test_threads)};
   return cmocka_run_group_tests_name("server", tests, set_up, tear_down);
 }

@@ -329,6 +329,10 @@ static void test_alike(void **state) {
     assert_int_equal(a->item[1].item, categories ? 3 : 2); // 4 is too much like 5
     assert_int_equal(a->item[0].n_like, categories ? 1 : 2);
     assert_int_equal(a->item[0].like[0].item, categories ? 1 : 0);
+    // that scorer knows users only: similar items are the most alike ones
+    assert_int_equal(xf_serving_similar(s, "i0", 2, a, &diag), XF_OK);
+    assert_int_equal(a->item[0].item, categories ? 3 : 4);
+    assert_float_equal(a->item[0].score, 1, 1e-6f);
     r.rerank = (struct xf_rerank){XF_RERANK_CALIBRATED, .5};
     assert_int_equal(xf_serving_recommend(s, &r, a, &diag), categories ? XF_OK : XF_E_UNSUPPORTED);
     r.rerank = (struct xf_rerank){XF_RERANK_NONE, 0};
