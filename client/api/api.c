@@ -109,7 +109,8 @@ static void failed(struct xf_http_reply *reply, enum xf_rc rc, const struct xf_d
     xf_http_fail(reply, 404, "no_such_item", text, "items are named as in the silo's data");
     return;
   case XF_E_STATE:
-    xf_http_fail(reply, 503, "no_model", text, "ask again after a committed round, or set serve.categories");
+    xf_http_fail(reply, 503, "no_model", text,
+                 "ask again after a committed round, or set serve.categories");
     return;
   case XF_E_UNSUPPORTED: xf_http_fail(reply, 422, "unsupported", text, NULL); return;
   case XF_E_INVAL:
