@@ -71,7 +71,7 @@ static void serve(struct xf_client *c, const struct from *from) {
   xf_diag_init(&diag);
   enum xf_rc rc = XF_OK;
   const float *rows = from->params ? from->params : from->alike;
-  if (rows) rc = factors_new(&f, from->model, rows, from->params != NULL, &diag);
+  if (rows && from->model) rc = factors_new(&f, from->model, rows, from->params != NULL, &diag);
   if (rc == XF_E_UNSUPPORTED) rc = XF_OK;
   if (f) {
     source.scorer = f->scorer;
@@ -79,7 +79,7 @@ static void serve(struct xf_client *c, const struct from *from) {
     source.owner = f;
     source.owner_free = factors_free;
   }
-  if (from->params) {
+  if (from->params && from->model) {
     xf_sha256(&digest, from->params, xf_model_get_layout(from->model)->n * sizeof(float));
     (void)xf_digest_print(m->model, &digest);
   }
@@ -163,7 +163,7 @@ void client_serving_adopted(struct xf_client *c, const char *run) {
     return;
   }
   if (!c->serving.catalog) return;
-  if (personal[0]) {
+  if (personal[0] && xf_silo_model(c->silo)) {
     from.arm = "personal";
     from.model = xf_silo_model(c->silo);
     from.params = xf_silo_personal(c->silo, false);
@@ -173,7 +173,7 @@ void client_serving_adopted(struct xf_client *c, const char *run) {
 
 void client_serving_committed(struct xf_client *c, const struct xf_digest *task) {
   struct xf_outbox_item item;
-  if (!c->serving.on || !c->serving.catalog || !c->silo) return;
+  if (!c->serving.on || !c->serving.catalog || !c->silo || !xf_silo_model(c->silo)) return;
   const bool found = xf_outbox_get(c->outbox, task, &item, NULL) == XF_OK;
   const struct from from = {.run = c->run,
                             .arm = "personal",
