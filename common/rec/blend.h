@@ -11,7 +11,7 @@
 
 #include "rec/scorer.h"
 
-enum { XF_BLEND_PARTS = 24, XF_BLEND_WHY = 8 };
+enum { XF_BLEND_PARTS = 32, XF_BLEND_WHY = 8 };
 
 struct xf_blend_part {
   const char *name;

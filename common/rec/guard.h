@@ -28,6 +28,7 @@ struct xf_guard_spec {
   const struct xf_split *split;
   enum xf_part part;         /* VALID, or TRAIN's replacement split B */
   const struct xf_csr *list; /* negatives of each user, or NULL: all items */
+  const bool *users;         /* [n_users] who judges; NULL: everyone with a held-out item */
   uint32_t k;                /* 0: 10 */
   uint32_t n_neg;            /* 0: NDCG@k of the full list */
   bool train_items;          /* negatives have a train event; needs the split's item_count */
@@ -37,6 +38,8 @@ struct xf_guard_spec {
   uint32_t max_add;          /* at most XF_GUARD_ADDITIONS; 0: only the best candidate */
   double weight[XF_GUARD_WEIGHTS];
   uint32_t n_weight;
+  /* NULL, or [n]: mix[c], when not NULL, has weights of the candidates before c: c is their weighted sum, and not asked */
+  const double *const *mix;
   /* Scores of all items by candidate c for a user, for candidates without a scorer. @shape out[n_items] */
   enum xf_rc (*row)(void *arg, uint32_t c, const struct xf_query *q, float *out,
                     struct xf_diag *diag);

@@ -1,4 +1,4 @@
-/* Candidates asked once, 64 users at a time. */
+/* Candidates asked once, 32 users at a time. */
 #include "rec/guardtable.h"
 
 #include "base/alloc.h"
@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+enum { BLOCK = 32 };
 #define DEFAULT_BYTES ((uint64_t)1 << 30)
 
 void xf_guard_table_deinit(struct xf_guard_table *table) {
@@ -23,8 +24,10 @@ struct build {
   const struct xf_guard_candidate *candidate;
   const struct xf_guard_spec *spec;
   uint32_t *rival, *order;
-  float *row;   /* [BLOCK x n_items] */
-  uint32_t cap; /* negatives kept of a user */
+  float *row;    /* [BLOCK x n_items] of the candidate at hand */
+  float *all;    /* [n_candidate x BLOCK x n_items] with mixes, else one candidate's */
+  size_t stride; /* BLOCK x n_items */
+  uint32_t cap;  /* negatives kept of a user */
 };
 
 /* The first n of a seeded shuffle, ascending order kept; the same for all candidates. */
@@ -46,7 +49,7 @@ static enum xf_rc plan(struct build *b, struct xf_diag *diag) {
   uint64_t total = 0, most = 0;
   for (uint32_t u = 0; u < t->n_all_users; u++) {
     const uint32_t n = held->start[u + 1] - held->start[u];
-    if (n == 0) continue;
+    if (n == 0 || (b->spec->users && !b->spec->users[u])) continue;
     const uint32_t r = xf_heldout_rivals(&t->held, u, b->rival);
     t->user[t->n_user] = u;
     t->n_pos[t->n_user++] = n;
@@ -66,11 +69,26 @@ static enum xf_rc plan(struct build *b, struct xf_diag *diag) {
   return XF_OK;
 }
 
+/* The weighted sum of the candidates before, standardised already. */
+static void mixed(struct build *b, uint32_t c, uint32_t m) {
+  const size_t n = (size_t)m * b->table->held.split->n_items;
+  memset(b->row, 0, n * sizeof *b->row);
+  for (uint32_t j = 0; j < c; j++) {
+    const float w = (float)b->spec->mix[c][j], *part = b->all + j * b->stride;
+    for (size_t i = 0; w != 0 && i < n; i++) b->row[i] += w * part[i];
+  }
+}
+
 /* Scores of m users by a candidate; zeros where it cannot serve, as in the blend. */
 static enum xf_rc ask(struct build *b, uint32_t c, const struct xf_query *q, uint32_t m,
                       bool *served, struct xf_diag *diag) {
   const struct xf_scorer *s = b->candidate[c].scorer;
   const size_t n_items = b->table->held.split->n_items;
+  if (b->spec->mix && b->spec->mix[c]) {
+    mixed(b, c, m);
+    for (uint32_t i = 0; i < m; i++) served[i] = true;
+    return XF_OK;
+  }
   if (s) return xf_scorer_score_many(s, q, m, b->row, served, diag);
   for (uint32_t i = 0; i < m; i++) {
     const enum xf_rc rc = b->spec->row(b->spec->arg, c, &q[i], b->row + i * n_items, diag);
@@ -93,8 +111,9 @@ static void gather(struct build *b, uint32_t i, uint32_t c, const float *row) {
 static enum xf_rc fill(struct build *b, uint32_t at, uint32_t m, uint32_t c, struct xf_diag *diag) {
   const struct xf_guard_table *t = b->table;
   const uint32_t n_items = t->held.split->n_items;
-  struct xf_query q[XF_HELDOUT_BLOCK];
-  bool served[XF_HELDOUT_BLOCK];
+  struct xf_query q[BLOCK];
+  bool served[BLOCK];
+  if (b->spec->mix) b->row = b->all + c * b->stride;
   for (uint32_t i = 0; i < m; i++) q[i] = xf_heldout_query(&t->held, t->user[at + i]);
   enum xf_rc rc = ask(b, c, q, m, served, diag);
   for (uint32_t i = 0; !rc && i < m; i++) {
@@ -123,8 +142,8 @@ static enum xf_rc build(struct build *b, struct xf_diag *diag) {
   if (!t->score)
     return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u candidates of %u users",
                        t->n_candidate, t->n_user);
-  for (uint32_t at = 0; !rc && at < t->n_user; at += XF_HELDOUT_BLOCK) {
-    const uint32_t left = t->n_user - at, m = left < XF_HELDOUT_BLOCK ? left : XF_HELDOUT_BLOCK;
+  for (uint32_t at = 0; !rc && at < t->n_user; at += BLOCK) {
+    const uint32_t left = t->n_user - at, m = left < BLOCK ? left : BLOCK;
     for (uint32_t c = 0; !rc && c < t->n_candidate; c++) rc = fill(b, at, m, c, diag);
   }
   return rc;
@@ -147,13 +166,14 @@ enum xf_rc xf_guard_table_init(struct xf_guard_table *out,
   out->start = xf_try_calloc(n_users, sizeof *out->start);
   out->n_pos = xf_try_calloc(n_users, sizeof *out->n_pos);
   b.rival = xf_try_calloc(xf_heldout_most(&out->held) + 1, sizeof *b.rival);
-  b.row = xf_try_calloc((size_t)XF_HELDOUT_BLOCK * split->n_items + 1, sizeof *b.row);
-  if (out->user && out->start && out->n_pos && b.rival && b.row) rc = build(&b, diag);
+  b.stride = (size_t)BLOCK * split->n_items;
+  b.row = b.all = xf_try_calloc(b.stride * (spec->mix ? n : 1) + 1, sizeof *b.all);
+  if (out->user && out->start && out->n_pos && b.rival && b.all) rc = build(&b, diag);
   else
     rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u candidates of %u items", n,
                      split->n_items);
   xf_free(b.rival);
-  xf_free(b.row);
+  xf_free(b.all);
   if (rc) xf_guard_table_deinit(out);
   return rc;
 }

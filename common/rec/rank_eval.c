@@ -166,7 +166,7 @@ enum xf_rc xf_rank_eval(struct xf_measure_sum *sum, const struct xf_split *split
   if (!rc && !eval_init(&e))
     rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory to rank %u items", split->n_items);
   for (uint32_t u = 0; !rc && u < split->n_users; u++) {
-    if (row_count(&split->part[spec->part], u) == 0) continue;
+    if (row_count(&split->part[spec->part], u) == 0 || (spec->users && !spec->users[u])) continue;
     users[n++] = u;
     if (n < XF_SCORE_BLOCK) continue;
     rc = block(&e, users, n, score, arg, diag);

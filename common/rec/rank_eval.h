@@ -21,6 +21,7 @@ typedef enum xf_rc (*xf_rank_score)(void *arg, const uint32_t *users, uint32_t n
 struct xf_rank_spec {
   enum xf_part part; /* VALID or TEST */
   uint32_t n_neg;    /* 0: full */
+  const bool *users; /* [n_users] who is ranked; NULL: everyone with a held-out item */
   bool train_items;  /* only items with a train event are candidates beside the held-out ones */
   uint64_t seed;     /* of the sampled negatives */
   const struct xf_measure *measure;

@@ -50,6 +50,9 @@ struct xf_recommender_rows {
   const char *name; /* "weak" */
   const struct xf_als *als;
   const struct xf_als_pull *pull; /* of that last step; NULL: none (exact sums) */
+  const struct xf_als
+      *inner; /* the same of the train part without split A, NULL: none: then no mix has it */
+  const struct xf_als_pull *inner_pull;
 };
 
 /* What there is to decide from; all borrowed until fit returns, `split` as long as the recommender lives. */
@@ -80,9 +83,12 @@ struct xf_recommender_spec {
   uint32_t n_lambda; /* beside 0 */
   double lambda_se;  /* paired standard errors that a lambda must gain over 0 */
   double tau[XF_RECOMMENDER_GRID];
-  uint32_t n_tau;  /* seconds; each tau is a candidate */
-  double beta;     /* of the own Gram where there is no artifact */
-  bool keep_inner; /* keep the models without split A: what trains a scorer over scorers */
+  uint32_t n_tau; /* seconds; each tau is a candidate */
+  double tau_log[XF_RECOMMENDER_GRID];
+  uint32_t n_tau_log; /* of these the logarithm too */
+  double beta;        /* of the own Gram where there is no artifact */
+  bool keep_inner;    /* keep the models without split A: what a mix is learnt from */
+  double mix_l2;
   struct xf_guard_spec guard; /* `split` is set by fit */
 };
 
@@ -95,12 +101,15 @@ struct xf_recommender_candidate {
   char name[XF_RECOMMENDER_NAME];
   char setting[XF_RECOMMENDER_SETTING]; /* in words: "dim 96, a 0.01, rho 0.3" */
   uint32_t flags;
-  uint32_t tries;           /* settings tried on split A; 0: nothing to tune */
-  bool edge;                /* the best lies at the border of its grid */
-  double tuned;             /* figure on split A; NaN: none */
-  double lambda, kappa;     /* of a Gram or a pull; 0: none */
+  uint32_t tries;       /* settings tried on split A; 0: nothing to tune */
+  bool edge;            /* the best lies at the border of its grid */
+  double tuned;         /* figure on split A; NaN: none */
+  double lambda, kappa; /* of a Gram or a pull; 0: none */
+  uint32_t dim;         /* of ALS; 0: none */
+  struct xf_als_weight als;
   struct xf_scorer *scorer; /* fitted on train */
   struct xf_scorer *inner; /* the same without split A; NULL unless keep_inner, and for artifacts */
+  const double *mix;       /* [n_candidate before it] a mix's weights, its own; NULL: no mix */
   bool owned;
 };
 
@@ -126,6 +135,9 @@ enum xf_recommender_arm {
 struct xf_recommender {
   const struct xf_split *split;
   struct xf_split inner; /* split A as validation, with keep_inner; else empty */
+  uint32_t tune_users;
+  uint64_t seed;
+  double mix_l2;
   struct xf_guard_spec guard;
   struct xf_recommender_candidate candidate[XF_BLEND_PARTS];
   uint32_t n_candidate;
@@ -154,6 +166,16 @@ void xf_recommender_free(struct xf_recommender *rec);
 XF_WARN_UNUSED enum xf_rc xf_recommender_add(struct xf_recommender *rec,
                                              const struct xf_recommender_candidate *candidate,
                                              struct xf_diag *diag);
+/* A model of a rows stage that ran after fit, for instance with settings the silos agreed on from their tuned ones.
+   @err E_SHAPE (of other data) and those of xf_recommender_add and xf_als_scorer */
+XF_WARN_UNUSED enum xf_rc xf_recommender_add_rows(struct xf_recommender *rec,
+                                                  const struct xf_recommender_rows *rows,
+                                                  struct xf_diag *diag);
+/* Blends learnt on split A (mix.h) as further candidates, each where it has two candidates with a model without split A:
+   "mix" of the local ones, "mix+time" with those that read the instant, "mix.shared" and "mix.shared+time" with the shared ones but
+   "pooled". After fit with keep_inner, and after the rows were added. Too little data for split A: none, and no error.
+   Without keep_inner none either. @err those of xf_guard_table_init and xf_mix_fit */
+XF_WARN_UNUSED enum xf_rc xf_recommender_mix(struct xf_recommender *rec, struct xf_diag *diag);
 /* The candidate of a name, or NULL. @own recommender's */
 const struct xf_recommender_candidate *xf_recommender_find(const struct xf_recommender *rec,
                                                            const char *name);

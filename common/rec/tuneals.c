@@ -88,6 +88,10 @@ enum xf_rc xf_tune_als(struct xf_tune *tune, struct xf_diag *diag) {
   if (!rc) rc = fit(&c->scorer, tune, &tune->data, &spec, diag);
   if (!rc && tune->possible && tune->spec->keep_inner)
     rc = fit(&c->inner, tune, &tune->inner_data, &spec, diag);
+  if (!rc) {
+    c->dim = spec.dim;
+    c->als = spec.w;
+  }
   if (!rc)
     (void)snprintf(c->setting, sizeof c->setting, "dim %u, a %g, rho %g, %u seeds", spec.dim,
                    spec.w.a, spec.w.rho, tune->spec->als_seeds ? tune->spec->als_seeds : 1);

@@ -2,13 +2,15 @@
 #include "domains.h"
 
 #include "base/alloc.h"
-#include "rec/rank_eval.h"
+#include "base/rng.h"
+#include "data/csr.h"
+#include "data/sampler.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SEEDS = 3 };
+enum { SEEDS = 3, N_NEG = 999 };
 bool final_run;
 const char *const domain_arm[N_ARM] = {"popularity",   "local",         "alone",     "pooled",
                                        "federated",    "guarded",       "rows-only", "alone+time",
@@ -31,22 +33,14 @@ void domain_deinit(struct domain *d) {
   xf_interactions_deinit(&d->inter);
   xf_free(d->global);
   xf_free(d->key);
+  xf_free(d->judge);
+  xf_free(d->tested);
   for (int a = 0; a < N_ARM; a++) xf_free(d->hr[a]), xf_free(d->ndcg[a]);
 }
 
-enum xf_rc domain_fit(struct domain *d, uint32_t k, const struct xf_joint *joint,
-                      const char *const *name, uint32_t n, struct xf_worker *pool,
-                      struct xf_diag *diag) {
-  struct xf_recommender_rows rows[XF_BLEND_PARTS];
-  const struct xf_recommender_input in = {
-      .split = &d->split, .rows = rows, .n_rows = n, .key = d->key, .pool = pool};
+enum xf_rc domain_fit(struct domain *d, struct xf_worker *pool, struct xf_diag *diag) {
+  const struct xf_recommender_input in = {.split = &d->split, .key = d->key, .pool = pool};
   const struct xf_recommender_spec spec = xf_recommender_defaults();
-  d->bytes = 0;
-  for (uint32_t r = 0; r < n; r++) {
-    const struct xf_als_pull *pull = &joint[r].pull[k];
-    rows[r] = (struct xf_recommender_rows){name[r], &joint[r].als[k], pull->target ? pull : NULL};
-    d->bytes += joint[r].bytes[k];
-  }
   return xf_recommender_fit(&d->rec, &in, &spec, diag);
 }
 
@@ -83,55 +77,61 @@ static bool arm_single(enum arm arm) {
   return arm == POPULARITY || arm == LOCAL || arm == POOLED || arm == FEDERATED;
 }
 
-struct asker {
-  const struct xf_scorer *scorer;
-  struct xf_heldout_spec held;
-  float *row;
-};
-
-static enum xf_rc ask(void *arg, const uint32_t *users, uint32_t n, const float **out,
-                      struct xf_diag *diag) {
-  struct asker *a = arg;
-  struct xf_query q[XF_HELDOUT_BLOCK];
-  bool served[XF_HELDOUT_BLOCK];
-  for (uint32_t i = 0; i < n; i++) q[i] = xf_heldout_query(&a->held, users[i]);
-  *out = a->row;
-  return xf_scorer_score_many(a->scorer, q, n, a->row, served, diag);
-}
-
-/* HR@10 and NDCG@10 of each of `users` (NULL: all). */
-static enum xf_rc measure(const struct xf_split *split, enum xf_part part,
-                          const struct xf_scorer *scorer, const bool *users, float *hr, float *ndcg,
-                          struct xf_diag *diag) {
-  static const struct xf_measure MEASURE[] = {{XF_MEASURE_HR, 10}, {XF_MEASURE_NDCG, 10}};
-  const size_t n = split->n_users;
-  const int seeds = final_run ? SEEDS : 1;
-  float *each = xf_calloc(n * 2, sizeof *each);
-  struct asker a = {scorer,
-                    {split, part, NULL, true, 10, 0},
-                    xf_calloc((size_t)XF_HELDOUT_BLOCK * split->n_items, sizeof *a.row)};
-  struct xf_measure_sum sum[2];
-  enum xf_rc rc = XF_OK;
-  for (size_t u = 0; u < n; u++)
-    if (!users || users[u]) hr[u] = ndcg[u] = 0;
-  for (uint64_t seed = 0; !rc && seed < (uint64_t)seeds; seed++) {
-    const struct xf_rank_spec spec = {.part = part,
-                                      .n_neg = 999,
-                                      .train_items = true,
-                                      .seed = seed,
-                                      .measure = MEASURE,
-                                      .n_measure = 2,
-                                      .per_user = each};
-    rc = xf_rank_eval(sum, split, &spec, ask, &a, diag);
-    for (size_t u = 0; u < n; u++) {
-      if (users && !users[u]) continue;
-      hr[u] += each[u * 2] / (float)seeds;
-      ndcg[u] += each[u * 2 + 1] / (float)seeds;
+/* SEEDS x 999 negatives of each user with a held-out item: items that occur in train and that the user has in no part. */
+static enum xf_rc negatives(struct xf_csr *out, const struct xf_split *split, enum xf_part part) {
+  const uint32_t n_users = split->n_users, n_items = split->n_items;
+  uint32_t *mark = xf_calloc((size_t)n_items + 1, sizeof *mark), stamp = 0;
+  *out = (struct xf_csr){.n_row = n_users};
+  out->start = xf_calloc((size_t)n_users + 1, sizeof *out->start);
+  out->item = xf_calloc((size_t)split->count.n_users[part] * SEEDS * N_NEG + 1, sizeof *out->item);
+  for (uint32_t u = 0; u < n_users; u++) {
+    out->start[u + 1] = out->start[u];
+    if (split->part[part].start[u] == split->part[part].start[u + 1]) continue;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+      uint32_t taken = 0;
+      struct xf_rng rng;
+      stamp++;
+      for (uint32_t i = 0; i < n_items; i++) mark[i] = split->item_count[i] ? mark[i] : stamp;
+      for (int p = 0; p < XF_N_PART; p++)
+        for (uint32_t k = split->part[p].start[u]; k < split->part[p].start[u + 1]; k++)
+          mark[split->part[p].item[k]] = stamp;
+      for (uint32_t i = 0; i < n_items; i++) taken += mark[i] == stamp;
+      xf_rng_init(&rng, seed, u);
+      const uint32_t n = xf_sampler_distinct(&rng, out->item + out->start[u + 1], N_NEG, n_items,
+                                             taken, mark, stamp);
+      if (n < N_NEG) {
+        xf_free(mark);
+        return XF_E_RANGE;
+      }
+      out->start[u + 1] += n;
     }
   }
-  xf_free(each);
-  xf_free(a.row);
-  return rc;
+  xf_free(mark);
+  return XF_OK;
+}
+
+/* HR@10 and NDCG@10 of each of `users` by a guard's blend, from the candidates' scores of held-out items and negatives. */
+static void measure(const struct xf_guard_table *t, const struct xf_recommender_choice *c,
+                    const bool *users, float *hr, float *ndcg) {
+  float *row = xf_calloc(1 + SEEDS * N_NEG, sizeof *row);
+  for (uint32_t i = 0; i < t->n_user; i++) {
+    const uint32_t u = t->user[i];
+    if (!users[u]) continue;
+    memset(row, 0, (1 + SEEDS * N_NEG) * sizeof *row);
+    for (uint32_t k = 0; k < c->guard.n_candidate; k++) {
+      const float *part = xf_guard_table_row(t, i, c->index[k]), w = (float)c->guard.weight[k];
+      for (uint32_t s = 0; w != 0 && s < 1 + SEEDS * N_NEG; s++) row[s] += w * part[s];
+    }
+    hr[u] = ndcg[u] = 0;
+    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+      uint32_t above = 0;
+      for (uint32_t k = 0; k < N_NEG; k++) above += row[1 + seed * N_NEG + k] >= row[0];
+      if (above >= 10) continue;
+      hr[u] += 1.0f / SEEDS;
+      ndcg[u] += (float)(1 / log2(above + 2.0) / SEEDS);
+    }
+  }
+  xf_free(row);
 }
 
 static void say_guard(struct domain *d, enum arm arm, const struct xf_recommender_choice *c,
@@ -150,7 +150,7 @@ static void say_guard(struct domain *d, enum arm arm, const struct xf_recommende
 
 /* One arm by one guard; measures the users it was not chosen on (half -1: all, on test). */
 static enum xf_rc one_guard(struct domain *d, enum arm arm, const struct xf_guard_table *table,
-                            const struct xf_split *judged, int half, struct xf_diag *diag) {
+                            const struct xf_guard_table *eval, int half, struct xf_diag *diag) {
   const uint32_t n = d->split.n_users, max_add = d->rec->guard.max_add;
   bool use[XF_BLEND_PARTS];
   bool *chooses = xf_calloc((size_t)n + 1, sizeof *chooses);
@@ -161,6 +161,8 @@ static enum xf_rc one_guard(struct domain *d, enum arm arm, const struct xf_guar
     const int side = (int)((d->global[u] * UINT32_C(2654435761)) >> 31);
     chooses[u] = half < 0 || side == half;
     measured[u] = half < 0 || side != half;
+    if (half < 0 && d->tested) measured[u] = d->tested[u];
+    if (half >= 0 && d->judge) measured[u] = measured[u] && d->judge[u];
   }
   if (arm_single(arm)) d->rec->guard.max_add = 0;
   enum xf_rc rc = xf_recommender_choose(&choice, d->rec, table, use, chooses, diag);
@@ -168,8 +170,7 @@ static enum xf_rc one_guard(struct domain *d, enum arm arm, const struct xf_guar
   if (!rc) {
     say_guard(d, arm, &choice, half);
     d->valid[arm] += choice.guard.value / (half < 0 ? 1 : 2);
-    rc = measure(judged, final_run ? XF_PART_TEST : XF_PART_VALID, choice.scorer, measured,
-                 d->hr[arm], d->ndcg[arm], diag);
+    measure(eval, &choice, measured, d->hr[arm], d->ndcg[arm]);
     xf_recommender_choice_deinit(&choice);
   }
   xf_free(chooses);
@@ -177,13 +178,29 @@ static enum xf_rc one_guard(struct domain *d, enum arm arm, const struct xf_guar
   return rc;
 }
 
-/* All arms of a domain; `judged` has the parts to choose and to measure on (the domain's split, or one cleaned). */
-enum xf_rc domain_measure(struct domain *d, const struct xf_split *judged, uint32_t n_arm,
-                          struct xf_diag *diag) {
-  struct xf_guard_table table;
+/* All candidates' scores of the part that is measured. */
+static enum xf_rc eval_table(struct xf_guard_table *out, const struct domain *d,
+                             struct xf_diag *diag) {
+  struct xf_guard_spec spec = d->rec->guard;
+  struct xf_csr list;
+  spec.part = final_run ? XF_PART_TEST : XF_PART_VALID;
+  spec.users = final_run ? d->tested : d->judge;
+  spec.max_bytes = (uint64_t)4 << 30;
+  enum xf_rc rc = negatives(&list, &d->split, spec.part);
+  if (rc) return xf_diag_set(diag, rc, "domain %s has too few items", d->name);
+  spec.list = &list;
+  rc = xf_recommender_table(out, d->rec, &spec, diag);
+  xf_csr_deinit(&list);
+  out->held.list = NULL;
+  return rc;
+}
+
+enum xf_rc domain_measure(struct domain *d, uint32_t n_arm, struct xf_diag *diag) {
+  struct xf_guard_table table = {0}, eval = {0};
   struct xf_guard_spec guard = d->rec->guard;
-  guard.split = judged;
+  guard.users = d->judge;
   enum xf_rc rc = xf_recommender_table(&table, d->rec, &guard, diag);
+  if (!rc) rc = eval_table(&eval, d, diag);
   d->report[0] = 0;
   for (uint32_t a = 0; !rc && a < n_arm; a++) {
     d->valid[a] = 0;
@@ -192,10 +209,12 @@ enum xf_rc domain_measure(struct domain *d, const struct xf_split *judged, uint3
       if (!*f) *f = xf_calloc((size_t)d->split.n_users + 1, sizeof **f);
       for (uint32_t u = 0; u < d->split.n_users; u++) (*f)[u] = NAN;
     }
-    if (final_run) rc = one_guard(d, (enum arm)a, &table, judged, -1, diag);
+    if (final_run) rc = one_guard(d, (enum arm)a, &table, &eval, -1, diag);
     for (int half = 0; !rc && !final_run && half < 2; half++)
-      rc = one_guard(d, (enum arm)a, &table, judged, half, diag);
+      rc = one_guard(d, (enum arm)a, &table, &eval, half, diag);
   }
+  if (!rc) rc = xf_recommender_decide(d->rec, &table, diag);
   xf_guard_table_deinit(&table);
+  xf_guard_table_deinit(&eval);
   return rc;
 }

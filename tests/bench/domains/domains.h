@@ -32,6 +32,7 @@ struct domain {
   struct xf_rec_data data;
   uint32_t *global; /* [n_users] */
   uint64_t *key;
+  bool *judge, *tested; /* [n_users] whose validation, test event counts; NULL: all */
   struct xf_recommender *rec;
   uint64_t bytes;                 /* sent */
   float *hr[N_ARM], *ndcg[N_ARM]; /* [n_users] mean over the draws of negatives; NaN: not judged */
@@ -45,13 +46,14 @@ extern bool final_run;
 /* Data view, and the users' numbers among all domains' names. */
 void domain_users(struct domain *d, const struct xf_names *all);
 void domain_deinit(struct domain *d);
-/* Fits the decision on rows of `joint`, n of them, under these names. */
-enum xf_rc domain_fit(struct domain *d, uint32_t k, const struct xf_joint *joint,
-                      const char *const *name, uint32_t n, struct xf_worker *pool,
-                      struct xf_diag *diag);
-/* The first n_arm arms; `judged` has the parts to choose and to measure on (the domain's split, or one cleaned). */
-enum xf_rc domain_measure(struct domain *d, const struct xf_split *judged, uint32_t n_arm,
-                          struct xf_diag *diag);
+/* Tunes and fits the local candidates. */
+enum xf_rc domain_fit(struct domain *d, struct xf_worker *pool, struct xf_diag *diag);
+/* Two pulls and exact sums of all domains as candidates "weak", "strong", "pooled". Their a is agreed from the domains' tuned
+   local ones (geometric mean, doubled for the strong pull), so are rho and dim; nothing is set per data set. */
+enum xf_rc domain_federate(struct domain *domain, uint32_t n, uint32_t n_global,
+                           struct xf_worker *pool, struct xf_diag *diag);
+/* The first n_arm arms, and the recommender's own decision. */
+enum xf_rc domain_measure(struct domain *d, uint32_t n_arm, struct xf_diag *diag);
 /* The transfer report, and what each arm's guard took. */
 enum xf_rc domain_report(struct domain *d, struct xf_diag *diag);
 

@@ -29,6 +29,8 @@ static struct figure figure_of(const struct domain *d, const float *a, const flo
 
 void print_table(const struct domain *domain, uint32_t n, uint32_t n_arm, const char *bench) {
   double mean[N_ARM][2] = {{0}};
+  printf("%s; 999 negatives that occur in train, mean of 3 draws\n",
+         final_run ? "TEST (FINAL=1)" : "validation by halves");
   printf("%-18s", "HR@10/NDCG@10");
   for (uint32_t a = 0; a < n_arm; a++) printf(" %14s", domain_arm[a]);
   printf("\n");

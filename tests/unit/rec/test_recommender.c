@@ -221,7 +221,8 @@ static struct xf_recommender *pulled(const struct silo *own, const struct silo *
   struct xf_joint joint;
   assert_int_equal(xf_joint_pull(&joint, domain, 2, n, &joint_spec, pool, &diag), XF_OK);
   assert_true(joint.bytes[0] == (uint64_t)9 * n * DIM * sizeof(float));
-  const struct xf_recommender_rows rows = {"pulled", &joint.als[0], &joint.pull[0]};
+  const struct xf_recommender_rows rows = {
+      .name = "pulled", .als = &joint.als[0], .pull = &joint.pull[0]};
   const struct xf_recommender_input in = {
       .split = &own->split, .rows = &rows, .n_rows = 1, .key = key, .pool = pool};
   struct xf_recommender_spec s = small();
