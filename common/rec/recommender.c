@@ -231,6 +231,15 @@ void xf_recommender_free(struct xf_recommender *rec) {
   xf_free(rec);
 }
 
+void xf_recommender_free_inner(struct xf_recommender *rec) {
+  for (uint32_t c = 0; c < rec->n_candidate; c++) {
+    if (!rec->candidate[c].owned) continue;
+    xf_scorer_free(rec->candidate[c].inner);
+    rec->candidate[c].inner = NULL;
+  }
+  xf_split_deinit(&rec->inner);
+}
+
 const struct xf_recommender_candidate *xf_recommender_find(const struct xf_recommender *rec,
                                                            const char *name) {
   for (uint32_t c = 0; c < rec->n_candidate; c++)
@@ -257,7 +266,7 @@ enum xf_rc xf_recommender_add(struct xf_recommender *rec,
     candidate_free(&c);
     return rc;
   }
-  rec->memory += c.scorer->cost.memory;
+  if (!c.mix) rec->memory += c.scorer->cost.memory; /* a mix borrows */
   rec->candidate[rec->n_candidate++] = c;
   return XF_OK;
 }

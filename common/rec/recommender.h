@@ -176,6 +176,8 @@ XF_WARN_UNUSED enum xf_rc xf_recommender_add_rows(struct xf_recommender *rec,
    "pooled". After fit with keep_inner, and after the rows were added. Too little data for split A: none, and no error.
    Without keep_inner none either. @err those of xf_guard_table_init and xf_mix_fit */
 XF_WARN_UNUSED enum xf_rc xf_recommender_mix(struct xf_recommender *rec, struct xf_diag *diag);
+/* Releases the models without split A, and split A, when no further mix or scorer is learnt from them. @own rec */
+void xf_recommender_free_inner(struct xf_recommender *rec);
 /* The candidate of a name, or NULL. @own recommender's */
 const struct xf_recommender_candidate *xf_recommender_find(const struct xf_recommender *rec,
                                                            const char *name);

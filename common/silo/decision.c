@@ -99,8 +99,8 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
                      n = s->n_known * (uint64_t)user->cols;
       if (!has_artifact(base, at, n)) continue;
       rc = silo_rows_final(s, i, base + at, &g->pull[g->n_rows], diag);
-      g->rows[g->n_rows] =
-          (struct xf_recommender_rows){st->name, &s->rows[i].als, &g->pull[g->n_rows]};
+      g->rows[g->n_rows] = (struct xf_recommender_rows){
+          .name = st->name, .als = &s->rows[i].als, .pull = &g->pull[g->n_rows]};
       g->n_rows++;
     } else if (st->kind == XF_PLAN_STAGE_STATISTIC && st->statistic.of == XF_PLAN_STATISTIC_GRAM &&
                !g->has_gram) {
@@ -133,6 +133,8 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
   xf_stream_init(&rng, s->cfg.plan->seed, "eval", 1, s->cfg.member);
   spec.seed = xf_rng_u64(&rng);
   if (!rc) rc = xf_recommender_fit(&rec, &in, &spec, diag);
+  if (!rc) rc = xf_recommender_mix(rec, diag);
+  if (!rc) xf_recommender_free_inner(rec);
   if (!rc) rc = xf_recommender_decide(rec, NULL, diag);
   xf_free(g.gram.triangle);
   xf_free(g.gram.diagonal);

@@ -175,6 +175,9 @@ static void test_mix(void **state) {
                                         *timed = xf_recommender_find(rec, "mix+time");
   assert_true(plain && timed && plain->flags == 0 && timed->flags == XF_RECOMMENDER_TIMED);
   assert_null(xf_recommender_find(rec, "mix.shared"));
+  xf_recommender_free_inner(rec);
+  assert_int_equal(xf_recommender_mix(rec, &diag), XF_OK); // nothing to learn from any more
+  assert_int_equal(rec->n_candidate, n + 2);
   assert_int_equal(xf_recommender_decide(rec, NULL, &diag), XF_OK);
   const struct xf_guard *g = &rec->arm[XF_RECOMMENDER_ARM_GUARDED].guard;
   const uint32_t at = (uint32_t)(timed - rec->candidate);
