@@ -195,8 +195,13 @@ static void test_fold(void **state) {
     world_init(&w, &rng);
     float *out = xf_calloc(w.n + 1, sizeof *out), *v = xf_calloc(w.n + 1, sizeof *v);
     struct xf_fold_memory memory = {(const float *const *)w.wire, w.old_value, out, v};
-    struct xf_fold_job job = {
-        &w.shape, w.member, w.n_member, w.eta, w.mu, w.momentum, xf_fold_memory_io(&memory)};
+    struct xf_fold_job job = {.shape = &w.shape,
+                              .member = w.member,
+                              .n_member = w.n_member,
+                              .eta = w.eta,
+                              .mu = w.mu,
+                              .momentum = w.momentum,
+                              .io = xf_fold_memory_io(&memory)};
     struct xf_fold_stats first = {0}, stats;
     for (int way = 0; way < 6; way++) {
       memcpy(v, w.state, w.n * sizeof *v);
