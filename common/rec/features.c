@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const slots_1[] = {
 #define ROW(text) text,
-    XF_FEATURES_LIST_1(ROW)
+static const char *const slots_1[] = {XF_FEATURES_LIST_1(ROW)};
+static const char *const slots_2[] = {XF_FEATURES_LIST_2(ROW)};
 #undef ROW
-};
-enum { N_1 = sizeof slots_1 / sizeof slots_1[0] };
-static const struct xf_feature_set sets[] = {{1, N_1, 1 + 2 * N_1, slots_1}};
+enum { N_1 = sizeof slots_1 / sizeof slots_1[0], N_2 = sizeof slots_2 / sizeof slots_2[0] };
+static const struct xf_feature_set sets[] = {{1, N_1, 1 + 2 * N_1, slots_1},
+                                             {2, N_2, 1 + 2 * N_2, slots_2}};
 
 const struct xf_feature_set *xf_feature_set_find(uint32_t version) {
   for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)

@@ -22,11 +22,16 @@
 #include "data/listset.h"
 #include "rec/scorer.h"
 
-enum { XF_FEATURES_VERSION = 1, XF_FEATURES_SLOTS = 15, XF_FEATURES_MAX = 1 + 2 * 15 };
+enum { XF_FEATURES_VERSION = 2, XF_FEATURES_SLOTS = 15, XF_FEATURES_MAX = 1 + 2 * 15 };
 #define XF_FEATURES_LOG_OFFSET 1e-3
 
-/* X(text) slots of version 1, in order. A version never changes; a further one gets its own list. */
+/* X(text) slots of each version, in order. A version never changes; a further one gets its own list.
+   2 adds a kernel that divides by both items alike (a = b = .5) and implicit ALS with little (als), less (als.faint) and much
+   weight on what was not observed (als.sharp): models that err differently. */
 #define XF_FEATURES_LIST_1(X) X("ease.own") X("ease.pooled") X("kernel.own") X("kernel.pooled")
+#define XF_FEATURES_LIST_2(X) \
+  XF_FEATURES_LIST_1(X)       \
+  X("kernel.even.own") X("kernel.even.pooled") X("als") X("als.faint") X("als.sharp")
 
 struct xf_feature_set {
   uint32_t version, n_slot, n_feature;

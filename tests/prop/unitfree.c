@@ -71,7 +71,7 @@ static void domain_init(struct domain *d, int which) {
   }
   OK(xf_csr_init(&d->history, USERS, items, user, item[0], USERS));
   OK(xf_csr_init(&d->held, USERS, items, user, item[1], USERS));
-  OK(xf_features_init(&d->features, XF_FEATURES_VERSION, count, items, &diag));
+  OK(xf_features_init(&d->features, 1, count, items, &diag));
   xf_free(count);
   static const char *const slot[] = {"ease.own", "kernel.pooled"};
   for (int k = 0; k < 2; k++) {
@@ -156,7 +156,7 @@ static void test_unseen_domain(void **state) {
   struct domain *target = &dom[DOMAINS - 1];
   struct xf_model_config config;
   struct xf_model *model;
-  OK(xf_unitfree_config(&config, XF_FEATURES_VERSION, XF_UNITFREE_HIDDEN, &diag));
+  OK(xf_unitfree_config(&config, 1, XF_UNITFREE_HIDDEN, &diag));
   OK(xf_model_new(&model, &config, (struct xf_model_size){0, 0}, &diag));
   assert_int_equal(xf_model_get_layout(model)->n, 9 * 16 + 16 + 16);
   const size_t n = xf_model_get_layout(model)->n;
@@ -168,7 +168,7 @@ static void test_unseen_domain(void **state) {
   const float *const weights[] = {w};
   OK(xf_unitfree_scorer(&net, model, weights, 1, &target->features, &diag));
   struct xf_stack s;
-  OK(xf_stack_fit(&s, XF_FEATURES_VERSION, &dom[0].data.lists, XF_PART_TRAIN, XF_STACK_L2, &diag));
+  OK(xf_stack_fit(&s, 1, &dom[0].data.lists, XF_PART_TRAIN, XF_STACK_L2, &diag));
   OK(xf_stack_scorer(&stack, &s, &target->features, &diag));
   const double one = ndcg(target, &target->seer[0].base), two = ndcg(target, &target->seer[1].base),
                zero_shot = ndcg(target, net), linear = ndcg(target, stack);

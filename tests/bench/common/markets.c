@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,19 +31,25 @@ static const char *file(char path[1024], const char *who, const char *name) {
   return path;
 }
 
-// A market's train part: every event.
-static int load(struct markets *m, int d) {
-  const struct xf_interactions_spec spec = {
-      .user = 1, .item = 2, .value = 3, .header = XF_HEADER_YES};
+// Every event is train.
+static int split_all(struct markets *m, struct market *k) {
   const struct xf_split_spec all = {.kind = XF_SPLIT_LEAVE_ONE_OUT, .min = UINT32_MAX};
+  if (xf_split_init(&k->split, &k->inter, &all, NULL, &m->diag)) return markets_fail(m, k->name);
+  k->data = (struct xf_rec_data){k->split.n_users, k->split.n_items, &k->split.part[XF_PART_TRAIN]};
+  return 0;
+}
+
+static const struct xf_interactions_spec columns = {
+    .user = 1, .item = 2, .value = 3, .header = XF_HEADER_YES};
+
+static int load(struct markets *m, int d) {
   struct market *k = &m->market[d];
   char path[1024];
   k->name = market_name[d];
-  if (xf_interactions_load(&k->inter, file(path, k->name, "train_5core.tsv.gz"), &spec, &m->diag) ||
-      xf_split_init(&k->split, &k->inter, &all, NULL, &m->diag))
+  if (xf_interactions_load(&k->inter, file(path, k->name, "train_5core.tsv.gz"), &columns,
+                           &m->diag))
     return markets_fail(m, k->name);
-  k->data = (struct xf_rec_data){k->split.n_users, k->split.n_items, &k->split.part[XF_PART_TRAIN]};
-  return 0;
+  return split_all(m, k);
 }
 
 // How many markets have each key; keys in order of first appearance.
@@ -112,6 +119,37 @@ int markets_load(struct markets *m) {
   for (int d = 0; d < N_MARKET; d++)
     if (load(m, d)) return 1;
   return directory(m);
+}
+
+static enum xf_rc add_rows(struct market *k, const struct xf_interactions *more) {
+  for (size_t e = 0; e < more->n; e++) {
+    const char *item = xf_names_get(&more->items, more->item[e]);
+    if (xf_names_find(&k->inter.items, item, strlen(item)) == XF_NO_ID) continue;
+    const enum xf_rc rc =
+        xf_interactions_add(&k->inter, xf_names_get(&more->users, more->user[e]), item, NULL,
+                            more->value ? (double)more->value[e] : (double)NAN, (double)NAN);
+    if (rc) return rc;
+  }
+  return XF_OK;
+}
+
+int markets_more(struct markets *m) {
+  for (int d = 1; d < N_MARKET; d++) { // s1's file is not in the data set
+    struct market *k = &m->market[d];
+    struct xf_interactions more;
+    char path[1024];
+    if (xf_interactions_load(&more, file(path, k->name, "train.tsv.gz"), &columns, &m->diag))
+      return markets_fail(m, k->name);
+    const enum xf_rc rc = add_rows(k, &more);
+    xf_interactions_deinit(&more);
+    xf_split_deinit(&k->split);
+    if (rc) {
+      (void)xf_diag_set(&m->diag, rc, "a row of train.tsv.gz cannot be added");
+      return markets_fail(m, k->name);
+    }
+    if (split_all(m, k)) return 1;
+  }
+  return 0;
 }
 
 void markets_free(struct markets *m) {

@@ -40,6 +40,9 @@ int markets_fail(const struct markets *m, const char *what);
 /* Loads $CROSSFED_DATA/xmrec-wsdm22 (default ../shared/data) and makes the directory of items that two or more markets sell.
    @own m: markets_free @err exit status */
 int markets_load(struct markets *m);
+/* Adds the rows of `train` (beyond five events per user and item; s1 has no such file) whose item the market has; call it
+   before releases and lists. @err exit status */
+int markets_more(struct markets *m);
 /* Releases; idempotent. @own m */
 void markets_free(struct markets *m);
 /* A market's release over its shared items into its triangle and diagonal, each user normalised by the shared items.

@@ -109,6 +109,32 @@ static void test_features_have_no_unit(void **state) {
   for (int i = 0; i < I * F; i++) assert_float_equal(x[0][i], x[1][i], 1e-3f);
 }
 
+// A version never changes: names and order of each, and a later one begins with the one before.
+static void test_versions(void **state) {
+  (void)state;
+  static const char *const want[] = {"ease.own",      "ease.pooled",     "kernel.own",
+                                     "kernel.pooled", "kernel.even.own", "kernel.even.pooled",
+                                     "als",           "als.faint",       "als.sharp"};
+  static const uint32_t n_slot[] = {0, 4, 9};
+  for (uint32_t v = 1; v <= XF_FEATURES_VERSION; v++) {
+    const struct xf_feature_set *set = xf_feature_set_find(v);
+    assert_non_null(set);
+    assert_int_equal(set->version, v);
+    assert_int_equal(set->n_slot, n_slot[v]);
+    assert_int_equal(set->n_feature, 1 + 2 * n_slot[v]);
+    assert_in_range(set->n_feature, 1, XF_FEATURES_MAX);
+    for (uint32_t s = 0; s < set->n_slot; s++) assert_string_equal(set->slot[s], want[s]);
+  }
+  assert_null(xf_feature_set_find(XF_FEATURES_VERSION + 1));
+  char text[64];
+  xf_feature_name(xf_feature_set_find(2), 0, text);
+  assert_string_equal(text, "log(popularity)");
+  xf_feature_name(xf_feature_set_find(2), 3, text);
+  assert_string_equal(text, "ease.pooled");
+  xf_feature_name(xf_feature_set_find(2), 18, text);
+  assert_string_equal(text, "log(als.sharp)");
+}
+
 static void test_features_refuse(void **state) {
   (void)state;
   const float bad[I] = {0, 1, NAN, 2, 3, 4};
@@ -432,6 +458,7 @@ int main(void) {
       cmocka_unit_test(test_features_by_hand),
       cmocka_unit_test(test_features_have_no_unit),
       cmocka_unit_test(test_features_refuse),
+      cmocka_unit_test(test_versions),
       cmocka_unit_test(test_lists),
       cmocka_unit_test(test_lists_given),
       cmocka_unit_test(test_stack),
