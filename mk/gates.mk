@@ -1,6 +1,6 @@
 # What people and CI call: lint, check, demo, format, clean, help.
 
-.PHONY: lint lint-selftest check check-long demo format clean help
+.PHONY: lint lint-selftest check check-long demo bench-tables format clean help
 
 lint:
 	$(Q)$(PYTHON) tests/lint/lint.py
@@ -18,6 +18,11 @@ demo:
 	+@scripts/bootstrap demo
 	+@$(MAKE) --no-print-directory -j$$(nproc) FLAVOUR=release CC=gcc programs
 	@scripts/demo $(DEMO_DATA)
+
+# Figures on public data, resumable per cell; ONLY=cell,cell  FINAL=1 (reads test labels)  AGAIN=1; docs/BENCHMARKS.md.
+bench-tables:
+	+@$(MAKE) --no-print-directory FLAVOUR=release CC=gcc programs bench-bins
+	@FINAL=$(FINAL) $(PYTHON) tests/bench/tables.py $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again)
 
 format:
 	$(Q)find common server client tools tests '(' -name '*.[ch]' -o -name '*.inc' ')' 2>/dev/null | xargs -r clang-format -i
@@ -37,6 +42,7 @@ make format           clang-format over the tree
 make check            everything that must hold before a change lands (installs missing packages)
 make check-long       the same under every sanitizer and longer; before an issue is closed
 make demo             a federation on this machine; DEMO_DATA=DIR on real data
+make bench-tables     figures on public data into bench-results/, cell by cell; ONLY=cell,cell FINAL=1 AGAIN=1
 make clean            remove build/
 Options: V=1 shows commands; FLAVOUR=, CC=, CFLAGS=, LDFLAGS= as usual.
 endef
