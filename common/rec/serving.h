@@ -34,7 +34,7 @@ struct xf_serving_meta {
   char run[64], stage[64], arm[32]; /* "" where there is none */
   char kind[32];                    /* of the scorer; "popularity" without one */
   char model[XF_DIGEST_HEX];        /* digest of what is served, as its maker defines it */
-  uint64_t round;                   /* commits it has seen */
+  uint64_t round;                   /* it comes from; of the final model: commits */
   uint64_t version; /* of this process: 1, 2, ... in the order of the slot; set by it */
   int64_t made_us;  /* wall clock, microseconds since 1970 */
 };

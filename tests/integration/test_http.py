@@ -249,6 +249,11 @@ def test_rubbish_is_refused_and_harms_nobody(tmp_path, bin_dir, short_dir, descr
                        (b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",),
                        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20000 + b"\r\n",)):
             assert b" 200 " not in raw(api.port, *pieces, half=True)[:20]
+        # a body is never read as the next request
+        inner = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for method in (b"GET", b"POST", b"DELETE"):
+            got = raw(api.port, method + b" /v1/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner)
+            assert got.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in got
         # clients that hold connections and say nothing whole: others are answered, these are sent away
         slow = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(10)]
         begin = time.monotonic()
