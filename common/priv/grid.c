@@ -31,7 +31,8 @@ static enum xf_rc init(struct xf_grid *grid, double clip, double noise_multiplie
     if (room < grid->f) grid->f = room;
     if (ldexp(noise_multiplier * clip, grid->f) < 64)
       return xf_diag_set(diag, XF_E_RANGE,
-                         "entries up to %g beside noise of deviation %g do not fit one grid; state "
+                         "entries up to %g beside noise of deviation %g do not fit one grid: raise "
+                         "the noise, or state "
                          "a smaller largest entry",
                          largest, noise_multiplier * clip);
   }

@@ -23,7 +23,8 @@ struct xf_release_spec {
   double sensitivity;      /* L2 */
   double epsilon, delta;   /* what one release may cost, or */
   double noise_multiplier; /* with epsilon 0: deviation over the sensitivity */
-  double largest;          /* no entry is expected above; 0: as fine a grid as the noise allows */
+  double
+      largest; /* no entry is expected above; it must not follow from the data; 0: as fine a grid as the noise allows */
 };
 
 struct xf_release {

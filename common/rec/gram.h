@@ -60,6 +60,9 @@ XF_WARN_UNUSED enum xf_rc xf_gram_combine(struct xf_gram *out, const struct xf_g
    @unit L2 norm */
 double xf_gram_sensitivity(uint32_t n);
 #define XF_GRAM_SENSITIVITY 0.70710678118654757
+/* What an entry of a noisy triangle may reach (priv/release.h: largest): 8,192 users who all have the pair and nothing else. Fixed,
+   because a grid chosen by the data would tell about them. A user of more than 4,096 items then adds nothing. */
+#define XF_GRAM_LARGEST 4096.0
 
 /* After noise of deviation sd on each entry: zeroes entries up to 4 sd, makes the diagonal a third of the row sums;
    returns how many entries stay. @shape triangle[m (m - 1) / 2], diagonal[m] */

@@ -75,7 +75,7 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
   const bool noise = s->cfg.noise_multiplier > 0;
   const struct xf_release_spec spec = {.sensitivity = XF_GRAM_SENSITIVITY,
                                        .noise_multiplier = s->cfg.noise_multiplier,
-                                       .largest = s->data.split.n_users / 2.0};
+                                       .largest = XF_GRAM_LARGEST};
   struct xf_release release = {0};
   enum xf_rc rc = noise ? xf_release_init(&release, &spec, diag) : XF_OK;
   if (rc) return rc;
