@@ -93,16 +93,28 @@ static void serve(struct xf_client *c, const struct from *from) {
   log_served(c, from, rc, &diag);
 }
 
+/* What items are like: by the categories, or where the model has no rows of items (cooccur) by who took what. Too many pairs
+   of items for that only means that similar items and diversity cannot be had. */
+static enum xf_rc liken(struct xf_client *c, struct xf_catalog *made, bool cooccur,
+                        struct xf_diag *diag) {
+  if (c->cfg.serve.categories[0]) {
+    const enum xf_rc rc = xf_catalog_categorise(made, c->cfg.serve.categories, diag);
+    return rc ? xf_diag_prefix(diag, rc, "serve.categories") : XF_OK;
+  }
+  if (!cooccur) return XF_OK;
+  const enum xf_rc rc = xf_catalog_cooccur(made, 0, diag);
+  if (rc != XF_E_LIMIT) return rc;
+  xf_log(XF_LOG_WARN, "no_similar_items", XF_S("reason", xf_diag_text(diag, rc)));
+  return XF_OK;
+}
+
 /* Names and histories of the data; the categories are read once for each load. */
 static enum xf_rc set_catalog(struct xf_client *c, const struct xf_names *users,
                               const struct xf_names *items, const struct xf_csr *train,
-                              struct xf_diag *diag) {
+                              bool cooccur, struct xf_diag *diag) {
   struct xf_catalog *made = NULL;
   enum xf_rc rc = xf_catalog_new(&made, users, items, train, diag);
-  if (!rc && c->cfg.serve.categories[0]) {
-    rc = xf_catalog_categorise(made, c->cfg.serve.categories, diag);
-    if (rc) rc = xf_diag_prefix(diag, rc, "serve.categories");
-  }
+  if (!rc) rc = liken(c, made, cooccur, diag);
   if (rc) {
     xf_catalog_unref(made);
     return rc;
@@ -112,14 +124,14 @@ static enum xf_rc set_catalog(struct xf_client *c, const struct xf_names *users,
   return XF_OK;
 }
 
-static enum xf_rc set_data(struct xf_client *c, const struct xf_dataset *data,
+static enum xf_rc set_data(struct xf_client *c, const struct xf_dataset *data, bool cooccur,
                            struct xf_diag *diag) {
   if (data->kind == XF_DATASET_TABLE) {
     xf_api_set_state(c->serving.api, XF_API_TABLE);
     return XF_OK;
   }
   return set_catalog(c, &data->inter.users, &data->inter.items, &data->split.part[XF_PART_TRAIN],
-                     diag);
+                     cooccur, diag);
 }
 
 static void not_served(enum xf_rc rc, const char *what, const struct xf_diag *diag) {
@@ -156,7 +168,7 @@ void client_serving_adopted(struct xf_client *c, const char *run) {
   /* What was chosen in the end is not replaced by the state before it. */
   if (!c->serving.on || (c->final_stored && c->serving.catalog)) return;
   xf_diag_init(&diag);
-  enum xf_rc rc = set_data(c, xf_silo_data(c->silo), &diag);
+  enum xf_rc rc = set_data(c, xf_silo_data(c->silo), !xf_silo_model(c->silo), &diag);
   if (!rc && c->serving.catalog) rc = find_promoted(c, personal, &from.round, &diag);
   if (rc) {
     not_served(rc, "data", &diag);
@@ -212,7 +224,7 @@ static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
   if (!rc && s.ranking) {
     const struct xf_csr train = {.n_row = s.users.n, .start = s.start, .item = s.item};
     const char *text = xf_safetensors_get(&s.file, "committed");
-    rc = set_catalog(c, &s.users, &s.items, &train, diag);
+    rc = set_catalog(c, &s.users, &s.items, &train, xf_resolve_recommends(s.plan), diag);
     const bool popularity = s.served == XF_SILO_POPULARITY;
     const enum xf_silo_arm arm = popularity ? alike_arm(&s) : s.served;
     if (!rc && arm != XF_SILO_POPULARITY) rc = xf_serve_load(&s, arm, diag);
@@ -253,7 +265,7 @@ static enum xf_rc restore_data(struct xf_client *c, struct xf_diag *diag) {
   float *params = NULL;
   struct xf_dataset data;
   enum xf_rc rc = xf_resolve_dataset(&data, c->plan, c->cfg.member, &source, diag);
-  if (!rc) rc = set_data(c, &data, diag);
+  if (!rc) rc = set_data(c, &data, xf_resolve_recommends(c->plan), diag);
   if (!rc && c->serving.catalog) {
     rc = load_personal(c, &data, &model, &params, &from.round, diag);
     from.model = model;

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { GRAM_MAX = 256 << 20 };
+
 static enum xf_rc copy_names(struct xf_names *out, const struct xf_names *from) {
   for (uint32_t i = 0; i < from->n; i++) {
     const char *text = xf_names_get(from, i);
@@ -76,6 +78,19 @@ enum xf_rc xf_catalog_categorise(struct xf_catalog *catalog, const char *path,
   return XF_OK;
 }
 
+enum xf_rc xf_catalog_cooccur(struct xf_catalog *catalog, uint64_t max_bytes,
+                              struct xf_diag *diag) {
+  const struct xf_csr train = {
+      .n_row = catalog->users.n, .start = catalog->start, .item = catalog->item};
+  const struct xf_rec_data data = {catalog->users.n, catalog->items.n, &train};
+  const struct xf_gram_spec spec = {.max_bytes = max_bytes ? max_bytes : GRAM_MAX};
+  const enum xf_rc rc = xf_gram_build(&catalog->gram, &data, &spec, diag);
+  if (rc) return rc;
+  catalog->has_gram = true;
+  xf_itemsim_gram(&catalog->taken, &catalog->gram);
+  return XF_OK;
+}
+
 struct xf_catalog *xf_catalog_ref(struct xf_catalog *catalog) {
   atomic_fetch_add_explicit(&catalog->refs, 1, memory_order_relaxed);
   return catalog;
@@ -89,6 +104,8 @@ void xf_catalog_unref(struct xf_catalog *catalog) {
   xf_free(catalog->item);
   xf_free(catalog->popular);
   xf_itemsim_deinit(&catalog->alike);
+  xf_itemsim_deinit(&catalog->taken);
+  if (catalog->has_gram) xf_gram_deinit(&catalog->gram);
   if (catalog->has_categories) xf_categories_deinit(&catalog->categories);
   xf_free(catalog);
 }

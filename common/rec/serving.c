@@ -25,7 +25,9 @@ enum xf_rc xf_serving_new(struct xf_serving **out, const struct xf_serving_sourc
   atomic_init(&s->refs, 1);
   s->catalog = xf_catalog_ref(source->catalog);
   s->scorer = scorer;
-  s->alike.sim = s->catalog->has_categories ? &s->catalog->alike : source->sim;
+  s->alike.sim = source->sim;
+  if (!s->alike.sim && s->catalog->has_gram) s->alike.sim = &s->catalog->taken;
+  if (s->catalog->has_categories) s->alike.sim = &s->catalog->alike;
   if (s->catalog->has_categories) s->alike.categories = &s->catalog->categories;
   s->owner = source->owner;
   s->owner_free = source->owner_free;

@@ -54,7 +54,7 @@ struct xf_serving_source {
   struct xf_catalog *catalog;     /* one more reference is taken */
   const struct xf_scorer *scorer; /* NULL: popularity only */
   const struct xf_itemsim *
-      sim; /* of the owner's; what items are like where the catalogue has no categories; may be NULL */
+      sim; /* of the owner's; what items are like, after the catalogue's categories and before who took what; may be NULL */
   void *owner; /* of scorer and sim; NULL: the scorer itself is taken */
   void (*owner_free)(void *owner);
   struct xf_serving_meta meta; /* kind is filled in where it is empty */

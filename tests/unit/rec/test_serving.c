@@ -345,6 +345,37 @@ static void test_alike(void **state) {
   xf_free(a);
 }
 
+// Neither categories nor rows: items that the same users took are alike.
+static void test_cooccur(void **state) {
+  (void)state;
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  struct xf_serving_answer *a = xf_calloc(1, sizeof *a);
+  struct xf_catalog *c = make_catalog();
+  assert_int_equal(xf_catalog_cooccur(c, 1, &diag), XF_E_LIMIT);
+  struct xf_serving *s = make_serving(c, NULL);
+  assert_int_equal(xf_serving_similar(s, "i1", 2, a, &diag), XF_E_STATE);
+  xf_serving_unref(s);
+  if (xf_catalog_cooccur(c, 0, &diag)) fail_msg("%s", diag.text);
+  s = make_serving(c, NULL);
+  assert_int_equal(xf_serving_similar(s, "i1", 3, a, &diag), XF_OK);
+  // u0 took i0 and i1, u1 i1 and i2
+  assert_int_equal(a->item[0].item, 0);
+  assert_int_equal(a->item[1].item, 2);
+  assert_float_equal(a->item[0].score, sqrtf(.5f), 1e-6f);
+  assert_float_equal(a->item[2].score, 0, 0);
+  struct xf_serving_request r = {
+      .user = "u0", .k = 1, .explain = true, .rerank = {XF_RERANK_MMR, .5}};
+  assert_int_equal(xf_serving_recommend(s, &r, a, &diag), XF_OK);
+  assert_int_equal(a->item[0].item, 2);
+  assert_int_equal(a->item[0].n_like, 1);
+  assert_int_equal(a->item[0].like[0].item, 1);
+  xf_serving_answer_deinit(a);
+  xf_free(a);
+  xf_serving_unref(s);
+  xf_catalog_unref(c);
+}
+
 static void count_down(void *owner) { --*(int *)owner; }
 
 static void test_owner(void **state) {
@@ -431,6 +462,7 @@ int main(void) {
       cmocka_unit_test(test_catalog),   cmocka_unit_test(test_factors),
       cmocka_unit_test(test_recommend), cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_blend),     cmocka_unit_test(test_owner),
-      cmocka_unit_test(test_alike),     cmocka_unit_test(test_swap)};
+      cmocka_unit_test(test_alike),     cmocka_unit_test(test_cooccur),
+      cmocka_unit_test(test_swap)};
   return cmocka_run_group_tests_name("serving", tests, NULL, NULL);
 }
