@@ -37,7 +37,7 @@ struct xf_als {
   struct xf_csr by_item;  /* own */
   float *p, *q;           /* [n_users x dim], [n_items x dim] */
   struct xf_worker *pool; /* borrowed, may be NULL; set it any time */
-  double flops, seconds;  /* of all half-steps so far */
+  double flops, seconds;  /* of all half-steps so far; of a symmetric product, one half counts */
 };
 
 struct xf_als_pull {

@@ -48,7 +48,7 @@ enum xf_rc xf_als_basis_init(struct xf_als_basis *out, const float *factor, uint
     for (size_t i = 0; i < d; i++) out->v[i * d + k] = (float)vec[k * d + i];
   }
   xf_als_rotate(out, factor, n, false, out->o);
-  if (flops) *flops += 4.0 * (double)n * (double)dd + 9.0 * (double)dd * (double)d;
+  if (flops) *flops += (double)n * (double)(3 * dd + d) + 9.0 * (double)dd * (double)d;
 out:
   xf_free(vec);
   if (rc) xf_als_basis_deinit(out);
@@ -120,7 +120,7 @@ static enum xf_rc dual(struct xf_als_work *work, uint32_t n, float t, const floa
   for (size_t i = 0; i < n; i++) k->axpy(y, work->z[i], x + i * d, d);
   k->mul(out, y, root, d);
   const double nn = n;
-  work->flops += 2 * nn * nn * (double)d + nn * nn * nn / 3 + 2 * nn * nn + 5 * nn * (double)d;
+  work->flops += nn * (nn + 1) * (double)d + nn * nn * nn / 3 + 2 * nn * nn + 5 * nn * (double)d;
   return XF_OK;
 }
 
@@ -146,7 +146,7 @@ static enum xf_rc primal(struct xf_als_work *work, const struct xf_als_basis *ba
   const enum xf_rc rc = xf_lapack_sposv(work->a, b, d);
   memcpy(out, b, d * sizeof *out);
   const double dd = (double)d;
-  work->flops += 2 * (double)n * dd * dd + dd * dd * dd / 3 + 2 * dd * dd;
+  work->flops += (double)n * dd * (dd + 1) + dd * dd * dd / 3 + 2 * dd * dd;
   return rc;
 }
 

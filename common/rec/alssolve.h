@@ -37,7 +37,7 @@ struct xf_als_basis {
 struct xf_als_work {
   uint32_t dim;
   float *x, *a, *d, *z, *t; /* [dim x dim] gathered, [dim x dim] system, [dim] each */
-  double flops;             /* counted while solving */
+  double flops;             /* counted while solving; of a symmetric product, one half */
 };
 
 /* Gram matrix, eigenvectors and rotation of `factor`; *flops += the work, or NULL. @own out: xf_als_basis_deinit

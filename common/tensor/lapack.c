@@ -18,7 +18,7 @@ extern void sposv_(const char *uplo, const int *n, const int *nrhs, float *a, co
 /* The first is the largest n with n * n an int. */
 enum { INVERT_MAX = 46340, MAX_N = 1 << 14 };
 
-enum xf_rc xf_lapack_invert(double *a, uint32_t n, struct xf_diag *diag) {
+enum xf_rc xf_lapack_invert_half(double *a, uint32_t n, struct xf_diag *diag) {
   if (n == 0) return XF_OK;
   if (n > INVERT_MAX)
     return xf_diag_set(diag, XF_E_LIMIT,
@@ -35,10 +35,15 @@ enum xf_rc xf_lapack_invert(double *a, uint32_t n, struct xf_diag *diag) {
   dpotri_("L", &order, a, &order, &info, 1);
   if (info != 0)
     return xf_diag_set(diag, XF_E_RANGE, "the matrix is singular at row %d of %" PRIu32, info, n);
-  /* LAPACK's lower half is our upper one */
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = i + 1; j < n; j++) a[j * n + i] = a[i * n + j];
   return XF_OK;
+}
+
+enum xf_rc xf_lapack_invert(double *a, uint32_t n, struct xf_diag *diag) {
+  const enum xf_rc rc = xf_lapack_invert_half(a, n, diag);
+  /* LAPACK's lower half is our upper one */
+  for (size_t i = 0; i < n && !rc; i++)
+    for (size_t j = i + 1; j < n; j++) a[j * n + i] = a[i * n + j];
+  return rc;
 }
 
 enum xf_rc xf_lapack_dsyev(double *a, double *w, size_t n) {

@@ -17,6 +17,8 @@
    @err E_RANGE (not positive definite; the diagnostic names the row) E_LIMIT (n above 46,340)
    @source LAPACK dpotrf, dpotri */
 XF_WARN_UNUSED enum xf_rc xf_lapack_invert(double *a, uint32_t n, struct xf_diag *diag);
+/* The same, but only the entries with column >= row are read and written. @shape a[n x n] @err as xf_lapack_invert */
+XF_WARN_UNUSED enum xf_rc xf_lapack_invert_half(double *a, uint32_t n, struct xf_diag *diag);
 /* a = V^T diag(w) V: w ascending, row k of a becomes the k-th eigenvector. @shape a[n x n], w[n]
    @err E_LIMIT (n above 16,384) E_NAN (not finite, or no convergence) E_NOMEM @source LAPACK dsyev */
 XF_WARN_UNUSED enum xf_rc xf_lapack_dsyev(double *a, double *w, size_t n);

@@ -11,6 +11,7 @@ CASES = {
     "page_faults": {"coordinator", "connection"},
     "updates": {"durable", "durable_upload"},
     "idle_connections": {"resident"},
+    "rec": {"als_64", "als_96", "als_192", "ease", "gram"},
     "serving": {"recommend_p50", "recommend_p99", "blend_p50", "blend_p99", "http"},
     "server_rss": {"clients_10", "clients_100", "per_client", "per_client_rest"},
 }

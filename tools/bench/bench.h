@@ -55,6 +55,7 @@ XF_WARN_UNUSED enum xf_rc bench_fold(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_wire(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_faults(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_commit(struct bench *b);
+XF_WARN_UNUSED enum xf_rc bench_rec(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_serving(struct bench *b);
 
 /* Keeps a figure. @own copies the struct; its texts are static */

@@ -27,7 +27,8 @@ static const struct {
      "updates a second over mTLS, acknowledged when durable, against an echo pair"},
     {"idle_connections", bench_idle, "resident bytes of an idle mTLS connection"},
     {"server_rss", bench_server_rss, "peak resident size of crossfed-server by model and clients"},
-    /* last: nothing may fork once BLAS has started */
+    /* the last two: nothing may fork once BLAS has started */
+    {"rec", bench_rec, "fitting ALS, EASE and the Gram, against sgemm, dpotrf + dpotri and axpy"},
     {"serving", bench_serving, "recommendations as a call and over HTTP, against sgemv"},
 };
 enum { N_BENCH = sizeof benches / sizeof benches[0] };
