@@ -1,11 +1,14 @@
 // modules: rec train fed
 // The federated decision: nets over unit-free features, trained on the lists of two domains by the silos' local procedure and
-// the coordinator's fold, rank better than the best single scorer in a third domain that trained nothing; to the same byte again.
+// the coordinator's fold, rank better than the best single scorer in a third domain that trained nothing; to the same byte again. On
+// random interactions they stay at chance.
 #include "rec/unitfree.h"
 #include "base/alloc.h"
 #include "data/csr.h"
 #include "fed/fold.h"
 #include "rec/evaluate.h"
+#include "rec/inner.h"
+#include "rec/item_model.h"
 #include "rec/list_eval.h"
 #include "rec/stack.h"
 #include "tensor/blas.h"
@@ -207,8 +210,84 @@ static void test_unseen_domain(void **state) {
   for (int d = 0; d < DOMAINS; d++) domain_deinit(&dom[d]);
 }
 
+// Random interactions, item models fitted without the items set aside: lists and net find nothing in them.
+static void noise_domain(struct xf_dataset *out, uint64_t seed) {
+  enum { PEOPLE = 2000, ITEMS = 300, EACH = 6 };
+  static uint32_t user[PEOPLE * EACH], item[PEOPLE * EACH];
+  struct xf_rng rng;
+  xf_rng_init(&rng, seed, 42);
+  for (uint32_t i = 0; i < PEOPLE * EACH; i++) {
+    user[i] = i / EACH;
+    item[i] = xf_rng_below(&rng, ITEMS);
+  }
+  struct xf_split split = {.n_users = PEOPLE, .n_items = ITEMS}, inner;
+  OK(xf_csr_init(&split.part[XF_PART_TRAIN], PEOPLE, ITEMS, user, item, PEOPLE * EACH));
+  for (int p = 1; p < XF_N_PART; p++) OK(xf_csr_init(&split.part[p], PEOPLE, ITEMS, user, item, 0));
+  OK(xf_inner_init(&inner, &split, 0, seed, &diag));
+  const struct xf_csr *rest = &inner.part[XF_PART_TRAIN];
+  const struct xf_rec_data data = {PEOPLE, ITEMS, rest};
+  const struct xf_gram_spec spec = {.beta = .5};
+  struct xf_gram gram;
+  struct xf_scorer *ease, *kernel;
+  struct xf_features f;
+  OK(xf_gram_build(&gram, &data, &spec, &diag));
+  OK(xf_ease_fit(&ease, &gram, 30, 0, &diag));
+  OK(xf_kernel_fit(&kernel, &gram, .5, .25, &diag));
+  OK(xf_features_init(&f, 1, inner.item_count, ITEMS, &diag));
+  OK(xf_features_bind(&f, "ease.own", ease, &diag));
+  OK(xf_features_bind(&f, "kernel.own", kernel, &diag));
+  const struct xf_features_draw draw = {.n_neg = N_NEG, .seed = seed};
+  OK(xf_unitfree_data(out, &f, rest, &inner.part[XF_PART_VALID], &draw, &diag));
+  xf_features_deinit(&f);
+  xf_scorer_free(ease);
+  xf_scorer_free(kernel);
+  xf_gram_deinit(&gram);
+  xf_split_deinit(&inner);
+  xf_split_deinit(&split);
+}
+
+static void test_noise_is_chance(void **state) {
+  (void)state;
+  struct xf_dataset train, other;
+  struct xf_model_config config;
+  struct xf_model *model;
+  struct xf_evaluator *e;
+  noise_domain(&train, 1);
+  noise_domain(&other, 2);
+  OK(xf_unitfree_config(&config, 1, XF_UNITFREE_HIDDEN, &diag));
+  OK(xf_model_new(&model, &config, (struct xf_model_size){0, 0}, &diag));
+  OK(xf_evaluator_new(&e, model, &diag));
+  float *w = xf_calloc(xf_model_get_layout(model)->n, sizeof *w);
+  struct xf_rng shared;
+  xf_rng_init(&shared, 1, 0);
+  OK(xf_model_init(model, w, &(struct xf_model_seed){.shared = &shared}, &diag));
+  const struct xf_local_config local = {.steps = 500,
+                                        .batch = 32,
+                                        .negatives = N_NEG,
+                                        .optimizer = xf_optim_default(XF_OPTIM_SGD, .1f)};
+  struct xf_train_job job = {.start = w, .data = &train, .out = w};
+  xf_rng_init(&job.shuffle, 3, 0);
+  OK(xf_train_once(model, &local, &job, &diag));
+  const struct xf_measure m = {XF_MEASURE_HR, 10};
+  const struct xf_rank_spec spec = {.part = XF_PART_TRAIN, .measure = &m, .n_measure = 1};
+  struct xf_measure_sum sum;
+  OK(xf_evaluator_run(e, w, &other, &spec, &sum, &diag));
+  const double chance = 10.0 / (N_NEG + 1), se = sqrt(chance * (1 - chance) / sum.count);
+  print_message("random interactions: HR@10 %.3f, chance %.3f +- %.3f\n", sum.sum / sum.count,
+                chance, se);
+  assert_true(sum.count > 1900 && sum.sum / sum.count < chance + 3 * se);
+  // ties in popularity (1 or 2 of a list) count against the positive
+  assert_true(sum.sum / sum.count > chance - 3 * se - .03);
+  xf_free(w);
+  xf_evaluator_free(e);
+  xf_model_free(model);
+  xf_dataset_deinit(&train);
+  xf_dataset_deinit(&other);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_unseen_domain)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_unseen_domain),
+                                     cmocka_unit_test(test_noise_is_chance)};
   if (xf_blas_start(NULL, &diag)) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
