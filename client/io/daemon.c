@@ -178,6 +178,7 @@ static void on_signal(uv_signal_t *handle, int number) {
   if (number == SIGHUP) {
     reload_config(c);
     reload_trust(c);
+    client_http_reload(c);
     client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_WAKE});
   } else if (number == SIGUSR1) {
     xf_log(XF_LOG_INFO, "state", XF_S("doing", xf_session_reason(c->session)),

@@ -52,6 +52,15 @@ enum xf_rc client_http_start(struct xf_client *c, struct xf_diag *diag) {
   return XF_OK;
 }
 
+void client_http_reload(struct xf_client *c) {
+  struct xf_diag diag;
+  if (!c->serving.on || !c->cfg.serve.http.token_file[0]) return;
+  xf_diag_init(&diag);
+  const enum xf_rc rc = xf_http_reload(c->serving.http, &diag);
+  xf_log(rc ? XF_LOG_ERROR : XF_LOG_INFO, rc ? "http_token_not_reloaded" : "http_token_reloaded",
+         XF_S("reason", rc ? xf_diag_text(&diag, rc) : ""));
+}
+
 void client_http_stop(struct xf_client *c) {
   if (!c->serving.on) return;
   xf_http_stop(c->serving.http, drain_s);

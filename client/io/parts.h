@@ -106,6 +106,8 @@ XF_WARN_UNUSED enum xf_rc client_http_check(const struct xf_client_config *confi
                                             struct xf_diag *diag);
 /* Listens, if wanted. @own c, until client_http_stop @err of xf_http_start */
 XF_WARN_UNUSED enum xf_rc client_http_start(struct xf_client *c, struct xf_diag *diag);
+/* Reads the token again. @thread loop */
+void client_http_reload(struct xf_client *c);
 /* Lets answers out and closes; legal without a start. @thread main, after the worker */
 void client_http_stop(struct xf_client *c);
 

@@ -1,7 +1,10 @@
 #include "http/server.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
+#include "base/fs.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "base/time.h"
 #include "http/bind.h"
 #include "http/conns.h"
@@ -27,10 +30,12 @@ struct listener {
 struct xf_http {
   const struct xf_mhd *mhd;
   struct xf_http_options opt;
+  pthread_mutex_t mutex; /* of the token's bytes */
   struct xf_secret token;
   bool has_token;
   struct listener tcp, local;
   uint16_t port;
+  char token_file[XF_PATH_MAX];
   char socket[PATH_LEN]; /* removed at the end; "" without one */
   struct xf_http_conns conns;
   atomic_bool stopping;
@@ -103,6 +108,15 @@ static const char *header(const struct listener *l, struct MHD_Connection *conne
   return l->http->mhd->lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+/* A mutex of the default kind, held for a comparison: locking cannot fail. */
+static bool may_ask(struct xf_http *http, const char *authorization) {
+  int failed = pthread_mutex_lock(&http->mutex);
+  const bool good = xf_http_token_check(&http->token, authorization);
+  failed |= pthread_mutex_unlock(&http->mutex);
+  XF_ASSERT(!failed);
+  return good;
+}
+
 static bool has_body(const struct listener *l, struct MHD_Connection *connection) {
   const char *length = header(l, connection, "Content-Length");
   return header(l, connection, "Transfer-Encoding") || (length && strcmp(length, "0") != 0);
@@ -121,7 +135,7 @@ static const struct xf_http_route *judge(const struct listener *l,
                                          struct xf_http_reply *reply) {
   struct xf_diag diag;
   xf_diag_init(&diag);
-  const struct xf_http *http = l->http;
+  struct xf_http *http = l->http;
   if (l->local_only && !xf_http_host_is_local(header(l, connection, "Host"))) {
     xf_http_fail(reply, 421, "wrong_host", "the Host header does not name this machine",
                  "use 127.0.0.1, [::1] or localhost, or set a token_file");
@@ -131,7 +145,7 @@ static const struct xf_http_route *judge(const struct listener *l,
   const struct xf_http_route *route = rc ? NULL : find_route(http, query->path);
   if (route) r->route = route->path;
   if (http->has_token && !(route && route->open) &&
-      !xf_http_token_check(&http->token, header(l, connection, "Authorization"))) {
+      !may_ask(http, header(l, connection, "Authorization"))) {
     xf_http_fail(reply, 401, "unauthorized", "the bearer token is missing or wrong",
                  "send the header Authorization: Bearer TOKEN, the line in the token_file");
     return NULL;
@@ -342,6 +356,10 @@ enum xf_rc xf_http_start(struct xf_http **out, const struct xf_http_options *opt
   enum xf_rc rc = check_options(options, &address, diag);
   if (rc) return rc;
   struct xf_http *http = xf_calloc(1, sizeof *http);
+  if (pthread_mutex_init(&http->mutex, NULL)) {
+    xf_free(http);
+    return XF_E_NOMEM;
+  }
   http->opt = *options;
   http->tcp.http = http->local.http = http;
   if (!http->opt.socket_mode) http->opt.socket_mode = SOCKET_MODE;
@@ -349,7 +367,8 @@ enum xf_rc xf_http_start(struct xf_http **out, const struct xf_http_options *opt
   if (!http->opt.per_address) http->opt.per_address = DEFAULT_PER_ADDRESS;
   if (!(http->opt.timeout_s > 0)) http->opt.timeout_s = DEFAULT_TIMEOUT_S;
   if (options->token_file && options->token_file[0]) {
-    rc = xf_http_token_load(&http->token, options->token_file, diag);
+    rc = xf_str_copy(http->token_file, sizeof http->token_file, options->token_file);
+    if (!rc) rc = xf_http_token_load(&http->token, http->token_file, diag);
     http->has_token = rc == XF_OK;
   }
   if (!rc) rc = xf_mhd_get(&http->mhd, diag);
@@ -361,6 +380,22 @@ enum xf_rc xf_http_start(struct xf_http **out, const struct xf_http_options *opt
   }
   *out = http;
   return XF_OK;
+}
+
+enum xf_rc xf_http_reload(struct xf_http *http, struct xf_diag *diag) {
+  struct xf_secret token = {0};
+  if (!http->has_token) return XF_OK;
+  const enum xf_rc rc = xf_http_token_load(&token, http->token_file, diag);
+  if (!rc) {
+    int failed = pthread_mutex_lock(&http->mutex);
+    const struct xf_secret before = http->token;
+    http->token = token;
+    token = before;
+    failed |= pthread_mutex_unlock(&http->mutex);
+    XF_ASSERT(!failed);
+  }
+  xf_secret_deinit(&token);
+  return rc;
 }
 
 uint16_t xf_http_port(const struct xf_http *http) { return http->port; }
@@ -382,5 +417,6 @@ void xf_http_stop(struct xf_http *http, double drain_s) {
   if (http->local.daemon) http->mhd->stop_daemon(http->local.daemon);
   xf_http_conns_stop(&http->conns);
   xf_secret_deinit(&http->token);
+  (void)pthread_mutex_destroy(&http->mutex); /* fails only for a mutex in use */
   xf_free(http);
 }

@@ -66,6 +66,9 @@ XF_WARN_UNUSED enum xf_rc xf_http_start(struct xf_http **out, const struct xf_ht
 /* What start would refuse, without opening anything. @err as xf_http_start but those of the sockets */
 XF_WARN_UNUSED enum xf_rc xf_http_check(const struct xf_http_options *options,
                                         struct xf_diag *diag);
+/* Reads the token's file again, if there is one; after an error the token before stays. @err those of the token in
+   xf_http_start @thread any */
+XF_WARN_UNUSED enum xf_rc xf_http_reload(struct xf_http *http, struct xf_diag *diag);
 /* The TCP port, 0 without one. @unit host byte order */
 uint16_t xf_http_port(const struct xf_http *http);
 /* Accepts no more, lets what is being answered end (at most drain_s), closes everything. NULL is legal. @own takes http

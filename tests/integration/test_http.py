@@ -293,6 +293,12 @@ def test_the_token(tmp_path, bin_dir, short_dir, described):
             api.token = TOKEN
             api.ask("/openapi.yaml", unix=unix)
             api.ask("/v1/health", unix=unix, status=503, headers={"Host": "silo.example"})
+        token.write_text("x" * 40 + "\n")
+        api.client.signal(signal.SIGHUP)
+        fed.until(lambda: api.client.events("http_token_reloaded"))
+        api.ask("/v1/health", status=401)
+        api.token = "x" * 40
+        api.ask("/openapi.yaml")
         run = [fed.bin / "crossfed-client", "-c", fed.folder / f"{SILO}.yaml", "--check-config"]
         assert "ok" in run_command(run).out
         assert "ok" in run_command(run + ["--set", "serve.http.listen=0.0.0.0:0"]).out

@@ -199,6 +199,14 @@ static void test_refused(void **state) {
   xf_http_stop(http, 1);
 }
 
+static void write_token(const char *text, mode_t mode) {
+  FILE *f = fopen(token_file, "w");
+  assert_non_null(f);
+  fputs(text, f);
+  assert_int_equal(fclose(f), 0);
+  assert_int_equal(chmod(token_file, mode), 0);
+}
+
 static void test_token(void **state) {
   (void)state;
   static char out[ANSWER_MAX];
@@ -221,15 +229,18 @@ static void test_token(void **state) {
           "\r\n\r\n",
           out),
       200);
+  // another token, and one that cannot be read
+  write_token(TOKEN "2\n", 0600);
+  assert_int_equal(xf_http_reload(http, &diag), XF_OK);
+  assert_int_equal(ask(http, GET_WITH("/echo?text=a", "Authorization: Bearer " TOKEN), out), 401);
+  assert_int_equal(ask(http, GET_WITH("/echo?text=a", "Authorization: Bearer " TOKEN "2"), out),
+                   200);
+  write_token(TOKEN "3\n", 0644);
+  assert_int_equal(xf_http_reload(http, &diag), XF_E_AUTH);
+  assert_int_equal(ask(http, GET_WITH("/echo?text=a", "Authorization: Bearer " TOKEN "2"), out),
+                   200);
+  write_token(TOKEN "\n", 0600);
   xf_http_stop(http, 1);
-}
-
-static void write_token(const char *text, mode_t mode) {
-  FILE *f = fopen(token_file, "w");
-  assert_non_null(f);
-  fputs(text, f);
-  assert_int_equal(fclose(f), 0);
-  assert_int_equal(chmod(token_file, mode), 0);
 }
 
 static void test_where(void **state) {
