@@ -123,8 +123,7 @@ enum xf_rc xf_tool_put_status(struct xf_jsonw *w, struct xf_ledger *l, struct xf
   xf_jsonw_key(w, "privacy");
   xf_jsonw_object(w);
   xf_jsonw_kdouble(w, "epsilon_max", members.epsilon_max);
-  xf_jsonw_kstr(w, "claim",
-                "largest over silos; per silo, against the coordinator, not per person");
+  xf_jsonw_kstr(w, "claim", xf_plan_claim(NULL));
   xf_jsonw_object_end(w);
   return rc;
 }

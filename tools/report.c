@@ -2,6 +2,7 @@
 #include "tools/tools.h"
 
 #include "base/fs.h"
+#include "plan/plan.h"
 #include "tools/json_out.h"
 #include "json/json.h"
 
@@ -93,9 +94,7 @@ static enum xf_rc print_coordinator(const struct xf_json *json, struct xf_diag *
   printf("run %s: %llu rounds in %.2f s, updates up %llu bytes, models down %llu bytes\n", run,
          (unsigned long long)rounds, wall_s, (unsigned long long)up, (unsigned long long)down);
   if (xf_json_double(xf_json_find(root, "epsilon"), &epsilon))
-    printf(
-        "epsilon %.4g, the largest over silos: per silo, against the coordinator, not per person\n",
-        epsilon);
+    printf("epsilon %.4g, %s\n", epsilon, xf_plan_claim(NULL));
   printf("model_blake2b %s\n\n", model);
   return XF_OK;
 }

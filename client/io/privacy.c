@@ -13,6 +13,7 @@ static struct xf_statement statement(const struct xf_client *c, const char *expo
                            .odometer = c->account.spent,
                            .delta = c->plan->privacy.delta,
                            .exports = exports,
+                           .users = c->plan->privacy.unit == XF_PLAN_UNIT_USER,
                            .rows = xf_resolve_ns(c->plan) != NULL,
                            .trusted_alignment = xf_resolve_ns(c->plan) != NULL};
   if (!noise || c->cfg.policy.export_metrics) {

@@ -150,6 +150,16 @@ enum xf_rc xf_plan_digest(struct xf_digest *out, const struct xf_plan *plan) {
   return rc;
 }
 
+const char *xf_plan_claim(const struct xf_plan *plan) {
+#define PER_SILO "largest over silos; per silo, against the coordinator, not per person"
+  if (!plan) return PER_SILO "; with the plan's privacy.unit user: per user of one silo instead";
+  if (plan->privacy.unit == XF_PLAN_UNIT_USER)
+    return "largest over silos; per user of one silo, against the coordinator; a person in several "
+           "silos pays in each";
+  return PER_SILO;
+#undef PER_SILO
+}
+
 enum xf_rc xf_plan_stamps(struct xf_buf *out, const struct xf_plan *plan) {
   struct xf_plan_view view;
   xf_plan_policy_view(&view, plan);
@@ -168,9 +178,13 @@ enum xf_rc xf_plan_stamps(struct xf_buf *out, const struct xf_plan *plan) {
     rc = xf_buf_put_str(out, "rows are averaged: worse than training alone on known data; for "
                              "comparison only\n");
   if (!rc && plan->privacy.noise_multiplier > 0)
-    rc = xf_buf_put_str(out,
-                        "epsilon is per silo, against the coordinator, not per person; which rows "
-                        "a silo holds is outside it\n");
+    rc = xf_buf_put_str(
+        out,
+        plan->privacy.unit == XF_PLAN_UNIT_USER
+            ? "epsilon is per user of one silo, against the coordinator; a person in several "
+              "silos pays in each; which rows a silo holds is outside it\n"
+            : "epsilon is per silo, against the coordinator, not per person; which rows a silo "
+              "holds is outside it\n");
   if (!rc && plan->privacy.noise_multiplier == 0)
     rc = xf_buf_put_str(out,
                         "no noise: nothing is claimed about what the coordinator can infer from "

@@ -205,6 +205,9 @@ XF_WARN_UNUSED enum xf_rc xf_plan_decode(struct xf_plan *out, const uint8_t *p, 
                                          struct xf_diag *diag);
 /* SHA-256 of the canonical bytes. @err E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_plan_digest(struct xf_digest *out, const struct xf_plan *plan);
+/* What the coordinator's epsilon is about: "largest over silos; per silo, against the coordinator, not per person", or per user
+   of one silo. NULL: for readers without the plan, both. @own static */
+const char *xf_plan_claim(const struct xf_plan *plan);
 /* One line of text per thing a reader of the results must know, e.g. "trusted alignment". @err E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_plan_stamps(struct xf_buf *out, const struct xf_plan *plan);
 

@@ -18,6 +18,13 @@ static const char *figure(char out[static 32], double x) {
 
 static enum xf_rc print_subject(struct xf_buf *out, const struct xf_statement *s) {
   if (s->seeded) TRY(xf_buf_put_str(out, "NOT PRIVATE: seeded noise\n"));
+  if (s->users && s->silo)
+    return xf_buf_printf(out, "privacy of one user of silo %s against the coordinator\n", s->silo);
+  if (s->users)
+    return xf_buf_printf(out,
+                         "privacy of one user of one silo, against the coordinator: the largest of "
+                         "%" PRIu64 " silos\n",
+                         s->n_silos);
   if (s->silo)
     return xf_buf_printf(out, "privacy of silo %s against the coordinator, not per person\n",
                          s->silo);
@@ -32,27 +39,33 @@ enum xf_rc xf_statement_print_short(struct xf_buf *out, const struct xf_statemen
   TRY(xf_odometer_get(&r, &s->odometer, s->delta));
   char zero[32], replace[32];
   return xf_buf_printf(out,
-                       "%sepsilon %s (zero-out), %s (replace-one) at delta %g, %s, %" PRIu64
-                       " releases, against the coordinator, not per person",
+                       "%sepsilon %s (%s), %s (replace-one) at delta %g, %s, %" PRIu64
+                       " releases, against the coordinator, %s",
                        s->seeded ? "NOT PRIVATE: seeded noise; " : "",
-                       figure(zero, r.zero_out.value), figure(replace, r.replace_one.value),
-                       s->delta, s->silo ? "this silo" : "largest over silos", s->odometer.charges);
+                       figure(zero, r.zero_out.value), s->users ? "add-or-remove" : "zero-out",
+                       figure(replace, r.replace_one.value), s->delta,
+                       s->silo ? "this silo" : "largest over silos", s->odometer.charges,
+                       s->users ? "per user of one silo" : "not per person");
 }
 
 static enum xf_rc print_mechanism(struct xf_buf *out, const struct xf_statement *s) {
   const struct xf_odometer *o = &s->odometer;
-  if (s->clip > 0) TRY(xf_buf_printf(out, "  clipping     each update to L2 norm %g\n", s->clip));
+  if (s->users)
+    TRY(xf_buf_put_str(
+        out,
+        "  clipping     none: what one user adds to a statistic is bounded by how it is made\n"));
+  else if (s->clip > 0)
+    TRY(xf_buf_printf(out, "  clipping     each update to L2 norm %g\n", s->clip));
   else TRY(xf_buf_put_str(out, "  clipping     none\n"));
   if (o->bare)
     return xf_buf_printf(
         out, "  noise        none in %" PRIu64 " of %" PRIu64 " releases: no guarantee\n", o->bare,
         o->charges);
   if (!o->charges) return xf_buf_put_str(out, "  noise        nothing released yet\n");
-  return xf_buf_printf(
-      out,
-      "  noise        integer noise (discrete Gaussian), at least %.6g x the clipping "
-      "norm, added by the silo\n",
-      o->least_z);
+  return xf_buf_printf(out,
+                       "  noise        integer noise (discrete Gaussian), at least %.6g x the %s, "
+                       "added by the silo\n",
+                       o->least_z, s->users ? "bound of one user" : "clipping norm");
 }
 
 static enum xf_rc print_epsilon(struct xf_buf *out, const struct xf_statement *s) {
@@ -65,9 +78,14 @@ static enum xf_rc print_epsilon(struct xf_buf *out, const struct xf_statement *s
   const struct {
     const char *name, *what;
     struct xf_rdp_point point;
-  } rows[] = {
-      {"zero-out", "its updates replaced by zeros (sensitivity C)", r.zero_out},
-      {"replace-one", "its updates replaced by any others (sensitivity 2C)", r.replace_one}};
+  } rows[] = {{s->users ? "add-or-remove" : "zero-out",
+               s->users ? "the user in or out (sensitivity: the bound)"
+                        : "its updates replaced by zeros (sensitivity C)",
+               r.zero_out},
+              {"replace-one",
+               s->users ? "the user's history replaced by any other (at most twice the bound)"
+                        : "its updates replaced by any others (sensitivity 2C)",
+               r.replace_one}};
   for (size_t i = 0; i < 2; i++) {
     char text[32];
     TRY(xf_buf_printf(out, "  epsilon      %s at delta %g, %s: %s",
@@ -82,9 +100,14 @@ static enum xf_rc print_epsilon(struct xf_buf *out, const struct xf_statement *s
 
 static enum xf_rc print_limits(struct xf_buf *out, const struct xf_statement *s) {
   TRY(xf_buf_put_str(
-      out, "  unit         the silo; a person in several silos, or a person alone, has no "
-           "figure of their own\n"
-           "  outside      when and how often a silo takes part, sizes of messages"));
+      out, s->users
+               ? "  unit         a user of this silo; a person in several silos pays in each, the "
+                 "silo as a "
+                 "whole has no figure\n"
+               : "  unit         the silo; a person in several silos, or a person alone, has no "
+                 "figure of their own\n"));
+  TRY(xf_buf_put_str(out,
+                     "  outside      when and how often a silo takes part, sizes of messages"));
   if (s->rows) TRY(xf_buf_put_str(out, ", which aligned rows a silo holds"));
   for (size_t i = 0; i < s->n_exports; i++) TRY(xf_buf_printf(out, ", %s", s->exports[i]));
   TRY(xf_buf_put_str(out, "\n"));

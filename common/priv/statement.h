@@ -2,8 +2,8 @@
  * statement.h - the privacy of a run in words: what is claimed, at which unit, against whom, and what is not
  * covered. The only place that phrases it, so that logs, reports and `crossfed` say the same.
  *
- * The claim of this version: unit silo, adversary coordinator, every release counted whole. A silo prints its
- * own statement; the coordinator prints only the maximum over silos.
+ * The claim of this version: unit silo (noise on updates) or a user of one silo (noise on statistics, release.h), adversary
+ * coordinator, every release counted whole. A silo prints its own statement; the coordinator prints only the maximum over silos.
  * Thread: any. Owner: borrowed strings.
  * @source tensorflow-privacy's printed statement (every assumption named); NIST SP 800-226
  */
@@ -26,12 +26,13 @@ struct xf_statement {
   bool rows;              /* aligned rows are exchanged */
   bool trusted_alignment; /* the pseudonym key is shared by all silos */
   bool seeded;            /* noise from a seeded stream */
+  bool users; /* charges are about a user of the silo, not about the silo; clip is not used */
 };
 
 /* Lines of text. @err E_LIMIT E_NOMEM E_RANGE (delta) */
 XF_WARN_UNUSED enum xf_rc xf_statement_print(struct xf_buf *out,
                                              const struct xf_statement *statement);
-/* The first line alone, for a log: "epsilon 3.2 (zero-out), 8.1 (replace-one) at delta 1e-05, ...".
+/* The first line alone, for a log: "epsilon 3.2 (zero-out), 8.1 (replace-one) at delta 1e-05, ..."; of users, "(add-or-remove)".
    @err as xf_statement_print */
 XF_WARN_UNUSED enum xf_rc xf_statement_print_short(struct xf_buf *out,
                                                    const struct xf_statement *statement);

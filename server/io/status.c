@@ -95,8 +95,7 @@ static void put_members(struct srv *srv, struct xf_jsonw *w) {
   xf_jsonw_key(w, "privacy");
   xf_jsonw_object(w);
   xf_jsonw_kdouble(w, "epsilon_max", epsilon);
-  xf_jsonw_kstr(w, "claim",
-                "largest over silos; per silo, against the coordinator, not per person");
+  xf_jsonw_kstr(w, "claim", xf_plan_claim(&srv->st.plan));
   xf_jsonw_object_end(w);
 }
 

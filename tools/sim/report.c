@@ -149,7 +149,7 @@ static enum xf_rc put_final(struct sim *sim, struct xf_diag *diag) {
   return rc;
 }
 
-/* The largest over silos, "per silo, against the coordinator, not per person" (decision 11). */
+/* The largest over silos (decision 11); xf_plan_claim says what it is about. */
 static double max_epsilon(const struct sim *sim, double *zero_out) {
   double most = 0;
   *zero_out = 0;
@@ -269,10 +269,10 @@ static void table(const struct sim *sim, double wall_s) {
          (unsigned long long)sim->rounds, (unsigned long long)sim->abandoned, wall_s,
          (unsigned long long)sim->bytes_up, (unsigned long long)sim->bytes_down);
   if (sim->plan.privacy.noise_multiplier > 0)
-    printf("epsilon %.4g replace-one, %.4g zero-out at delta %g: the largest over silos, per silo, "
-           "against the "
-           "coordinator, not per person\nNOT PRIVATE: seeded noise\n",
-           epsilon, zero_out, sim->plan.privacy.delta);
+    printf("epsilon %.4g replace-one, %.4g %s at delta %g: %s\nNOT PRIVATE: seeded noise\n",
+           epsilon, zero_out,
+           sim->plan.privacy.unit == XF_PLAN_UNIT_USER ? "add-or-remove" : "zero-out",
+           sim->plan.privacy.delta, xf_plan_claim(&sim->plan));
   sim_model_digest(&d, sim, sim->x);
   printf("model_blake2b %s\n", xf_digest_print(hex, &d));
 }

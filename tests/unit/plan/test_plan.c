@@ -262,6 +262,14 @@ static void test_stamps(void **state) {
   assert_non_null(strstr(text, "trusted alignment"));
   assert_non_null(strstr(text, "rows visible to the other domain"));
   assert_non_null(strstr(text, "not per person"));
+  assert_non_null(strstr(xf_plan_claim(&p), "per silo, against the coordinator, not per person"));
+  assert_non_null(strstr(xf_plan_claim(NULL), "privacy.unit user"));
+  p.privacy.unit = XF_PLAN_UNIT_USER;
+  xf_buf_reset(&out);
+  assert_int_equal(xf_plan_stamps(&out, &p), XF_OK);
+  assert_non_null(strstr(xf_buf_cstr(&out), "epsilon is per user of one silo"));
+  assert_null(strstr(xf_buf_cstr(&out), "not per person"));
+  assert_null(strstr(xf_plan_claim(&p), "not per person"));
   xf_buf_reset(&out);
   texts_load_ok(&p, base, "");
   assert_int_equal(xf_plan_stamps(&out, &p), XF_OK);

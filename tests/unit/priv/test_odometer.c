@@ -136,11 +136,28 @@ static void test_statement(void **state) {
   xf_odometer_init(&s.odometer);
   expect(&s, (const char *const[]){"nothing released yet", "  epsilon      0 at delta", NULL});
 
+  s.odometer = charged(5, 50), s.seeded = false, s.users = true;
+  expect(&s, (const char *const[]){"privacy of one user of one silo, against the coordinator: the "
+                                   "largest of 3 silos\n",
+                                   NULL});
+  s.silo = "shop-a";
+  expect(&s, (const char *const[]){"privacy of one user of silo shop-a", "clipping     none: what",
+                                   "at least 5 x the bound of one user", "the user in or out",
+                                   "a user of this silo; a person in several silos pays in each",
+                                   NULL});
+  s.users = false;
+
   struct xf_buf buf;
   xf_buf_init(&buf, 512);
   s.odometer = charged(5, 50), s.seeded = false, s.silo = "shop-a";
   assert_int_equal(xf_statement_print_short(&buf, &s), XF_OK);
   assert_non_null(strstr(xf_buf_cstr(&buf), "epsilon 7.077 (zero-out), 16.51 (replace-one)"));
+  assert_non_null(strstr(xf_buf_cstr(&buf), "not per person"));
+  xf_buf_reset(&buf);
+  s.users = true; // the same charges, about a user: nothing is said about the silo as a whole
+  assert_int_equal(xf_statement_print_short(&buf, &s), XF_OK);
+  assert_non_null(strstr(xf_buf_cstr(&buf), "epsilon 7.077 (add-or-remove), 16.51 (replace-one)"));
+  assert_non_null(strstr(xf_buf_cstr(&buf), "per user of one silo"));
   s.delta = 0;
   assert_int_equal(xf_statement_print_short(&buf, &s), XF_E_RANGE);
   xf_buf_deinit(&buf);
