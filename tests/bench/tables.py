@@ -68,6 +68,7 @@ def sim(name, plan, table, data, *args):
 CELLS = (
     bench("xmrec", "XMRec: disjoint users, shared items", "xmrec-wsdm22", seeds="none"),
     bench("xmcold", "XMRec: a cold market", "xmrec-wsdm22", seeds="3 draws of users and noise"),
+    bench("scorer", "XMRec: a market left out", "xmrec-wsdm22", "1", "2", "2+", seeds="3, and 3 draws of users"),
     bench("domains", "Ciao: shared users, eight categories", "ciao", "ciao", cell="domains-ciao"),
     bench("coldusers", "Cold users: Amazon Games and Videos", "amazon-cdrib-coldstart"),
     bench("pfedrec", "One client per user: MovieLens-100K under PFedRec's protocol", "ml-100k", seeds="1; final 5, FedNCF 2"),
