@@ -155,6 +155,7 @@ static void on_welcome(struct xf_session *s, const struct xf_msg_welcome *w) {
   }
   (void)snprintf(s->run_id, sizeof s->run_id, "%.63s", w->run_id);
   s->want_plan = w->plan_digest;
+  if (w->epoch != s->epoch) s->kept_stage = 0; /* it may go on from an older copy of its state */
   s->epoch = w->epoch;
   s->heartbeat_ms = w->heartbeat_ms;
   s->dead_after_ms = w->dead_after_ms;

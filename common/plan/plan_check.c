@@ -355,12 +355,19 @@ static enum xf_rc check_sim(const struct xf_plan *plan, struct xf_diag *diag) {
   return check_clients(plan, diag);
 }
 
+/* Whether the stage moves keyed rows: of a recommender's the statistics and rows, of other aligned plans each. */
+static bool moves_rows(const struct xf_plan *plan, const struct xf_plan_stage_part *s) {
+  return s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS ||
+         (plan->model.kind != XF_PLAN_MODEL_RECOMMENDER && s->kind != XF_PLAN_STAGE_EVALUATE &&
+          xf_plan_is_aligned(plan));
+}
+
 static enum xf_rc check_domains(const struct xf_plan *plan, uint32_t n, struct xf_diag *diag) {
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     if (s->fed.min_domains > n)
       REFUSE("stages[%u].fed.min_domains: %u, and there are %u domains", i, s->fed.min_domains, n);
-    if (!xf_plan_is_aligned(plan) || s->rows.min_holders <= n) continue;
+    if (!moves_rows(plan, s) || s->rows.min_holders <= n) continue;
     if (n == 2)
       REFUSE("stages[%u].rows.min_holders: no row has %u holders in two domains; write 2, and know "
              "that each domain then sees the other's rows",
@@ -401,7 +408,7 @@ enum xf_rc xf_plan_check_members(const struct xf_plan *plan, uint32_t n_members,
     if (s->fed.quorum_count > n_members)
       REFUSE("stages[%u].fed.quorum_count: %u, and there are %u members", i, s->fed.quorum_count,
              n_members);
-    if (xf_plan_is_aligned(plan) && s->rows.min_holders > n_members)
+    if (moves_rows(plan, s) && s->rows.min_holders > n_members)
       REFUSE("stages[%u].rows.min_holders: no row has %u holders among %u members", i,
              s->rows.min_holders, n_members);
   }

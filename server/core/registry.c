@@ -115,11 +115,6 @@ void registry_closed(struct xf_coord *c, uint64_t conn) {
   else if (m->conn == conn) session_lost(c, m);
 }
 
-static bool plan_aligns(const struct xf_coord *c) {
-  return c->cfg.plan->model.users == XF_PLAN_USERS_ALIGNED ||
-         c->cfg.plan->model.items == XF_PLAN_ITEMS_ALIGNED;
-}
-
 void registry_hello(struct xf_coord *c, struct member *m, const struct xf_msg_hello *h) {
   if (h->minor_min > XF_PROTO_MINOR) {
     registry_refuse(c, m->conn, XF_E_VERSION, 0,
@@ -156,7 +151,7 @@ void registry_hello(struct xf_coord *c, struct member *m, const struct xf_msg_he
   msg->plan = (struct xf_msg_plan){c->cfg.plan_canonical, c->cfg.plan_canonical_len};
   xf_log(XF_LOG_INFO, "client_connected", XF_S("client", m->info->id),
          XF_S("domain", m->info->domain), XF_S("software", h->software));
-  if (plan_aligns(c)) {
+  if (xf_plan_is_aligned(c->cfg.plan)) {
     if (m->aligned && c->frozen) {
       coord_act(c, XF_COORD_DIRECTORY)->conn = m->conn;
     } else if (!m->aligned) {

@@ -114,9 +114,10 @@ void silo_send_plan(struct silo *t) {
 }
 
 void silo_adopted(struct silo *t) {
-  silo_feed(t, &(struct xf_session_event){.type = XF_SESSION_EV_ADOPTED,
-                                          .layout_digest = t->layout,
-                                          .lens = xf_plan_lens_one(t->model_len)});
+  silo_feed(t, &(struct xf_session_event){
+                   .type = XF_SESSION_EV_ADOPTED,
+                   .layout_digest = t->layout,
+                   .lens = t->lens.n_stage ? t->lens : xf_plan_lens_one(t->model_len)});
 }
 
 void silo_join(struct silo *t) {

@@ -21,6 +21,7 @@ struct silo {
   struct xf_msg_welcome welcome; /* what a right coordinator says */
   struct xf_digest layout;
   uint64_t model_len;
+  struct xf_plan_lens lens; /* n_stage 0: one stage of model_len */
   struct xf_session_action act[SILO_ACTIONS];
   uint32_t n_act;
   struct xf_msg_update_begin begin; /* the stored answer */

@@ -82,6 +82,32 @@ static void plan_aligned(void **state) {
   assert_int_equal(xf_policy_check_plan(&allowed, &plan, &key, &diag), XF_OK);
 }
 
+/* A sum over keyed items bounds no user unless the plan itself adds noise to it. */
+static void plan_statistics(void **state) {
+  (void)state;
+  static const char text[] = "name: s\ndata: {kind: interactions}\nmodel: {kind: recommender}\n"
+                             "stages:\n  - {name: gram, kind: statistic, statistic: {beta: 1}}\n";
+  static const char *const sets[] = {"privacy.noise_multiplier=1", "privacy.unit=user"};
+  const struct xf_policy aligned = {.allow_aligned = true},
+                         noisy = {.allow_aligned = true, .noise_multiplier = 1.5};
+  struct xf_plan plan, noised;
+  struct xf_diag diag;
+  const char *key = "";
+  xf_diag_init(&diag);
+  assert_int_equal(xf_plan_load_text(&plan, "s", text, sizeof text - 1, NULL, 0, NULL, &diag),
+                   XF_OK);
+  assert_int_equal(xf_plan_load_text(&noised, "s", text, sizeof text - 1, sets, 2, NULL, &diag),
+                   XF_OK);
+  assert_int_equal(xf_policy_check_plan(&none, &plan, &key, &diag), XF_E_POLICY);
+  assert_string_equal(key, "policy.allow_aligned");
+  assert_int_equal(xf_policy_check_plan(&aligned, &plan, &key, &diag), XF_OK);
+  assert_int_equal(xf_policy_check_plan(&noisy, &plan, &key, &diag), XF_E_POLICY);
+  assert_string_equal(key, "policy.noise_multiplier");
+  assert_non_null(strstr(diag.text, "sums statistics without noise"));
+  /* Its bound needs no clip. */
+  if (xf_policy_check_plan(&noisy, &noised, &key, &diag)) fail_msg("%s: %s", key, diag.text);
+}
+
 static void offer_case(const struct xf_policy *p, uint64_t released, uint32_t cohort,
                        double epsilon, const char *key, const char *first, const char *second) {
   struct xf_diag diag;
@@ -141,8 +167,10 @@ static void effect(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(plan_limits),  cmocka_unit_test(plan_models), cmocka_unit_test(plan_noise),
-      cmocka_unit_test(plan_aligned), cmocka_unit_test(offers),      cmocka_unit_test(effect),
+      cmocka_unit_test(plan_limits),     cmocka_unit_test(plan_models),
+      cmocka_unit_test(plan_noise),      cmocka_unit_test(plan_aligned),
+      cmocka_unit_test(plan_statistics), cmocka_unit_test(offers),
+      cmocka_unit_test(effect),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,7 @@ struct ct *ct_start(uint32_t n, uint32_t rounds) {
     struct xf_coord_member *m = &t->member[i];
     (void)snprintf(m->id, sizeof m->id, "silo-%02u", i);
     (void)snprintf(m->domain, sizeof m->domain, "domain-%u", i / 2);
+    t->lens[i] = xf_plan_lens_one(CT_MODEL);
   }
   t->config = (struct xf_coord_config){.federation = "fed",
                                        .run_id = "run-1",
@@ -59,8 +60,7 @@ void ct_run(struct ct *t) {
   xf_diag_init(&diag);
   const enum xf_rc rc = xf_coord_new(&t->coord, &t->config, &t->recovery, t->now, &diag);
   if (rc) fail_msg("%s", xf_diag_text(&diag, rc));
-  const struct xf_plan_lens lens = xf_plan_lens_one(CT_MODEL);
-  for (uint32_t i = 0; i < t->config.n_member; i++) xf_coord_set_lens(t->coord, i, &lens);
+  for (uint32_t i = 0; i < t->config.n_member; i++) xf_coord_set_lens(t->coord, i, &t->lens[i]);
   ct_pass(t, 0, false);
 }
 
@@ -109,6 +109,8 @@ static void note_record(struct ct *t, const struct xf_coord_record *r) {
   *k = (struct ct_record){.type = r->type,
                           .round = r->round,
                           .committed = r->committed,
+                          .stage = r->stage,
+                          .kind = r->kind,
                           .verdict = r->verdict,
                           .n_member = (uint32_t)r->n_member};
   for (uint32_t i = 0; i < k->n_member; i++) k->member[i] = r->member[i];
@@ -170,7 +172,10 @@ static void perform(struct ct *t, const struct xf_coord_action *a) {
     e.rc = t->reserve_rc;
     hold_or_queue(t, t->hold_reserve, &e);
     return;
-  case XF_COORD_SERVE: t->served += a->length; return;
+  case XF_COORD_SERVE:
+    t->served += a->length;
+    t->served_stage = a->stage;
+    return;
   case XF_COORD_SPOOL_BEGIN:
   case XF_COORD_SPOOL_WRITE:
   case XF_COORD_SPOOL_FINISH:
@@ -292,14 +297,15 @@ void ct_seal(struct xf_msg_update_begin *u) {
 struct xf_msg_update_begin ct_update(const struct ct *t, uint32_t i) {
   const struct xf_msg_task_offer *o = &t->offer[i];
   const bool report = o->kind == XF_TASK_EVALUATE;
+  const bool uniform = t->plan.stages[o->stage].fed.weighting == XF_PLAN_WEIGHTING_UNIFORM;
   struct xf_msg_update_begin u = {.task_id = o->task_id,
                                   .round = o->round,
                                   .base_digest = o->base_digest,
                                   .layout_digest = o->layout_digest,
-                                  .weight = 10 + i,
+                                  .weight = uniform ? 1 : 10 + i,
                                   .n_samples = 10 + i,
                                   .dtype = report ? XF_DTYPE_REPORT : XF_DTYPE_FLOAT32,
-                                  .payload_len = report ? 100 : CT_MODEL};
+                                  .payload_len = report ? 100 : t->lens[i].up[o->stage]};
   memset(u.payload_digest.b, (int)(i + 1), XF_DIGEST_LEN);
   ct_seal(&u);
   return u;

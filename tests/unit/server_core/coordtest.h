@@ -22,6 +22,8 @@ struct ct_sent {
 struct ct_record {
   enum xf_coord_record_type type;
   uint64_t round, committed;
+  uint32_t stage;
+  enum xf_task_kind kind;
   enum xf_verdict verdict;
   uint32_t member[CT_MEMBERS];
   uint32_t n_member;
@@ -30,6 +32,7 @@ struct ct_record {
 struct ct {
   struct xf_plan plan;
   struct xf_coord_member member[CT_MEMBERS];
+  struct xf_plan_lens lens[CT_MEMBERS];
   struct xf_coord_config config;
   struct xf_coord_recovery recovery;
   struct xf_coord *coord;
@@ -48,7 +51,7 @@ struct ct {
   bool hold_spool, hold_reserve, hold_aggregate;
   enum xf_rc reserve_rc, spool_rc, aggregate_rc, publish_rc, persist_rc, freeze_rc;
   bool spool_open[CT_MEMBERS];
-  uint64_t served, collected, aligned, directories, frozen;
+  uint64_t served, served_stage, collected, aligned, directories, frozen;
   uint32_t participant[CT_MEMBERS], n_participant;
   uint64_t weight[CT_MEMBERS];
   uint8_t models;
@@ -56,8 +59,8 @@ struct ct {
   enum xf_rc exit_rc;
 };
 
-/* n members in domains of two, a plan of `rounds` rounds with evaluation after each second commit;
-   the test may change plan, config and recovery before ct_run. */
+/* n members in domains of two, one model of CT_MODEL bytes, a plan of `rounds` rounds with evaluation after each second commit;
+   the test may change plan, lens, config and recovery before ct_run. */
 struct ct *ct_start(uint32_t n, uint32_t rounds);
 void ct_run(struct ct *t);
 void ct_stop(struct ct *t);

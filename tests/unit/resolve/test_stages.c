@@ -1,0 +1,258 @@
+/* Layouts of a recommender's plan: a silo's wire vector against the coordinator's, what a task moves, which plans resolve. */
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "param/wiremap.h"
+#include "plans.h"
+#include "resolve/global.h"
+#include "resolve/resolve.h"
+#include "resolve/stages.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+#define HEAD "name: t\nseed: 7\ndata: {kind: interactions}\nmodel: {kind: recommender}\nstages:\n"
+static const char gram[] = HEAD "  - {name: gram, kind: statistic, rows: {min_holders: 2}}\n";
+static const char counts[] =
+    HEAD "  - {name: counts, kind: statistic, statistic: {of: counts}}\n"
+         "  - {name: co-gram, kind: statistic, in: [counts], statistic: {beta: 0.5}}\n"
+         "  - {kind: evaluate}\n";
+static const char rows[] =
+    HEAD "  - {kind: evaluate}\n"
+         "  - {name: weak, kind: rows, fed: {rounds: 3}, rows: {dim: 4}}\n"
+         "  - {name: strong-er, kind: rows, in: [weak], fed: {rounds: 2}, rows: {dim: 3}}\n";
+static const struct {
+  const char *text, *sets;
+} plans[] = {{gram, ""},
+             {gram, "privacy.noise_multiplier=1 privacy.unit=user stages[0].statistic.beta=1"},
+             {counts, ""},
+             {rows, ""}};
+enum { N_PLAN = sizeof plans / sizeof plans[0], KEYS_MAX = 40 };
+
+static struct xf_plan plan;
+
+static void make_directory(struct xf_directory *out, uint32_t n) {
+  struct xf_key key[KEYS_MAX] = {{{0}}};
+  struct xf_manifest part;
+  const struct xf_manifest *parts[] = {&part};
+  for (uint32_t i = 0; i < n; i++) key[i].b[0] = (uint8_t)(3 * i + 1);
+  assert_int_equal(xf_manifest_init(&part, key, n, NULL), XF_OK);
+  assert_int_equal(xf_directory_init(out, parts, 1), XF_OK);
+  xf_manifest_deinit(&part);
+}
+
+/* For any numbers of users, items and keys both sides agree on every slice, and on the digest. */
+static void agree(struct xf_rng *rng) {
+  const uint32_t n_dir = xf_rng_below(rng, KEYS_MAX), n_keys = xf_rng_below(rng, n_dir + 1),
+                 more = xf_rng_below(rng, 20), other = xf_rng_below(rng, 50);
+  const bool items = xf_resolve_keys_items(&plan);
+  const struct xf_stage_sizes sizes = {.n_users = items ? other : n_keys + more,
+                                       .n_items = items ? n_keys + more : other,
+                                       .n_keys = n_keys,
+                                       .silo = true};
+  uint32_t known[KEYS_MAX + 20];
+  for (uint32_t i = 0; i < n_keys + more; i++) known[i] = i;
+  xf_rng_shuffle(rng, known, n_keys + more);
+  struct xf_layout silo;
+  struct xf_global g;
+  struct xf_directory dir;
+  struct xf_digest a, b;
+  const struct xf_wire_rows wire = {xf_resolve_ns(&plan), known, n_keys};
+  make_directory(&dir, n_dir);
+  assert_int_equal(xf_resolve_layout(&silo, &plan, &sizes, NULL), XF_OK);
+  assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
+  for (uint32_t set = 0; set < 1u << plan.n_stages; set++) {
+    struct xf_wire_map map;
+    struct xf_diag diag;
+    xf_diag_init(&diag);
+    if (xf_wire_map_init(&map, &silo, &wire, 1, set, &diag)) fail_msg("%s", diag.text);
+    assert_int_equal(map.n_wire, xf_global_wire(&g, set, n_keys));
+    xf_wire_map_deinit(&map);
+  }
+  assert_int_equal(xf_global_wire(&g, XF_STAGE_ALL, n_dir), g.n);
+  assert_int_equal(xf_layout_digest(&a, &silo), XF_OK);
+  assert_int_equal(xf_layout_digest(&b, g.layout), XF_OK);
+  assert_memory_equal(&a, &b, sizeof a);
+  xf_global_deinit(&g);
+  xf_layout_deinit(&silo);
+  xf_directory_deinit(&dir);
+}
+
+static void test_both_sides(void **state) {
+  (void)state;
+  struct xf_rng rng;
+  xf_rng_init(&rng, 3, 0);
+  for (size_t k = 0; k < N_PLAN; k++) {
+    plans_load(&plan, plans[k].text, plans[k].sets);
+    for (int trial = 0; trial < 100; trial++) agree(&rng);
+  }
+}
+
+static const struct xf_segment *segment(const struct xf_layout *l, const char *name,
+                                        enum xf_role role, uint32_t n, uint32_t cols,
+                                        uint32_t stage) {
+  const struct xf_segment *s = xf_layout_find(l, name);
+  if (!s) fail_msg("no segment %s", name);
+  assert_int_equal(s->role, role);
+  assert_int_equal(s->rows, n);
+  assert_int_equal(s->cols, cols);
+  assert_int_equal(s->stage, stage);
+  return s;
+}
+
+static void test_segments(void **state) {
+  (void)state;
+  const struct xf_stage_sizes silo = {.n_users = 11, .n_items = 7, .n_keys = 5, .silo = true};
+  const struct xf_stage_sizes coordinator = {.n_keys = 9};
+  struct xf_layout l;
+  plans_load(&plan, gram, "");
+  assert_int_equal(xf_resolve_layout(&l, &plan, &silo, NULL), XF_OK);
+  assert_string_equal(segment(&l, "gram/diagonal", XF_ROLE_ALIGNED, 7, 1, 0)->ns, "item");
+  assert_string_equal(segment(&l, "gram/pairs", XF_ROLE_PAIRED, 5, 1, 0)->ns, "item");
+  assert_int_equal(l.n_seg, 2);
+  xf_layout_deinit(&l);
+  plans_load(&plan, plans[1].text, plans[1].sets); /* noise: the diagonal stays */
+  assert_int_equal(xf_resolve_layout(&l, &plan, &silo, NULL), XF_OK);
+  (void)segment(&l, "gram/pairs", XF_ROLE_PAIRED, 5, 1, 0);
+  assert_int_equal(l.n_seg, 1);
+  xf_layout_deinit(&l);
+  plans_load(&plan, counts, "");
+  assert_int_equal(xf_resolve_layout(&l, &plan, &silo, NULL), XF_OK);
+  (void)segment(&l, "counts/counts", XF_ROLE_ALIGNED, 7, 1, 0);
+  (void)segment(&l, "co_gram/diagonal", XF_ROLE_ALIGNED, 7, 1, 1);
+  (void)segment(&l, "co_gram/pairs", XF_ROLE_PAIRED, 5, 1, 1);
+  xf_layout_deinit(&l);
+  plans_load(&plan, rows, "");
+  assert_int_equal(xf_resolve_layout(&l, &plan, &silo, NULL), XF_OK);
+  assert_string_equal(segment(&l, "weak/user", XF_ROLE_ALIGNED, 11, 4, 1)->ns, "user");
+  (void)segment(&l, "weak/item", XF_ROLE_DOMAIN, 7, 4, 1);
+  (void)segment(&l, "strong_er/user", XF_ROLE_ALIGNED, 11, 3, 2);
+  (void)segment(&l, "strong_er/item", XF_ROLE_DOMAIN, 7, 3, 2);
+  xf_layout_deinit(&l);
+  assert_int_equal(xf_resolve_layout(&l, &plan, &coordinator, NULL), XF_OK);
+  (void)segment(&l, "weak/user", XF_ROLE_ALIGNED, 9, 4, 1);
+  (void)segment(&l, "weak/item", XF_ROLE_DOMAIN, 0, 4, 1);
+  xf_layout_deinit(&l);
+}
+
+/* Floats of a member with n keys, by hand: down[s] is what s reads and its own slice, a statistic's own slice excepted. */
+static void test_lens(void **state) {
+  (void)state;
+  enum { N = 6, PAIRS = N * (N - 1) / 2, F = sizeof(float) };
+  struct xf_directory dir;
+  struct xf_global g;
+  make_directory(&dir, 9);
+  plans_load(&plan, counts, "");
+  assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
+  struct xf_plan_lens l = xf_global_lens(&g, &plan, N);
+  assert_int_equal(l.n_stage, 3);
+  assert_int_equal(l.all, (N + N + PAIRS) * F);
+  assert_true(l.in[0] == 0 && l.down[0] == 0 && l.up[0] == N * F);
+  assert_true(l.in[1] == N * F && l.down[1] == N * F && l.up[1] == (N + PAIRS) * F);
+  assert_true(l.in[2] == 0 && l.down[2] == 0 && l.up[2] == 0);
+  assert_true(g.stage[0].sum && g.stage[1].sum && !g.stage[2].sum);
+  assert_true(g.stage[0].pairs == 0 && g.stage[1].pairs == 9 && g.stage[1].n == 9 + 36);
+  l = xf_global_lens(&g, &plan, 0); /* shares no key with anyone */
+  assert_true(l.all == 0 && l.up[0] == 0 && l.down[1] == 0 && l.up[1] == 0);
+  xf_global_deinit(&g);
+  plans_load(&plan, rows, "");
+  assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
+  l = xf_global_lens(&g, &plan, N);
+  assert_int_equal(l.all, N * 7 * F);
+  assert_true(l.in[1] == 0 && l.down[1] == N * 4 * F && l.up[1] == N * 4 * F);
+  assert_true(l.in[2] == N * 4 * F && l.down[2] == N * 7 * F && l.up[2] == N * 3 * F);
+  assert_false(g.stage[1].sum || g.stage[2].sum);
+  xf_global_deinit(&g);
+  xf_directory_deinit(&dir);
+}
+
+/* A view is its artifacts, then its slice, float by float; all that a member reads before the first commit is 0. */
+static void test_view(void **state) {
+  (void)state;
+  static const uint32_t row[] = {0, 1, 4, 8};
+  struct xf_directory dir;
+  struct xf_global g;
+  make_directory(&dir, 9);
+  plans_load(&plan, rows, "");
+  assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
+  const struct xf_global_view view = xf_global_view_of(&plan, true, 2);
+  uint64_t at = 0;
+  for (int part = 0; part < 2; part++) { /* weak: 9 x 4 from 0; strong: 9 x 3 behind it */
+    const uint64_t from = part ? 36 : 0, cols = part ? 3 : 4;
+    for (size_t r = 0; r < 4; r++)
+      for (uint64_t c = 0; c < cols; c++, at++)
+        assert_int_equal(xf_global_view_at(&g, view, row, 4, at).from, from + row[r] * cols + c);
+  }
+  assert_int_equal(xf_global_view_len(&g, view, 4), at);
+  assert_int_equal(xf_global_view_at(&g, view, row, 4, 0).len, 8); /* two neighbours as one run */
+  const struct xf_global_view all = xf_global_view_of(&plan, false, 0);
+  assert_int_equal(xf_global_view_len(&g, all, 4), 4 * 7);
+  assert_int_equal(xf_global_view_at(&g, all, row, 4, 16).from, 36);
+  float *x = xf_calloc(g.n, sizeof *x);
+  for (uint64_t i = 0; i < g.n; i++) x[i] = 5;
+  assert_int_equal(xf_global_first(&g, x, &plan, &dir, NULL), XF_OK);
+  for (uint64_t i = 0; i < g.n; i++) assert_true(x[i] == 0);
+  xf_free(x);
+  xf_global_deinit(&g);
+  xf_directory_deinit(&dir);
+  assert_int_equal(xf_resolve_inputs(&plan, 2), 1u << 1);
+  assert_int_equal(xf_resolve_inputs(&plan, 1), 0);
+}
+
+static void test_namespaces(void **state) {
+  (void)state;
+  plans_load(&plan, gram, "");
+  assert_true(xf_resolve_recommends(&plan) && xf_resolve_keys_items(&plan));
+  assert_string_equal(xf_resolve_ns(&plan), "item");
+  assert_int_equal(xf_resolve_min_holders(&plan), 2);
+  plans_load(&plan, rows, "model.user_ns=person");
+  assert_false(xf_resolve_keys_items(&plan));
+  assert_string_equal(xf_resolve_ns(&plan), "person");
+  assert_int_equal(xf_resolve_min_holders(&plan), 3);
+  plans_load(&plan, plans_mf, "");
+  assert_false(xf_resolve_recommends(&plan) || xf_resolve_keys_items(&plan));
+  assert_string_equal(xf_resolve_ns(&plan), "user");
+  plans_load(&plan, plans_table, "");
+  assert_null(xf_resolve_ns(&plan));
+  assert_int_equal(xf_resolve_min_holders(&plan), 1);
+}
+
+static void test_refusals(void **state) {
+  (void)state;
+  static const char both[] = HEAD "  - {name: gram, kind: statistic}\n"
+                                  "  - {name: rows, kind: rows, fed: {rounds: 3}}\n";
+  static const char two[] = "name: t\ndata: {kind: interactions}\n"
+                            "model: {kind: mf, loss: bpr, users: aligned}\nstages:\n"
+                            "  - {name: a, fed: {rounds: 1}, local: {optimizer: {lr: 0.1}}}\n"
+                            "  - {name: b, fed: {rounds: 1}, local: {optimizer: {lr: 0.1}}}\n";
+  static const struct {
+    const char *text, *sets, *says;
+  } row[] = {{both, "", "statistic and rows in one plan"},
+             {rows, "stages[1].rows.min_holders=2", "rows.min_holders: different ones"},
+             {two, "", "stages: more than one"}};
+  struct xf_diag diag;
+  for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    plans_load(&plan, row[i].text, row[i].sets);
+    xf_diag_init(&diag);
+    assert_int_equal(xf_resolve_check(&plan, &diag), XF_E_UNSUPPORTED);
+    if (!strstr(diag.text, row[i].says)) fail_msg("%s", diag.text);
+  }
+  for (size_t i = 0; i < N_PLAN; i++) {
+    plans_load(&plan, plans[i].text, plans[i].sets);
+    if (xf_resolve_check(&plan, &diag)) fail_msg("%s", diag.text);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_both_sides), cmocka_unit_test(test_segments),
+      cmocka_unit_test(test_lens),       cmocka_unit_test(test_view),
+      cmocka_unit_test(test_namespaces), cmocka_unit_test(test_refusals),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

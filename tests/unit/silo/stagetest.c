@@ -1,0 +1,264 @@
+#include "stagetest.h"
+
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "crypto/pseudonym.h"
+#include "resolve/dataset.h"
+#include "resolve/stagefold.h"
+#include "resolve/stages.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+#define HEAD                                    \
+  "name: t\nseed: 7\n"                          \
+  "data: {kind: interactions}\n"                \
+  "model: {kind: recommender}\n"                \
+  "eval: {metrics: [hr@3, ndcg@3], every: 0}\n" \
+  "arms: [popularity, alone, federated, guarded]\nstages:\n"
+const char stagetest_gram[] =
+    HEAD "  - {name: gram, kind: statistic, statistic: {beta: 0}, rows: {min_holders: 2}}\n";
+const char stagetest_rows[] = HEAD
+    "  - {name: weak, kind: rows, fed: {rounds: 5}, rows: {dim: 4, kappa: 0.25, formation: 2}}\n"
+    "  - {kind: evaluate}\n"
+    "  - {name: strong, kind: rows, in: [weak], fed: {rounds: 3}, rows: {dim: 3, kappa: 0.5}}\n";
+static const uint8_t align_key[XF_SILO_ALIGN_KEY] = {4, 5, 6};
+/* By number of the silo, the fourth is the late one: keys, and users where keys are items. */
+static const struct {
+  uint32_t first, last, users;
+} range[2][STAGETEST_MAX] = {{{0, 11, 0}, {4, 15, 0}, {2, 13, 0}, {1, 12, 0}},
+                             {{0, 23, 8}, {8, 31, 60}, {4, 27, 60}, {1, 20, 10}}};
+enum { OWN_ITEMS = 20, EVENTS = 7, TASTES = 3 };
+
+static void load_plan(struct xf_plan *out, const char *text, const char *sets) {
+  char copy[1024];
+  const char *list[16];
+  size_t n = 0;
+  struct xf_diag diag;
+  (void)snprintf(copy, sizeof copy, "%s", sets);
+  for (char *s = copy; *s;) {
+    assert_true(n < 16);
+    list[n++] = s;
+    s += strcspn(s, " ");
+    if (*s) *s++ = '\0';
+  }
+  xf_diag_init(&diag);
+  if (xf_plan_load_text(out, "p.yaml", text, strlen(text), list, n, NULL, &diag))
+    fail_msg("%s", diag.text);
+}
+
+/* Distinct items of [first, first + n): two of any kind, the others of the user's taste; in any order. */
+static void choose(uint32_t *out, struct xf_rng *rng, uint32_t first, uint32_t n, uint32_t taste) {
+  uint32_t all[32], at = 0;
+  assert_true(n <= 32 && n / TASTES >= EVENTS - 2);
+  for (uint32_t i = 0; i < n; i++) all[i] = first + i;
+  xf_rng_shuffle(rng, all, n);
+  while (at < 2) {
+    out[at] = all[at];
+    at++;
+  }
+  for (uint32_t i = 2; i < n && at < EVENTS; i++)
+    if (all[i] % TASTES == taste) out[at++] = all[i];
+  for (uint32_t i = 2; i < n && at < EVENTS; i++)
+    if (all[i] % TASTES != taste) out[at++] = all[i];
+  xf_rng_shuffle(rng, out, EVENTS);
+}
+
+/* Keys are a common range; the other side is the silo's own. */
+static void make_data(struct xf_dataset *out, const struct xf_plan *plan, size_t k) {
+  struct xf_interactions inter;
+  struct xf_rng rng;
+  const bool items = xf_resolve_keys_items(plan);
+  const uint32_t first = range[items][k].first, n_key = range[items][k].last - first + 1;
+  xf_interactions_init(&inter);
+  xf_rng_init(&rng, 99, k);
+  for (uint32_t u = 0; u < (items ? range[1][k].users : n_key); u++) {
+    uint32_t item[EVENTS];
+    choose(item, &rng, items ? first : 0, items ? n_key : OWN_ITEMS,
+           (items ? u : first + u) % TASTES);
+    for (uint32_t e = 0; e < EVENTS; e++) {
+      char user[24], name[24];
+      if (items) (void)snprintf(user, sizeof user, "u%zu-%u", k, u);
+      else (void)snprintf(user, sizeof user, "u%u", first + u);
+      if (items) (void)snprintf(name, sizeof name, "i%u", item[e]);
+      else (void)snprintf(name, sizeof name, "i%zu-%u", k, item[e]);
+      assert_int_equal(xf_interactions_add(&inter, user, name, NULL, 1, e), XF_OK);
+    }
+  }
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  if (xf_resolve_interactions(out, plan, "member", &inter, &diag)) fail_msg("%s", diag.text);
+}
+
+static struct xf_silo *make_silo(struct stagetest *t, size_t k, const char *member) {
+  struct xf_dataset data;
+  struct xf_silo *silo = NULL;
+  struct xf_diag diag;
+  make_data(&data, &t->plan, k);
+  struct xf_silo_config config = {.plan = &t->plan,
+                                  .member = member,
+                                  .data = &data,
+                                  .align_key = align_key,
+                                  .clip = t->plan.privacy.clip,
+                                  .noise_multiplier = t->plan.privacy.noise_multiplier,
+                                  .metrics = true};
+  if (t->change) t->change(&config);
+  xf_diag_init(&diag);
+  if (xf_silo_new(&silo, &config, &diag)) fail_msg("%s", diag.text);
+  return silo;
+}
+
+/* What the directory tells silo k, and the local rows of its known keys, found by name. */
+static void align(struct stagetest *t, size_t k) {
+  struct stagetest_silo *s = &t->s[k];
+  const struct xf_manifest *m = xf_silo_manifest(s->silo);
+  const bool items = xf_resolve_keys_items(&t->plan);
+  const struct xf_dataset *data = xf_silo_data(s->silo);
+  const struct xf_names *names = items ? &data->inter.items : &data->inter.users;
+  s->row = xf_calloc(m->n + 1, sizeof *s->row);
+  s->holders = xf_calloc(m->n + 1, sizeof *s->holders);
+  s->local = xf_calloc(m->n + 1, sizeof *s->local);
+  s->n_row = xf_directory_rows(s->row, s->holders, &t->directory, m);
+  uint32_t *of_key = xf_calloc(m->n + 1, sizeof *of_key);
+  for (uint32_t i = 0; i < names->n; i++) {
+    struct xf_key key;
+    const char *text = xf_names_get(names, i);
+    xf_pseudonym(key.b, align_key, xf_resolve_ns(&t->plan), text, strlen(text));
+    of_key[xf_manifest_find(m, &key)] = i;
+  }
+  size_t n = 0;
+  for (size_t i = 0; i < m->n; i++)
+    if (s->holders[i]) s->local[n++] = of_key[i];
+  assert_int_equal(n, s->n_row);
+  xf_free(of_key);
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  if (xf_silo_align(s->silo, s->holders, &diag)) fail_msg("%s", diag.text);
+  xf_buf_init(&s->answer.payload, STAGETEST_FLOATS * sizeof(float));
+}
+
+void stagetest_init(struct stagetest *out, const char *text, const char *sets,
+                    void (*change)(struct xf_silo_config *config)) {
+  static const char *const member[] = {"silo-a", "silo-b", "silo-c"};
+  const struct xf_manifest *part[3];
+  memset(out, 0, sizeof *out);
+  out->n = 3;
+  out->change = change;
+  load_plan(&out->plan, text, sets);
+  for (size_t k = 0; k < out->n; k++) {
+    out->s[k].member = member[k];
+    out->s[k].silo = make_silo(out, k, member[k]);
+    part[k] = xf_silo_manifest(out->s[k].silo);
+  }
+  assert_int_equal(xf_directory_init(&out->directory, part, out->n), XF_OK);
+  xf_directory_keep(&out->directory, xf_resolve_min_holders(&out->plan));
+  for (size_t k = 0; k < out->n; k++) align(out, k);
+  assert_int_equal(xf_global_init(&out->global, &out->plan, &out->directory, NULL), XF_OK);
+  assert_true(out->global.n < STAGETEST_FLOATS);
+  out->x = xf_calloc(out->global.n, sizeof *out->x);
+  assert_int_equal(xf_global_first(&out->global, out->x, &out->plan, &out->directory, NULL), XF_OK);
+}
+
+void stagetest_deinit(struct stagetest *t) {
+  for (size_t k = 0; k < t->n; k++) {
+    xf_silo_free(t->s[k].silo);
+    xf_free(t->s[k].row);
+    xf_free(t->s[k].holders);
+    xf_free(t->s[k].local);
+    xf_buf_deinit(&t->s[k].answer.payload);
+  }
+  xf_free(t->x);
+  xf_global_deinit(&t->global);
+  xf_directory_deinit(&t->directory);
+}
+
+struct xf_silo *stagetest_again(struct stagetest *t, size_t i, const char *member) {
+  return make_silo(t, i, member);
+}
+
+void stagetest_late(struct stagetest *t) {
+  assert_int_equal(t->n, 3);
+  t->s[3].member = "silo-d";
+  t->s[3].silo = make_silo(t, 3, "silo-d");
+  align(t, 3);
+  t->n = 4;
+}
+
+size_t stagetest_view(struct stagetest *t, size_t i, enum xf_task_kind kind, uint32_t stage) {
+  struct stagetest_silo *s = &t->s[i];
+  const struct xf_global_view view = xf_global_view_of(&t->plan, kind == XF_TASK_TRAIN, stage);
+  const uint64_t n = xf_global_view_len(&t->global, view, s->n_row);
+  for (uint64_t at = 0; at < n;) {
+    const struct xf_global_run r = xf_global_view_at(&t->global, view, s->row, s->n_row, at);
+    memcpy(s->base + at, t->x + r.from, r.len * sizeof(float));
+    at += r.len;
+  }
+  return (size_t)n;
+}
+
+struct xf_silo_task stagetest_task(struct stagetest *t, size_t i, enum xf_task_kind kind) {
+  struct xf_silo_task task = {.base = t->s[i].base};
+  task.offer.kind = kind;
+  task.offer.round = t->round + 1;
+  task.offer.committed = t->committed;
+  task.offer.stage = xf_plan_stage_at(&t->plan, t->committed, NULL);
+  task.offer.model_len = stagetest_view(t, i, kind, task.offer.stage) * sizeof(float);
+  memset(&task.offer.task_id, (int)t->round + 1, sizeof task.offer.task_id);
+  xf_odometer_init(&task.spent);
+  return task;
+}
+
+void stagetest_work(struct stagetest *t, size_t i) {
+  struct stagetest_silo *s = &t->s[i];
+  const struct xf_silo_task task = stagetest_task(t, i, XF_TASK_TRAIN);
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  if (xf_silo_work(s->silo, &task, &s->answer, &diag)) fail_msg("%s", diag.text);
+  s->n_update = s->answer.payload.len / sizeof(float);
+  assert_int_equal(s->answer.payload.len, xf_silo_lens(s->silo)->up[task.offer.stage]);
+  if (s->n_update) memcpy(s->update, s->answer.payload.p, s->answer.payload.len);
+}
+
+static enum xf_rc read_part(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
+  const struct stagetest *t = arg;
+  assert_true(at + n <= t->s[slot].n_update);
+  memcpy(out, t->s[slot].update + at, n * sizeof *out);
+  return XF_OK;
+}
+static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
+  memcpy(out, ((struct stagetest *)arg)->x + at, n * sizeof *out);
+  return XF_OK;
+}
+static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
+  memcpy(((struct stagetest *)arg)->x + at, x, n * sizeof *x);
+  return XF_OK;
+}
+
+void stagetest_commit(struct stagetest *t) {
+  struct xf_stagefold_member member[3];
+  const uint32_t stage = xf_plan_stage_at(&t->plan, t->committed, NULL);
+  for (size_t k = 0; k < 3; k++) {
+    stagetest_work(t, k);
+    member[k] = (struct xf_stagefold_member){
+        t->s[k].member, k, (uint32_t)t->s[k].answer.begin.weight, t->s[k].row, t->s[k].n_row};
+  }
+  struct xf_stagefold fold = {.global = &t->global,
+                              .stage = stage,
+                              .step = {.eta = 1},
+                              .member = member,
+                              .n_member = 3,
+                              .io = {t, NULL, read_part, read_old, write_new, NULL, NULL}};
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  if (xf_stagefold_run(&fold, &diag)) fail_msg("%s", diag.text);
+  for (size_t k = 0; k < 3; k++) xf_silo_outcome(t->s[k].silo, true);
+  t->committed++;
+  t->round++;
+}
