@@ -16,6 +16,8 @@
 #include "base/buf.h"
 #include "rec/blend.h"
 
+#include <math.h>
+
 enum { XF_GUARD_ADDITIONS = 16, XF_GUARD_WEIGHTS = 8 };
 
 struct xf_guard_candidate {
@@ -23,6 +25,13 @@ struct xf_guard_candidate {
   const struct xf_scorer *scorer; /* NULL: the spec's row callback */
   bool shared;                    /* needs something that came from the federation */
 };
+
+/* A candidate's part in a mix (mix.h): linear z + bend xf_guard_bend(z). */
+struct xf_guard_mix {
+  double linear, bend;
+};
+/* @unit log */
+static inline float xf_guard_bend(float z) { return logf(.3f + (z > -.2f ? z : -.2f)); }
 
 struct xf_guard_spec {
   const struct xf_split *split;
@@ -38,8 +47,8 @@ struct xf_guard_spec {
   uint32_t max_add;          /* at most XF_GUARD_ADDITIONS; 0: only the best candidate */
   double weight[XF_GUARD_WEIGHTS];
   uint32_t n_weight;
-  /* NULL, or [n]: mix[c], when not NULL, has weights of the candidates before c: c is their weighted sum, and not asked */
-  const double *const *mix;
+  /* NULL, or [n]: mix[c], when not NULL, has weights of the candidates before c: c is a mix of them, and not asked */
+  const struct xf_guard_mix *const *mix;
   /* Scores of all items by candidate c for a user, for candidates without a scorer. @shape out[n_items] */
   enum xf_rc (*row)(void *arg, uint32_t c, const struct xf_query *q, float *out,
                     struct xf_diag *diag);

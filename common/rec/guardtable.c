@@ -25,6 +25,7 @@ struct build {
   const struct xf_guard_spec *spec;
   uint32_t *rival, *order;
   float *row;    /* [BLOCK x n_items] of the candidate at hand */
+  float *bent;   /* as all: xf_guard_bend of each, with mixes */
   float *all;    /* [n_candidate x BLOCK x n_items] with mixes, else one candidate's */
   size_t stride; /* BLOCK x n_items */
   uint32_t cap;  /* negatives kept of a user */
@@ -69,13 +70,15 @@ static enum xf_rc plan(struct build *b, struct xf_diag *diag) {
   return XF_OK;
 }
 
-/* The weighted sum of the candidates before, standardised already. */
+/* A mix of the candidates before, standardised already. */
 static void mixed(struct build *b, uint32_t c, uint32_t m) {
   const size_t n = (size_t)m * b->table->held.split->n_items;
   memset(b->row, 0, n * sizeof *b->row);
   for (uint32_t j = 0; j < c; j++) {
-    const float w = (float)b->spec->mix[c][j], *part = b->all + j * b->stride;
-    for (size_t i = 0; w != 0 && i < n; i++) b->row[i] += w * part[i];
+    const struct xf_guard_mix *w = &b->spec->mix[c][j];
+    const float *z = b->all + j * b->stride, *bend = b->bent + j * b->stride;
+    const float wl = (float)w->linear, wb = (float)w->bend;
+    for (size_t i = 0; (wl != 0 || wb != 0) && i < n; i++) b->row[i] += wl * z[i] + wb * bend[i];
   }
 }
 
@@ -128,6 +131,10 @@ static enum xf_rc fill(struct build *b, uint32_t at, uint32_t m, uint32_t c, str
     thin(b, q[i].user, xf_heldout_rivals(&t->held, q[i].user, b->rival));
     gather(b, at + i, c, row);
   }
+  const size_t n = (size_t)m * n_items;
+  float *bend = b->bent ? b->bent + c * b->stride : NULL;
+  for (size_t i = 0; !rc && bend && !b->spec->mix[c] && i < n; i++)
+    bend[i] = xf_guard_bend(b->row[i]);
   return rc ? xf_diag_prefix(diag, rc, "candidate \"%s\"", b->candidate[c].name) : XF_OK;
 }
 
@@ -168,12 +175,15 @@ enum xf_rc xf_guard_table_init(struct xf_guard_table *out,
   b.rival = xf_try_calloc(xf_heldout_most(&out->held) + 1, sizeof *b.rival);
   b.stride = (size_t)BLOCK * split->n_items;
   b.row = b.all = xf_try_calloc(b.stride * (spec->mix ? n : 1) + 1, sizeof *b.all);
-  if (out->user && out->start && out->n_pos && b.rival && b.all) rc = build(&b, diag);
+  if (spec->mix) b.bent = xf_try_calloc(b.stride * n + 1, sizeof *b.bent);
+  if (out->user && out->start && out->n_pos && b.rival && b.all && (b.bent || !spec->mix))
+    rc = build(&b, diag);
   else
     rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u candidates of %u items", n,
                      split->n_items);
   xf_free(b.rival);
   xf_free(b.all);
+  xf_free(b.bent);
   if (rc) xf_guard_table_deinit(out);
   return rc;
 }

@@ -13,34 +13,46 @@
 enum { STEPS = 100, HALVINGS = 40 };
 static const double TOLERANCE = 1e-7;
 
+enum { D_MAX = 2 * XF_BLEND_PARTS };
+
 struct fit {
   const struct xf_guard_table *table;
   const uint32_t *column;
-  uint32_t d;
+  uint32_t d; /* two for each candidate: z, bent z */
   double l2;
-  double *p; /* [slots] probabilities */
-  double grad[XF_BLEND_PARTS], mean[XF_BLEND_PARTS];
-  double hess[XF_BLEND_PARTS * XF_BLEND_PARTS]; /* [d x d] */
+  uint64_t *start;                                      /* [n_user + 1] first row of a list */
+  double *x;                                            /* [rows x d] */
+  double *p;                                            /* [rows of a list] probabilities */
+  double *c;                                            /* [d] a centred row */
+  double grad[D_MAX], mean[D_MAX], hess[D_MAX * D_MAX]; /* hess [d x d] */
 };
 
-/* Column k of list i: the first held-out item, then the negatives. */
-static float value(const struct fit *f, uint32_t i, uint32_t k, uint32_t r) {
-  const float *row = xf_guard_table_row(f->table, i, f->column[k]);
-  return r == 0 ? row[0] : row[f->table->n_pos[i] + r - 1];
-}
-
-static uint32_t length(const struct fit *f, uint32_t i) {
-  return 1 + xf_guard_table_slots(f->table, i) - f->table->n_pos[i];
+/* Rows of a list: the first held-out item, then the negatives. */
+static void fill(struct fit *f, uint32_t i) {
+  const uint32_t n_pos = f->table->n_pos[i], slots = xf_guard_table_slots(f->table, i);
+  for (uint32_t k = 0; k < f->d / 2; k++) {
+    const float *row = xf_guard_table_row(f->table, i, f->column[k]);
+    double *x = f->x + f->start[i] * f->d + 2 * (size_t)k;
+    for (uint32_t r = 0; r < slots; r++) {
+      if (r > 0 && r < n_pos) continue;
+      x[0] = (double)row[r];
+      x[1] = (double)xf_guard_bend(row[r]);
+      x += f->d;
+    }
+  }
 }
 
 /* Probabilities of a list under w; its loss. */
 static double softmax(struct fit *f, uint32_t i, const double *w) {
-  const uint32_t n = length(f, i);
+  const uint32_t n = (uint32_t)(f->start[i + 1] - f->start[i]);
+  const double *x = f->x + f->start[i] * f->d;
   double top = -INFINITY, sum = 0;
-  memset(f->p, 0, n * sizeof *f->p);
-  for (uint32_t k = 0; k < f->d; k++)
-    for (uint32_t r = 0; r < n; r++) f->p[r] += w[k] * (double)value(f, i, k, r);
-  for (uint32_t r = 0; r < n; r++) top = fmax(top, f->p[r]);
+  for (uint32_t r = 0; r < n; r++, x += f->d) {
+    double z = 0;
+    for (uint32_t k = 0; k < f->d; k++) z += w[k] * x[k];
+    f->p[r] = z;
+    top = fmax(top, z);
+  }
   const double first = f->p[0] - top;
   for (uint32_t r = 0; r < n; r++) sum += f->p[r] = exp(f->p[r] - top);
   for (uint32_t r = 0; r < n; r++) f->p[r] /= sum;
@@ -49,20 +61,20 @@ static double softmax(struct fit *f, uint32_t i, const double *w) {
 
 /* Adds one list's gradient and the upper half of its Hessian. */
 static void add_list(struct fit *f, uint32_t i) {
-  const uint32_t n = length(f, i), d = f->d;
-  for (uint32_t k = 0; k < d; k++) {
-    f->mean[k] = 0;
-    for (uint32_t r = 0; r < n; r++) f->mean[k] += f->p[r] * (double)value(f, i, k, r);
-    f->grad[k] += f->mean[k] - (double)value(f, i, k, 0);
-  }
-  for (uint32_t k = 0; k < d; k++)
-    for (uint32_t l = k; l < d; l++) {
-      double s = 0;
-      for (uint32_t r = 0; r < n; r++)
-        s += f->p[r] * ((double)value(f, i, k, r) - f->mean[k]) *
-             ((double)value(f, i, l, r) - f->mean[l]);
-      f->hess[k * d + l] += s;
+  const uint32_t n = (uint32_t)(f->start[i + 1] - f->start[i]), d = f->d;
+  const double *x = f->x + f->start[i] * d;
+  memset(f->mean, 0, sizeof f->mean);
+  for (uint32_t r = 0; r < n; r++)
+    for (uint32_t k = 0; k < d; k++) f->mean[k] += f->p[r] * x[r * (size_t)d + k];
+  for (uint32_t k = 0; k < d; k++) f->grad[k] += f->mean[k] - x[k];
+  for (uint32_t r = 0; r < n; r++) {
+    for (uint32_t k = 0; k < d; k++) f->c[k] = x[r * (size_t)d + k] - f->mean[k];
+    for (uint32_t k = 0; k < d; k++) {
+      const double a = f->p[r] * f->c[k];
+      double *h = f->hess + (size_t)k * d;
+      for (uint32_t l = k; l < d; l++) h[l] += a * f->c[l];
     }
+  }
 }
 
 static double evaluate(struct fit *f, const double *w, bool full) {
@@ -89,7 +101,7 @@ static double evaluate(struct fit *f, const double *w, bool full) {
 
 /* One step with halving; *done when the gradient is small or no step lowers the loss. */
 static enum xf_rc newton(struct fit *f, double *w, double *loss, bool *done, struct xf_diag *diag) {
-  double size = 0, t = 1, step[XF_BLEND_PARTS], try[XF_BLEND_PARTS];
+  double size = 0, t = 1, step[D_MAX], try[D_MAX];
   for (uint32_t k = 0; k < f->d; k++) size = fmax(size, fabs(f->grad[k]));
   *done = size < TOLERANCE;
   if (*done) return XF_OK;
@@ -110,6 +122,23 @@ static enum xf_rc newton(struct fit *f, double *w, double *loss, bool *done, str
   return XF_OK;
 }
 
+static enum xf_rc fit_init(struct fit *f, struct xf_diag *diag) {
+  const uint32_t n = f->table->n_user;
+  uint64_t most = 0;
+  f->start = xf_try_calloc((size_t)n + 1, sizeof *f->start);
+  for (uint32_t i = 0; f->start && i < n; i++) {
+    const uint64_t rows = 1 + xf_guard_table_slots(f->table, i) - f->table->n_pos[i];
+    f->start[i + 1] = f->start[i] + rows;
+    if (rows > most) most = rows;
+  }
+  f->x = f->start ? xf_try_calloc((size_t)f->start[n] * f->d + 1, sizeof *f->x) : NULL;
+  f->p = xf_try_calloc((size_t)most + 1, sizeof *f->p);
+  f->c = xf_try_calloc(f->d, sizeof *f->c);
+  if (!f->x || !f->p || !f->c) return xf_diag_set(diag, XF_E_NOMEM, "no memory for %u lists", n);
+  for (uint32_t i = 0; i < n; i++) fill(f, i);
+  return XF_OK;
+}
+
 enum xf_rc xf_mix_fit(struct xf_mix *out, const struct xf_guard_table *table,
                       const uint32_t *column, uint32_t n, double l2, struct xf_diag *diag) {
   *out = (struct xf_mix){.n_list = table->n_user};
@@ -118,22 +147,23 @@ enum xf_rc xf_mix_fit(struct xf_mix *out, const struct xf_guard_table *table,
                        "a mix of %u candidates on %u lists with l2 %g: each must be above 0", n,
                        table->n_user, l2);
   struct fit *f = xf_calloc(1, sizeof *f);
-  uint32_t most = 1;
+  double w[D_MAX] = {0};
   bool done = false;
-  *f = (struct fit){.table = table, .column = column, .d = n, .l2 = l2};
-  for (uint32_t i = 0; i < table->n_user; i++)
-    if (length(f, i) > most) most = length(f, i);
-  f->p = xf_try_calloc(most, sizeof *f->p);
-  enum xf_rc rc = f->p ? XF_OK : xf_diag_set(diag, XF_E_NOMEM, "no memory for %u negatives", most);
-  out->loss = rc ? 0 : evaluate(f, out->weight, true);
+  *f = (struct fit){.table = table, .column = column, .d = 2 * n, .l2 = l2};
+  enum xf_rc rc = fit_init(f, diag);
+  out->loss = rc ? 0 : evaluate(f, w, true);
   while (!rc && !done && out->n_step < STEPS) {
-    rc = newton(f, out->weight, &out->loss, &done, diag);
+    rc = newton(f, w, &out->loss, &done, diag);
     out->n_step += !rc && !done;
   }
   if (!rc && (!done || !isfinite(out->loss)))
     rc = xf_diag_set(diag, XF_E_NAN, "the mix did not converge in %d steps (loss %g)", STEPS,
                      out->loss);
+  for (uint32_t k = 0; k < n; k++) out->weight[k] = (struct xf_guard_mix){w[2 * k], w[2 * k + 1]};
+  xf_free(f->start);
+  xf_free(f->x);
   xf_free(f->p);
+  xf_free(f->c);
   xf_free(f);
   return rc;
 }

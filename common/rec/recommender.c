@@ -349,14 +349,14 @@ static enum xf_rc mix_one(struct xf_recommender *rec, const struct lists *l, con
   }
   if (n < 2 || out.flags != wanted) return XF_OK;
   enum xf_rc rc = xf_mix_fit(&mix, &l->table, column, n, rec->mix_l2, diag);
-  double *weight = xf_try_calloc(XF_BLEND_PARTS, sizeof *weight);
+  struct xf_guard_mix *weight = xf_try_calloc(XF_BLEND_PARTS, sizeof *weight);
   if (!rc && !weight) rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for a mix");
   for (uint32_t k = 0; !rc && k < n; k++) {
     const struct xf_recommender_candidate *c = &rec->candidate[l->of[column[k]]];
     weight[l->of[column[k]]] = mix.weight[k];
-    part[k] = (struct xf_blend_part){c->name, c->scorer, mix.weight[k]};
+    part[k] = (struct xf_blend_part){c->name, c->scorer, 1};
   }
-  if (!rc) rc = xf_blend_new(&out.scorer, part, n, false, diag);
+  if (!rc) rc = xf_mix_scorer(&out.scorer, &mix, part, n, diag);
   if (rc) {
     xf_free(weight);
     return xf_diag_prefix(diag, rc, "%s", name);
@@ -395,7 +395,7 @@ enum xf_rc xf_recommender_table(struct xf_guard_table *out, const struct xf_reco
                                 const struct xf_guard_spec *guard, struct xf_diag *diag) {
   struct xf_guard_candidate c[XF_BLEND_PARTS];
   for (uint32_t i = 0; i < rec->n_candidate; i++) c[i] = guard_candidate(&rec->candidate[i]);
-  const double *mix[XF_BLEND_PARTS];
+  const struct xf_guard_mix *mix[XF_BLEND_PARTS];
   bool any = false;
   struct xf_guard_spec spec = guard ? *guard : rec->guard;
   for (uint32_t i = 0; i < rec->n_candidate; i++) {

@@ -109,7 +109,7 @@ struct xf_recommender_candidate {
   struct xf_als_weight als;
   struct xf_scorer *scorer; /* fitted on train */
   struct xf_scorer *inner; /* the same without split A; NULL unless keep_inner, and for artifacts */
-  const double *mix;       /* [n_candidate before it] a mix's weights, its own; NULL: no mix */
+  const struct xf_guard_mix *mix; /* [XF_BLEND_PARTS] by candidate: a mix, its own; NULL: none */
   bool owned;
 };
 

@@ -6,6 +6,9 @@
 #include <math.h>
 #include <stdio.h>
 
+enum { EXTEND = 3 };
+static const double BEYOND = 1.5;
+
 static enum xf_rc value(void *arg, const struct xf_als *als, double *out, struct xf_diag *diag) {
   struct xf_scorer *scorer;
   enum xf_rc rc = xf_als_scorer(&scorer, als, NULL, diag);
@@ -15,31 +18,60 @@ static enum xf_rc value(void *arg, const struct xf_als *als, double *out, struct
   return rc;
 }
 
-/* a x rho at the first dim, then every other dim at the best of them. */
+/* One more try; *better says whether it became the spec. */
+static enum xf_rc try_one(struct xf_tune *t, struct xf_als_spec *spec, double a, double rho,
+                          uint32_t dim, struct xf_recommender_candidate *c, bool *better,
+                          struct xf_diag *diag) {
+  const struct xf_als_grid grid = {
+      .dim = {dim}, .n_dim = 1, .a = {a}, .n_a = 1, .rho = {rho}, .n_rho = 1};
+  struct xf_als_search s;
+  const enum xf_rc rc = xf_als_search(&s, &t->inner_data, spec, &grid, t->in->pool, value, t, diag);
+  if (rc) return rc;
+  c->tries += s.n;
+  *better = s.tries[0].value > c->tuned;
+  if (!*better) return XF_OK;
+  *spec = xf_als_search_spec(&s, spec);
+  c->tuned = s.tries[0].value;
+  return XF_OK;
+}
+
+/* Beyond the border of the grid while that helps: a and rho in turn, at most EXTEND tries each. */
+static enum xf_rc extend(struct xf_tune *t, struct xf_als_spec *spec,
+                         struct xf_recommender_candidate *c, struct xf_diag *diag) {
+  const struct xf_als_grid *g = &t->spec->als;
+  enum xf_rc rc = XF_OK;
+  for (int side = 0; side < 2; side++) {
+    const double *x = side ? g->rho : g->a, now = side ? spec->w.rho : spec->w.a;
+    const uint32_t n = side ? g->n_rho : g->n_a;
+    const bool low = now <= x[0], high = now >= x[n - 1];
+    bool better = n > 1 && (low || high);
+    for (int k = 0; !rc && better && k < EXTEND; k++) {
+      const double f = low ? 1 / BEYOND : BEYOND;
+      rc = try_one(t, spec, side ? spec->w.a : spec->w.a * f, side ? spec->w.rho * f : spec->w.rho,
+                   spec->dim, c, &better, diag);
+    }
+    c->edge |= better; /* it would have gone further */
+  }
+  return rc;
+}
+
+/* a x rho at the first dim, beyond the border where the best lies there, then every other dim at the best of them. */
 static enum xf_rc search(struct xf_tune *t, struct xf_als_spec *spec,
                          struct xf_recommender_candidate *c, struct xf_diag *diag) {
-  struct xf_als_grid first = t->spec->als, rest = t->spec->als;
+  const struct xf_als_grid *g = &t->spec->als;
+  struct xf_als_grid first = *g;
   struct xf_als_search s;
+  bool better;
   first.n_dim = 1;
   enum xf_rc rc = xf_als_search(&s, &t->inner_data, spec, &first, t->in->pool, value, t, diag);
   if (rc) return rc;
   *spec = xf_als_search_spec(&s, spec);
   c->tuned = s.tries[s.best].value;
   c->tries = s.n;
-  c->edge = s.edge;
-  rest.n_dim--;
-  for (uint32_t d = 0; d < rest.n_dim; d++) rest.dim[d] = t->spec->als.dim[d + 1];
-  if (rest.n_dim == 0) return XF_OK;
-  rest.a[0] = spec->w.a;
-  rest.rho[0] = spec->w.rho;
-  rest.n_a = rest.n_rho = 1;
-  rc = xf_als_search(&s, &t->inner_data, spec, &rest, t->in->pool, value, t, diag);
-  if (rc) return rc;
-  c->tries += s.n;
-  if (!(s.tries[s.best].value > c->tuned)) return XF_OK;
-  *spec = xf_als_search_spec(&s, spec);
-  c->tuned = s.tries[s.best].value;
-  return XF_OK;
+  rc = extend(t, spec, c, diag);
+  for (uint32_t d = 1; !rc && d < g->n_dim; d++)
+    rc = try_one(t, spec, spec->w.a, spec->w.rho, g->dim[d], c, &better, diag);
+  return rc;
 }
 
 static enum xf_rc fit_one(struct xf_scorer **out, const struct xf_tune *t,

@@ -70,6 +70,8 @@ CELLS = (
     bench("xmcold", "XMRec: a cold market", "xmrec-wsdm22", seeds="3 draws of users and noise"),
     bench("scorer", "XMRec: a market left out", "xmrec-wsdm22", "1", "2", "2+", seeds="3, and 3 draws of users"),
     bench("domains", "Ciao: shared users, eight categories", "ciao", "ciao", cell="domains-ciao"),
+    bench("domains", "Amazon: two pairs of domains, all users shared", "amazon-disencdr", "amazon", cell="domains-amazon"),
+    bench("domains", "Amazon: two pairs of domains, all users shared", "amazon-disencdr", "amazon-given", cell="domains-amazon-given"),
     bench("coldusers", "Cold users: Amazon Games and Videos", "amazon-cdrib-coldstart"),
     bench("pfedrec", "One client per user: MovieLens-100K under PFedRec's protocol", "ml-100k", seeds="1; final 5, FedNCF 2"),
     bench("kglastfm", "Last.FM: a knowledge graph", "kg-lastfm"),

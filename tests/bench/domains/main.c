@@ -28,7 +28,9 @@ int main(int argc, char **argv) {
     return 1;
   }
   if (strcmp(what, "ciao") == 0) rc = ciao(pool, verbose, &diag);
-  else rc = xf_diag_set(&diag, XF_E_INVAL, "name a table: ciao");
+  else if (strcmp(what, "amazon") == 0) rc = amazon(pool, verbose, true, &diag);
+  else if (strcmp(what, "amazon-given") == 0) rc = amazon(pool, verbose, false, &diag);
+  else rc = xf_diag_set(&diag, XF_E_INVAL, "name a table: ciao, amazon or amazon-given");
   xf_worker_stop(pool);
   if (!rc) return 0;
   (void)fprintf(stderr, "domains: %s\n", xf_diag_text(&diag, rc));

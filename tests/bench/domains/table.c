@@ -27,8 +27,35 @@ static struct figure figure_of(const struct domain *d, const float *a, const flo
                          n};
 }
 
+static struct figure all_of(const struct domain *d, const float *a) {
+  return figure_of(d, a, NULL, 0, UINT32_MAX);
+}
+
+static void print_json(const char *bench, const char *domain, const char *arm,
+                       const struct figure f[2]) {
+  printf(
+      "{\"v\":1,\"bench\":\"%s\",\"split\":\"%s\",\"domain\":\"%s\",\"arm\":\"%s\",\"users\":%.0f,"
+      "\"hr_10_s999\":%.4f,\"hr_10_s999_se\":%.4f,\"ndcg_10_s999\":%.4f,\"ndcg_10_s999_se\":"
+      "%.4f}\n",
+      bench, final_run ? "test" : "valid", domain, arm, f[0].n, f[0].mean, f[0].se, f[1].mean,
+      f[1].se);
+}
+
+/* Means over domains, each weighing the same. */
+static void means(const struct domain *domain, uint32_t n, uint32_t arm, struct figure out[2]) {
+  out[0] = out[1] = (struct figure){0};
+  for (uint32_t k = 0; k < n; k++)
+    for (int m = 0; m < 2; m++) {
+      const struct figure f = all_of(&domain[k], m ? domain[k].ndcg[arm] : domain[k].hr[arm]);
+      out[m].mean += f.mean / n;
+      out[m].se += f.se * f.se / ((double)n * n);
+      out[m].n += f.n;
+    }
+  for (int m = 0; m < 2; m++) out[m].se = sqrt(out[m].se);
+}
+
 void print_table(const struct domain *domain, uint32_t n, uint32_t n_arm, const char *bench) {
-  double mean[N_ARM][2] = {{0}};
+  struct figure f[2];
   printf("%s; 999 negatives that occur in train, mean of 3 draws\n",
          final_run ? "TEST (FINAL=1)" : "validation by halves");
   printf("%-18s", "HR@10/NDCG@10");
@@ -36,25 +63,26 @@ void print_table(const struct domain *domain, uint32_t n, uint32_t n_arm, const 
   printf("\n");
   for (uint32_t k = 0; k < n; k++) {
     const struct domain *d = &domain[k];
-    const struct figure users = figure_of(d, d->hr[0], NULL, 0, UINT32_MAX);
-    printf("%-11s %6.0f", d->name, users.n);
-    for (uint32_t a = 0; a < n_arm; a++) {
-      const struct figure hr = figure_of(d, d->hr[a], NULL, 0, UINT32_MAX),
-                          ndcg = figure_of(d, d->ndcg[a], NULL, 0, UINT32_MAX);
-      mean[a][0] += hr.mean / n;
-      mean[a][1] += ndcg.mean / n;
-      printf("     %.3f/%.3f", hr.mean, ndcg.mean);
-    }
+    printf("%-11s %6.0f", d->name, all_of(d, d->hr[0]).n);
+    for (uint32_t a = 0; a < n_arm; a++)
+      printf("     %.3f/%.3f", all_of(d, d->hr[a]).mean, all_of(d, d->ndcg[a]).mean);
     printf("\n");
   }
   printf("%-18s", "mean");
-  for (uint32_t a = 0; a < n_arm; a++) printf("   %.4f/%.4f", mean[a][0], mean[a][1]);
+  for (uint32_t a = 0; a < n_arm; a++) {
+    means(domain, n, a, f);
+    printf("   %.4f/%.4f", f[0].mean, f[1].mean);
+  }
   printf("\n");
-  for (uint32_t a = 0; a < n_arm; a++)
-    printf(
-        "{\"v\":1,\"bench\":\"%s\",\"split\":\"%s\",\"arm\":\"%s\",\"domains\":%u,\"hr_10_s999\":"
-        "%.4f,\"ndcg_10_s999\":%.4f}\n",
-        bench, final_run ? "test" : "valid", domain_arm[a], n, mean[a][0], mean[a][1]);
+  for (uint32_t a = 0; a < n_arm; a++) {
+    for (uint32_t k = 0; k < n; k++) {
+      f[0] = all_of(&domain[k], domain[k].hr[a]);
+      f[1] = all_of(&domain[k], domain[k].ndcg[a]);
+      print_json(bench, domain[k].name, domain_arm[a], f);
+    }
+    means(domain, n, a, f);
+    print_json(bench, "mean", domain_arm[a], f);
+  }
 }
 
 /* NDCG by train events, all domains together. */

@@ -125,19 +125,23 @@ static void test_negatives(void **state) {
 }
 
 // Loss of weights on a table, plainly.
-static double loss_at(const struct xf_guard_table *t, uint32_t n, const double *w, double l2) {
+static double loss_at(const struct xf_guard_table *t, uint32_t n, const struct xf_guard_mix *w,
+                      double l2) {
   double sum = 0, norm2 = 0;
   for (uint32_t i = 0; i < t->n_user; i++) {
     double z = 0, first = 0;
     for (uint32_t r = 0; r < xf_guard_table_slots(t, i); r++) {
       double s = 0;
-      for (uint32_t c = 0; c < n; c++) s += w[c] * (double)xf_guard_table_row(t, i, c)[r];
+      for (uint32_t c = 0; c < n; c++) {
+        const float x = xf_guard_table_row(t, i, c)[r];
+        s += w[c].linear * (double)x + w[c].bend * (double)xf_guard_bend(x);
+      }
       if (r == 0) first = s;
       z += exp(s);
     }
     sum += log(z) - first;
   }
-  for (uint32_t c = 0; c < n; c++) norm2 += w[c] * w[c];
+  for (uint32_t c = 0; c < n; c++) norm2 += w[c].linear * w[c].linear + w[c].bend * w[c].bend;
   return sum / t->n_user + l2 / 2 * norm2;
 }
 
@@ -162,9 +166,12 @@ static void test_mix(void **state) {
   assert_true(fabs(mix.loss - loss_at(&t, n, mix.weight, .01)) < 1e-9);
   for (uint32_t c = 0; c < n; c++)
     for (int sign = -1; sign <= 1; sign += 2) {
-      double w[XF_BLEND_PARTS];
+      struct xf_guard_mix w[XF_BLEND_PARTS];
       memcpy(w, mix.weight, sizeof w);
-      w[c] += sign * 1e-3;
+      w[c].linear += sign * 1e-3;
+      assert_true(loss_at(&t, n, w, .01) > mix.loss);
+      w[c] = mix.weight[c];
+      w[c].bend += sign * 1e-3;
       assert_true(loss_at(&t, n, w, .01) > mix.loss);
     }
   assert_int_equal(xf_mix_fit(&mix, &t, column, n, 0, &diag), XF_E_RANGE);
@@ -189,6 +196,19 @@ static void test_mix(void **state) {
   assert_int_equal(xf_heldout_eval(timed->scorer, &held, NULL, figure, &diag), XF_OK);
   assert_true(fabs(xf_heldout_mean(figure, s.split.n_users) - g->alone[at]) < 1e-3);
   free(figure);
+  // reasons: of the item kernel the history, largest first; the others together without an item
+  const struct xf_query q = xf_heldout_query(&held, 0);
+  struct xf_why why[XF_BLEND_WHY];
+  const uint32_t got = timed->scorer->kind->explain(timed->scorer, &q, 3, why, XF_BLEND_WHY);
+  assert_true(got >= 2);
+  uint32_t unnamed = 0;
+  for (uint32_t i = 0; i < got; i++) {
+    unnamed += why[i].item == XF_NO_ID;
+    assert_true(why[i].item == XF_NO_ID ||
+                xf_csr_find(&s.split.part[XF_PART_TRAIN], 0, why[i].item));
+    if (i) assert_true(why[i].share <= why[i - 1].share);
+  }
+  assert_int_equal(unnamed, 1);
   xf_recommender_free(rec);
   silo_deinit(&s);
 }
