@@ -37,9 +37,9 @@ static uint32_t version;
 struct target {
   int d;
   struct xf_lists eval;
-  struct market_model model; // fitted on its whole train part
-  float *reference;          // [eval.n] of pooled EASE
-  float *stack;              // [eval.n] of the stack
+  struct xf_feature_models model; // fitted on its whole train part
+  float *reference;               // [eval.n] of pooled EASE
+  float *stack;                   // [eval.n] of the stack
 };
 
 static double per_user(const struct target *t, const struct xf_scorer *s, xf_list_rank rank,
@@ -84,7 +84,7 @@ static int locals(struct target *t) {
   struct xf_scorer *popular = NULL, *stack = NULL;
   struct xf_stack fit;
   t->reference = xf_calloc(t->eval.n, sizeof *t->reference);
-  double v = per_user(t, market_model_find(&t->model, "ease.pooled"), NULL, t->reference);
+  double v = per_user(t, xf_feature_models_find(&t->model, "ease.pooled"), NULL, t->reference);
   if (isnan(v) || xf_popular_fit(&popular, &k->data, &markets.diag))
     return markets_fail(&markets, k->name);
   v = per_user(t, popular, NULL, users);
@@ -226,7 +226,7 @@ static int run_target(struct target *t) {
   if (!status) status = locals(t);
   for (int arm = 0; !status && arm < N_ARM; arm++) status = run_arm((enum arm)arm, t, &eval);
   xf_dataset_deinit(&eval);
-  market_model_free(&t->model);
+  xf_feature_models_deinit(&t->model);
   xf_lists_deinit(&t->eval);
   xf_free(t->reference);
   xf_free(t->stack);
