@@ -4,8 +4,8 @@
  *   n_hidden 0   f(x) = w2 . x                       x: features of one candidate (features.h)
  *   else         f(x) = w2 . act(x w1 + b1)
  *
- * No bias behind: it moves all candidates of a list alike. Several nets of one shape are averaged. Plain loops in a fixed
- * order, no BLAS: the same bytes everywhere.
+ * No bias behind: it moves all candidates of a list alike. Several nets of one shape are averaged. Loops in a fixed
+ * order and kernels that are not BLAS: the same bytes everywhere, whatever else is ranked with a candidate.
  * Shares: how much of f(x) - f(0) comes from each scorer; x = 0 is the average candidate of the list. For a linear net
  * w x exactly; else the gradient averaged on the way from 0 to x, times x (64 midpoints), whose sum is exact up to
  * quadrature; what is missing is dealt in proportion to the shares' sizes.

@@ -397,6 +397,40 @@ static void check_shares(const struct xf_scorer *s, const struct xf_features *f,
   assert_int_equal(xf_listnet_explain(s, &query, I, why, &n, &diag), XF_E_NOTFOUND);
 }
 
+// Each activation against plain loops in double; a row gives the same bits alone and among 150.
+static void test_net_rows(void **state) {
+  (void)state;
+  enum { N = 150, H = 7 };
+  static const enum xf_act acts[] = {XF_ACT_NONE, XF_ACT_RELU, XF_ACT_TANH, XF_ACT_SIGMOID};
+  float x[N * F], w1[F * H], b1[H], w2[H], all[N], one;
+  struct xf_rng rng;
+  xf_rng_init(&rng, 5, 0);
+  for (int i = 0; i < N * F; i++) x[i] = (float)xf_rng_normal(&rng);
+  for (int i = 0; i < F * H; i++) w1[i] = (float)xf_rng_normal(&rng) / 2;
+  for (int i = 0; i < H; i++) {
+    b1[i] = (float)xf_rng_normal(&rng);
+    w2[i] = (float)xf_rng_normal(&rng);
+  }
+  for (int a = 0; a < 4; a++) {
+    const struct xf_listnet net = {F, H, acts[a], w1, b1, w2};
+    xf_listnet_run(&net, x, N, all);
+    for (int r = 0; r < N; r++) {
+      double f = 0;
+      for (int k = 0; k < H; k++) {
+        double v = (double)b1[k];
+        for (int i = 0; i < F; i++) v += (double)x[r * F + i] * (double)w1[i * H + k];
+        if (acts[a] == XF_ACT_RELU) v = v > 0 ? v : 0;
+        if (acts[a] == XF_ACT_TANH) v = tanh(v);
+        if (acts[a] == XF_ACT_SIGMOID) v = 1 / (1 + exp(-v));
+        f += v * (double)w2[k];
+      }
+      assert_true(fabs(f - (double)all[r]) < 1e-5 * (1 + fabs(f)));
+      xf_listnet_run(&net, x + r * F, 1, &one);
+      assert_memory_equal(&one, &all[r], sizeof one);
+    }
+  }
+}
+
 static void test_nets(void **state) {
   (void)state;
   const float row[I] = {.4f, 9, .8f, .1f, .7f, .2f}, other[I] = {1, 2, 3, 4, 5, 7};
@@ -463,6 +497,7 @@ int main(void) {
       cmocka_unit_test(test_lists_given),
       cmocka_unit_test(test_stack),
       cmocka_unit_test(test_nets),
+      cmocka_unit_test(test_net_rows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
