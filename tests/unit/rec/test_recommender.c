@@ -445,6 +445,60 @@ static void test_add_and_refusals(void **state) {
   silo_deinit(&o);
 }
 
+// Counts among overlapping users, a noisy Gram, rows of other data: what each becomes, and what is said.
+static void test_artifacts(void **state) {
+  (void)state;
+  struct silo own, other;
+  struct shared g;
+  struct xf_diag diag = {0};
+  silo_init(&own, 0, 150, 7, .9, 4, false);
+  silo_init(&other, 5000, 900, 12, .9, 2, false);
+  shared_init(&g, &own, &other, 0);
+  const double sd = .02; // entries of one pair are about .3 and more
+  for (size_t k = 0; k < xf_triangle_count(g.gram.m); k++) {
+    struct xf_rng rng;
+    xf_rng_init(&rng, 3, k);
+    g.triangle[k] += (float)(sd * xf_rng_normal(&rng));
+  }
+  g.gram.noise_sd = sd;
+  g.gram.diagonal = NULL;
+  float *count = calloc(own.split.n_items, sizeof *count);
+  for (uint32_t i = 0; i < own.split.n_items; i++) count[i] = (float)own.split.item_count[i];
+  struct xf_recommender_spec spec = small();
+  spec.families = XF_RECOMMENDER_POPULARITY | XF_RECOMMENDER_EASE;
+  const struct xf_recommender_input in = {.split = &own.split, .gram = &g.gram, .overlap = count};
+  struct xf_recommender *rec = decided(&in, &spec);
+  const struct xf_recommender_candidate *overlap = xf_recommender_find(rec, "overlap"),
+                                        *popular = xf_recommender_find(rec, "popularity");
+  assert_true(overlap && overlap->flags == XF_RECOMMENDER_SHARED);
+  float a[ITEMS], b[ITEMS];
+  const struct xf_query nobody = {XF_NO_ID, NULL, 0, NAN};
+  assert_int_equal(xf_scorer_score(overlap->scorer, &nobody, a, &diag), XF_OK);
+  assert_int_equal(xf_scorer_score(popular->scorer, &nobody, b, &diag), XF_OK);
+  for (uint32_t i = 0; i < own.split.n_items; i++) assert_float_equal(a[i], b[i], 1e-6f);
+  assert_non_null(xf_recommender_find(rec, "ease.pooled")); // its large entries are above 4 sd
+  char *text = report(rec);
+  assert_non_null(strstr(text, "noisy (sd 0.02)"));
+  free(text);
+  struct xf_als als;
+  const struct xf_als_spec als_spec = {.dim = DIM, .w = {.1, .3, .5}};
+  assert_int_equal(xf_als_init(&als, &other.data, &als_spec, &diag), XF_OK);
+  const struct xf_recommender_rows rows = {.name = "foreign", .als = &als};
+  assert_int_equal(xf_recommender_add_rows(rec, &rows, &diag), XF_E_SHAPE);
+  assert_non_null(strstr(diag.text, "foreign"));
+  xf_als_deinit(&als);
+  xf_recommender_free(rec);
+  count[3] = -1;
+  assert_int_equal(xf_recommender_fit(&rec, &in, &spec, &diag), XF_E_NAN);
+  count[3] = 1;
+  g.gram.noise_sd = 0; // and still no diagonal
+  assert_int_equal(xf_recommender_fit(&rec, &in, &spec, &diag), XF_E_INVAL);
+  free(count);
+  shared_deinit(&g);
+  silo_deinit(&own);
+  silo_deinit(&other);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_inner),
@@ -456,6 +510,7 @@ int main(void) {
       cmocka_unit_test(test_joint_sums),
       cmocka_unit_test(test_chance),
       cmocka_unit_test(test_add_and_refusals),
+      cmocka_unit_test(test_artifacts),
   };
   struct xf_diag diag = {0};
   if (xf_blas_start(NULL, &diag)) {
