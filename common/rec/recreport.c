@@ -31,6 +31,18 @@ static enum xf_rc print_candidate(const struct xf_recommender *rec, uint32_t i,
   return rc ? rc : xf_buf_put_str(text, "\n");
 }
 
+/* What a mix is made of; a shared part may be switched off by itself and act through a mix. */
+static enum xf_rc print_mix(const struct xf_recommender *rec, uint32_t i, struct xf_buf *text) {
+  const struct xf_recommender_candidate *c = &rec->candidate[i];
+  enum xf_rc rc = c->mix ? xf_buf_printf(text, "    %s is", c->name) : XF_OK;
+  for (uint32_t k = 0; !rc && c->mix && k < i; k++)
+    if (c->mix[k].linear != 0 || c->mix[k].bend != 0)
+      rc = xf_buf_printf(text, " %s %+.2f z %+.2f bent%s;", rec->candidate[k].name,
+                         c->mix[k].linear, c->mix[k].bend,
+                         rec->candidate[k].flags & XF_RECOMMENDER_SHARED ? " (shared)" : "");
+  return rc || !c->mix ? rc : xf_buf_put_str(text, "\n");
+}
+
 static enum xf_rc print_arm(const struct xf_recommender *rec, enum xf_recommender_arm arm,
                             const char *name, struct xf_buf *text) {
   const struct xf_recommender_choice *c = &rec->arm[arm];
@@ -50,7 +62,10 @@ enum xf_rc xf_recommender_print(const struct xf_recommender *rec, struct xf_buf 
   enum xf_rc rc =
       xf_buf_printf(text, "%u candidates, %u settings tried, %.1f s, %.1f MB\n", rec->n_candidate,
                     rec->tries, rec->seconds, (double)rec->memory / 1e6);
-  for (uint32_t i = 0; !rc && i < rec->n_candidate; i++) rc = print_candidate(rec, i, text);
+  for (uint32_t i = 0; !rc && i < rec->n_candidate; i++) {
+    rc = print_candidate(rec, i, text);
+    if (!rc) rc = print_mix(rec, i, text);
+  }
   for (uint32_t i = 0; !rc && i < rec->n_note; i++)
     rc = xf_buf_printf(text, "  %s\n", rec->note[i]);
   if (rc || !xf_recommender_served(rec)) return rc;

@@ -45,11 +45,12 @@ static enum xf_rc load(struct xf_diag *diag) {
 }
 
 static enum xf_rc print(double seconds, struct xf_diag *diag) {
-  static const enum arm PLAIN[] = {POPULARITY, ALONE, POOLED},
+  static const enum arm PLAIN[] = {POPULARITY, ALONE, POOLED}, LOCALS[] = {LOCAL},
                         TIMED[] = {POPULARITY, ALONE_TIME, POOLED};
   print_table(domains, D, N_ARM, "ciao");
   print_buckets(domains, D, N_ARM);
-  enum xf_rc rc = print_paired(domains, D, GUARDED, PLAIN, 3, diag);
+  enum xf_rc rc = print_paired(domains, D, GUARDED, LOCALS, 1, diag);
+  if (!rc) rc = print_paired(domains, D, GUARDED, PLAIN, 3, diag);
   if (!rc) rc = print_paired(domains, D, ROWS_ONLY, PLAIN, 3, diag);
   if (!rc) rc = print_paired(domains, D, GUARDED_TIME, TIMED, 3, diag);
   printf("%.1f s\n", seconds);

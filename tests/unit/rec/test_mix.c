@@ -1,4 +1,5 @@
 // Mixes learnt on split A, and scorers of recency: by hand, against the blend they stand for, and at the loss's minimum.
+#include "base/buf.h"
 #include "base/rng.h"
 #include "data/csr.h"
 #include "rec/inner.h"
@@ -196,6 +197,11 @@ static void test_mix(void **state) {
   assert_int_equal(xf_heldout_eval(timed->scorer, &held, NULL, figure, &diag), XF_OK);
   assert_true(fabs(xf_heldout_mean(figure, s.split.n_users) - g->alone[at]) < 1e-3);
   free(figure);
+  struct xf_buf text;
+  xf_buf_init(&text, 1 << 16);
+  assert_int_equal(xf_recommender_print(rec, &text), XF_OK);
+  assert_non_null(strstr(xf_buf_cstr(&text), "mix+time is popularity "));
+  xf_buf_deinit(&text);
   // reasons: of the item kernel the history, largest first; the others together without an item
   const struct xf_query q = xf_heldout_query(&held, 0);
   struct xf_why why[XF_BLEND_WHY];
