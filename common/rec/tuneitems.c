@@ -19,6 +19,7 @@ struct kind {
   uint32_t n_grid;
   enum xf_rc (*fit)(struct xf_scorer **out, const struct xf_gram *gram, double param,
                     const struct xf_tune *t, struct xf_diag *diag);
+  bool inverts; /* needs a positive definite Gram */
 };
 
 static enum xf_rc fit_kernel(struct xf_scorer **out, const struct xf_gram *gram, double param,
@@ -40,7 +41,9 @@ struct grams {
 struct others {
   const struct xf_recommender_gram *gram; /* NULL: none */
   float *triangle, *diagonal;             /* after the threshold */
-  uint64_t kept;                          /* entries above it */
+  float *
+      dominant; /* with noise: whole row sums, so that what is inverted is positive definite whatever the noise left */
+  uint64_t kept; /* entries above it */
 };
 
 static void grams_deinit(struct grams *g) {
@@ -68,7 +71,8 @@ static enum xf_rc others_init(struct others *o, const struct xf_tune *t, struct 
                        g->noise_sd, g->diagonal ? "a" : "no");
   o->triangle = xf_try_calloc(n + 1, sizeof *o->triangle);
   o->diagonal = xf_try_calloc((size_t)g->m + 1, sizeof *o->diagonal);
-  if (!o->triangle || !o->diagonal)
+  o->dominant = xf_try_calloc((size_t)g->m + 1, sizeof *o->dominant);
+  if (!o->triangle || !o->diagonal || !o->dominant)
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for a Gram over %u shared items", g->m);
   if (n) memcpy(o->triangle, g->triangle, n * sizeof *o->triangle);
   if (g->diagonal && g->m) memcpy(o->diagonal, g->diagonal, g->m * sizeof *o->diagonal);
@@ -76,12 +80,15 @@ static enum xf_rc others_init(struct others *o, const struct xf_tune *t, struct 
     if (!isfinite(o->triangle[i]))
       return xf_diag_set(diag, XF_E_NAN, "entry %zu of the others' Gram is not a number", i);
   if (g->noise_sd > 0) o->kept = xf_gram_threshold(o->triangle, o->diagonal, g->m, g->noise_sd);
+  for (uint32_t a = 0; a < g->m; a++)
+    o->dominant[a] = g->noise_sd > 0 ? 3 * o->diagonal[a] : o->diagonal[a];
   return XF_OK;
 }
 
 static void others_deinit(struct others *o) {
   xf_free(o->triangle);
   xf_free(o->diagonal);
+  xf_free(o->dominant);
 }
 
 static enum xf_rc fit_shared(struct xf_scorer **out, const struct kind *k, const struct xf_tune *t,
@@ -89,7 +96,7 @@ static enum xf_rc fit_shared(struct xf_scorer **out, const struct kind *k, const
                              double param, struct xf_diag *diag) {
   struct xf_gram sum;
   enum xf_rc rc = xf_gram_combine(&sum, own, lambda, o->gram->shared, o->gram->m, o->triangle,
-                                  o->diagonal, 0, diag);
+                                  k->inverts ? o->dominant : o->diagonal, 0, diag);
   if (rc) return xf_diag_prefix(diag, rc, "own + %g times the others' Gram", lambda);
   rc = k->fit(out, &sum, param, t, diag);
   xf_gram_deinit(&sum);
@@ -205,9 +212,10 @@ static enum xf_rc tune_kind(const struct kind *k, struct xf_tune *t, const struc
 
 enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag) {
   const struct xf_recommender_spec *s = tune->spec;
-  const struct kind kernel = {"kernel.own", "kernel.pooled", "exponent",
-                              s->kernel_to, s->n_kernel_to,  fit_kernel};
-  const struct kind ease = {"ease.own", "ease.pooled", "ridge", s->ridge, s->n_ridge, fit_ease};
+  const struct kind kernel = {"kernel.own",   "kernel.pooled", "exponent", s->kernel_to,
+                              s->n_kernel_to, fit_kernel,      false};
+  const struct kind ease = {"ease.own", "ease.pooled", "ridge", s->ridge,
+                            s->n_ridge, fit_ease,      true};
   struct grams inner = {0}, whole = {0};
   struct others others = {0};
   const bool small = tune->data.n_items <= s->max_items;

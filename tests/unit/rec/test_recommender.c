@@ -175,6 +175,33 @@ static void test_gram(void **state) {
   silo_deinit(&other);
 }
 
+// What noise leaves of a sum need not be positive definite, and EASE inverts: an odd cycle far above the noise.
+static void test_noisy_gram(void **state) {
+  (void)state;
+  struct silo own, other;
+  struct shared s;
+  silo_init(&own, 0, 120, 6, .9, 1, false);
+  silo_init(&other, 5000, 900, 12, .9, 2, false);
+  shared_init(&s, &own, &other, 0);
+  s.gram.noise_sd = .01;
+  s.gram.diagonal = NULL;
+  s.triangle[xf_triangle_row(s.gram.m, 0)] = s.triangle[xf_triangle_row(s.gram.m, 0) + 1] =
+      s.triangle[xf_triangle_row(s.gram.m, 1)] = 1e4f;
+  struct xf_recommender_spec spec = small();
+  spec.families = XF_RECOMMENDER_POPULARITY | XF_RECOMMENDER_EASE;
+  spec.lambda_se = 0;
+  const struct xf_recommender_input in = {.split = &own.split, .gram = &s.gram};
+  struct xf_recommender *rec = decided(&in, &spec);
+  assert_non_null(xf_recommender_find(rec, "ease.pooled"));
+  char *text = report(rec);
+  assert_non_null(strstr(text, "the others' co-occurrence is noisy"));
+  free(text);
+  xf_recommender_free(rec);
+  shared_deinit(&s);
+  silo_deinit(&own);
+  silo_deinit(&other);
+}
+
 // Decision 42: the others' items under permuted keys. Over ten permutations lambda is 0 in most, and nothing is gained.
 static void test_permuted_items(void **state) {
   (void)state;
@@ -501,15 +528,11 @@ static void test_artifacts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_inner),
-      cmocka_unit_test(test_table),
-      cmocka_unit_test(test_gram),
-      cmocka_unit_test(test_permuted_items),
-      cmocka_unit_test(test_rows),
-      cmocka_unit_test(test_threads),
-      cmocka_unit_test(test_joint_sums),
-      cmocka_unit_test(test_chance),
-      cmocka_unit_test(test_add_and_refusals),
+      cmocka_unit_test(test_inner),          cmocka_unit_test(test_table),
+      cmocka_unit_test(test_gram),           cmocka_unit_test(test_noisy_gram),
+      cmocka_unit_test(test_permuted_items), cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_threads),        cmocka_unit_test(test_joint_sums),
+      cmocka_unit_test(test_chance),         cmocka_unit_test(test_add_and_refusals),
       cmocka_unit_test(test_artifacts),
   };
   struct xf_diag diag = {0};
