@@ -38,6 +38,7 @@ LIMIT_S = 30 * 60
 BUDGET_S = 6 * 3600
 LINES_MAX = 20000
 BOTH, FINAL_ONLY = "both", "final"
+OUT = "{out}"  # in argv: a folder for the program's files, which is removed; the object of its summary.json is one more row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +61,9 @@ def bench(name, table, data, *args, **more):
 
 
 def sim(name, plan, table, data, *args):
-    """A plan through the simulator: coordinator and silos as daemons run them, every byte counted."""
+    """A plan through the simulator: coordinator and silos as daemons run them, every byte counted; the transfer reports are its text."""
     path = f"deploy/examples/plans/{plan}.yaml"
-    return Cell(name, ("build/bin/crossfed", "sim", path, "--json", *args), table, data, parts=FINAL_ONLY, inputs=(path,), seeds="the plan's")
+    return Cell(name, ("build/bin/crossfed", "sim", path, "--out", OUT, *args), table, data, parts=FINAL_ONLY, inputs=(path,), seeds="the plan's")
 
 
 CELLS = (
@@ -77,6 +78,7 @@ CELLS = (
     bench("kglastfm", "Last.FM: a knowledge graph", "kg-lastfm"),
     bench("diversity", "Diverse lists: MovieLens-100K", "ml-100k"),
     sim("sim-markets", "markets", "Through the simulator", "xmrec-wsdm22"),
+    sim("sim-markets-private", "markets-private", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-categories", "categories", "Through the simulator", "ciao"),
 )
 
@@ -225,6 +227,15 @@ def judge(code, late, limit_s, other, err, rows):
     return "ok", ""
 
 
+def read_summary(path):
+    """The rows of a run directory."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return split_output(file.read())[0]
+    except FileNotFoundError:
+        return []
+
+
 def note_final(results, cell):
     """A read of test labels counts from the moment it may happen."""
     line = {"cell": cell.name, "at": now(), "commit": commit()}
@@ -246,13 +257,17 @@ def run_cell(cell, part, results, data, key):
         env["FINAL"] = "1"
         note_final(results, cell)
     started = now()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        code, seconds, peak, late = run_program([os.path.join(REPO, cell.argv[0]), *cell.argv[1:]], env, cell.limit_s, out, err)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryDirectory(prefix="out.", dir=results) as folder:
+        made = os.path.join(folder, "run")
+        argv = [os.path.join(REPO, cell.argv[0]), *(made if arg == OUT else arg for arg in cell.argv[1:])]
+        code, seconds, peak, late = run_program(argv, env, cell.limit_s, out, err)
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode("utf-8", "replace"))
+        summary = read_summary(os.path.join(made, "summary.json"))
     rows, other, dropped = split_output(texts[0])
+    rows += summary
     status, reason = judge(code, late, cell.limit_s, other, texts[1], rows)
     result = {"v": 1, "cell": cell.name, "table": cell.table, "part": part, "status": status, "reason": reason, "command": list(cell.argv),
               "env": {**cell.env, **({"FINAL": "1"} if part == "final" else {})}, "commit": commit(), "host": host(), "seeds": cell.seeds,

@@ -141,6 +141,15 @@ def test_an_interrupted_cell_leaves_nothing_and_is_begun_again(bench):
     assert bench.runs("first") == 1 and bench.runs("slow") == 2 and bench.result("slow")["status"] == "ok"
 
 
+def test_a_run_directory_is_read_and_removed(bench):
+    bench.add("plan", f"echo a table; mkdir \"$1\"; echo '{json.dumps(SUMMARY)}' >\"$1/summary.json\"")
+    bench.cells[0]["argv"].append("{out}")
+    bench.run()
+    result = bench.result("plan")
+    assert result["rows"] == [SUMMARY] and result["text"] == ["a table"] and result["command"][1] == "{out}"
+    assert not list(bench.results.glob("out.*"))
+
+
 def test_no_cell_begins_when_the_time_is_over(bench):
     bench.add("good", echo(*ROWS))
     assert "goes on with good" in bench.run("--budget", "0").out and bench.runs("good") == 0
