@@ -171,10 +171,13 @@ enum xf_rc xf_mix_fit(struct xf_mix *out, const struct xf_guard_table *table,
 enum xf_rc xf_mix_negatives(struct xf_csr *out, const struct xf_split *split, enum xf_part part,
                             uint32_t n, uint64_t seed) {
   const uint32_t n_users = split->n_users, n_items = split->n_items;
+  const struct xf_csr *held = &split->part[part];
   uint32_t *mark = xf_try_calloc((size_t)n_items + 1, sizeof *mark), stamp = 0;
+  size_t n_list = 0;
+  for (uint32_t u = 0; u < n_users; u++) n_list += held->start[u + 1] > held->start[u];
   *out = (struct xf_csr){.n_row = n_users};
   out->start = xf_try_calloc((size_t)n_users + 1, sizeof *out->start);
-  out->item = xf_try_calloc((size_t)split->count.n_users[part] * n + 1, sizeof *out->item);
+  out->item = xf_try_calloc(n_list * n + 1, sizeof *out->item);
   if (!mark || !out->start || !out->item) {
     xf_free(mark);
     xf_csr_deinit(out);
@@ -182,7 +185,7 @@ enum xf_rc xf_mix_negatives(struct xf_csr *out, const struct xf_split *split, en
   }
   for (uint32_t u = 0; u < n_users; u++) {
     out->start[u + 1] = out->start[u];
-    if (split->part[part].start[u] == split->part[part].start[u + 1]) continue;
+    if (held->start[u] == held->start[u + 1]) continue;
     uint32_t taken = 0;
     struct xf_rng rng;
     stamp++;

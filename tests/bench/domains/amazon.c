@@ -71,6 +71,11 @@ static enum xf_rc deal(struct domain *d, size_t n_train, struct xf_diag *diag) {
         test->item[n++] = held->item[k];
     test->start[u + 1] = n;
   }
+  d->split.count.n_users[XF_PART_TEST] = d->split.count.n_events[XF_PART_TEST] = 0;
+  for (uint32_t u = 0; !rc && u < all.n_users; u++) {
+    d->split.count.n_users[XF_PART_TEST] += test->start[u + 1] > test->start[u];
+    d->split.count.n_events[XF_PART_TEST] = test->start[u + 1];
+  }
   xf_split_deinit(&all);
   return rc;
 }

@@ -2,9 +2,8 @@
 #include "domains.h"
 
 #include "base/alloc.h"
-#include "base/rng.h"
 #include "data/csr.h"
-#include "data/sampler.h"
+#include "rec/mix.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -79,35 +78,26 @@ static bool arm_single(enum arm arm) {
 
 /* SEEDS x 999 negatives of each user with a held-out item: items that occur in train and that the user has in no part. */
 static enum xf_rc negatives(struct xf_csr *out, const struct xf_split *split, enum xf_part part) {
-  const uint32_t n_users = split->n_users, n_items = split->n_items;
-  uint32_t *mark = xf_calloc((size_t)n_items + 1, sizeof *mark), stamp = 0;
-  *out = (struct xf_csr){.n_row = n_users};
-  out->start = xf_calloc((size_t)n_users + 1, sizeof *out->start);
-  out->item = xf_calloc((size_t)split->count.n_users[part] * SEEDS * N_NEG + 1, sizeof *out->item);
-  for (uint32_t u = 0; u < n_users; u++) {
-    out->start[u + 1] = out->start[u];
-    if (split->part[part].start[u] == split->part[part].start[u + 1]) continue;
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
-      uint32_t taken = 0;
-      struct xf_rng rng;
-      stamp++;
-      for (uint32_t i = 0; i < n_items; i++) mark[i] = split->item_count[i] ? mark[i] : stamp;
-      for (int p = 0; p < XF_N_PART; p++)
-        for (uint32_t k = split->part[p].start[u]; k < split->part[p].start[u + 1]; k++)
-          mark[split->part[p].item[k]] = stamp;
-      for (uint32_t i = 0; i < n_items; i++) taken += mark[i] == stamp;
-      xf_rng_init(&rng, seed, u);
-      const uint32_t n = xf_sampler_distinct(&rng, out->item + out->start[u + 1], N_NEG, n_items,
-                                             taken, mark, stamp);
-      if (n < N_NEG) {
-        xf_free(mark);
-        return XF_E_RANGE;
-      }
-      out->start[u + 1] += n;
+  struct xf_csr draw[SEEDS] = {{0}};
+  enum xf_rc rc = XF_OK;
+  *out = (struct xf_csr){.n_row = split->n_users};
+  out->start = xf_calloc((size_t)split->n_users + 1, sizeof *out->start);
+  for (uint64_t s = 0; !rc && s < SEEDS; s++)
+    rc = xf_mix_negatives(&draw[s], split, part, N_NEG, s);
+  if (!rc) out->item = xf_calloc((size_t)xf_csr_count(&draw[0]) * SEEDS + 1, sizeof *out->item);
+  for (uint32_t u = 0; !rc && u < split->n_users; u++) {
+    uint32_t at = out->start[u];
+    const bool held = split->part[part].start[u + 1] > split->part[part].start[u];
+    for (int s = 0; held && s < SEEDS; s++) {
+      const uint32_t n = draw[s].start[u + 1] - draw[s].start[u];
+      if (n < N_NEG) rc = XF_E_RANGE;
+      else memcpy(out->item + at, draw[s].item + draw[s].start[u], n * sizeof *out->item);
+      at += n < N_NEG ? 0 : n;
     }
+    out->start[u + 1] = at;
   }
-  xf_free(mark);
-  return XF_OK;
+  for (int s = 0; s < SEEDS; s++) xf_csr_deinit(&draw[s]);
+  return rc;
 }
 
 /* HR@10 and NDCG@10 of each of `users` by a guard's blend, from the candidates' scores of held-out items and negatives. */
