@@ -112,6 +112,12 @@ static void test_negatives(void **state) {
   assert_int_equal(xf_inner_init(&a, &s.split, 0, 1, &diag), XF_OK);
   assert_int_equal(xf_mix_negatives(&list, &a, XF_PART_VALID, 20, 5), XF_OK);
   assert_int_equal(xf_mix_negatives(&again, &a, XF_PART_VALID, 20, 5), XF_OK);
+  struct xf_split uncounted = a; // parts dealt by hand have no counts
+  struct xf_csr third;
+  memset(&uncounted.count, 0, sizeof uncounted.count);
+  assert_int_equal(xf_mix_negatives(&third, &uncounted, XF_PART_VALID, 20, 5), XF_OK);
+  assert_memory_equal(list.item, third.item, xf_csr_count(&list) * sizeof *list.item);
+  xf_csr_deinit(&third);
   assert_int_equal(xf_csr_count(&list), 20 * a.count.n_users[XF_PART_VALID]);
   assert_memory_equal(list.item, again.item, xf_csr_count(&list) * sizeof *list.item);
   for (uint32_t u = 0; u < a.n_users; u++)
