@@ -106,12 +106,24 @@ void xf_global_deinit(struct xf_global *global) {
   *global = (struct xf_global){0};
 }
 
+/* Statistics and rows are 0, a scorer's net has its seeded weights. */
+static enum xf_rc first_stages(const struct xf_global *global, float *x, const struct xf_plan *plan,
+                               struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  memset(x, 0, (size_t)global->n * sizeof *x);
+  for (uint32_t i = 0; i < plan->n_stages && !rc; i++) {
+    struct xf_model *net = NULL;
+    if (plan->stages[i].kind != XF_PLAN_STAGE_TRAIN) continue;
+    rc = xf_resolve_scorer(&net, diag);
+    if (!rc) rc = xf_resolve_scorer_first(net, x + global->stage[i].shared_at, plan, i, diag);
+    xf_model_free(net);
+  }
+  return rc;
+}
+
 enum xf_rc xf_global_first(const struct xf_global *global, float *x, const struct xf_plan *plan,
                            const struct xf_directory *directory, struct xf_diag *diag) {
-  if (!global->model) {
-    memset(x, 0, (size_t)global->n * sizeof *x);
-    return XF_OK;
-  }
+  if (!global->model) return first_stages(global, x, plan, diag);
   const size_t n_rows = directory ? directory->all.n : 0;
   uint32_t *row = xf_calloc(n_rows ? n_rows : 1, sizeof *row);
   for (size_t i = 0; i < n_rows; i++) row[i] = (uint32_t)i;

@@ -89,7 +89,8 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
 }
 
 bool xf_resolve_pulls(const struct xf_plan *plan, uint32_t stage) {
-  return xf_resolve_ns(plan) && plan->stages[stage].rows.rule == XF_PLAN_ROW_RULE_PULL;
+  return !xf_resolve_recommends(plan) && xf_resolve_ns(plan) &&
+         plan->stages[stage].rows.rule == XF_PLAN_ROW_RULE_PULL;
 }
 
 struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t stage) {

@@ -1,6 +1,8 @@
 #include "resolve/stages.h"
 
+#include "crypto/stream.h"
 #include "plan/view.h"
+#include "rec/unitfree.h"
 
 #include <stdio.h>
 
@@ -74,6 +76,34 @@ static enum xf_rc add_rows(const struct building *b, const struct xf_plan *plan,
   return rc ? rc : add(b, "item", XF_ROLE_DOMAIN, NULL, z->silo ? z->n_items : 0, dim);
 }
 
+static enum xf_rc add_scorer(const struct building *b) {
+  struct xf_model *net = NULL;
+  enum xf_rc rc = xf_resolve_scorer(&net, b->diag);
+  const struct xf_layout *layout = rc ? NULL : xf_model_get_layout(net);
+  for (size_t i = 0; layout && i < layout->n_seg && !rc; i++) {
+    const struct xf_segment *s = &layout->seg[i];
+    rc = add(b, s->name, s->role, NULL, s->rows, s->cols);
+  }
+  xf_model_free(net);
+  return rc;
+}
+
+enum xf_rc xf_resolve_scorer(struct xf_model **out, struct xf_diag *diag) {
+  struct xf_model_config config;
+  const struct xf_model_size none = {0, 0};
+  *out = NULL;
+  enum xf_rc rc = xf_unitfree_config(&config, XF_FEATURES_VERSION, XF_UNITFREE_HIDDEN, diag);
+  return rc ? rc : xf_model_new(out, &config, none, diag);
+}
+
+enum xf_rc xf_resolve_scorer_first(const struct xf_model *net, float *x, const struct xf_plan *plan,
+                                   uint32_t stage, struct xf_diag *diag) {
+  struct xf_rng shared;
+  xf_stream_init(&shared, plan->seed, "init", stage, NULL);
+  const struct xf_model_seed seed = {&shared, NULL, NULL, NULL};
+  return xf_model_init(net, x, &seed, diag);
+}
+
 enum xf_rc xf_resolve_layout(struct xf_layout *out, const struct xf_plan *plan,
                              const struct xf_stage_sizes *sizes, struct xf_diag *diag) {
   enum xf_rc rc = XF_OK;
@@ -83,9 +113,7 @@ enum xf_rc xf_resolve_layout(struct xf_layout *out, const struct xf_plan *plan,
     switch (plan->stages[i].kind) {
     case XF_PLAN_STAGE_STATISTIC: rc = add_statistic(&b, plan, sizes); break;
     case XF_PLAN_STAGE_ROWS: rc = add_rows(&b, plan, sizes); break;
-    case XF_PLAN_STAGE_TRAIN:
-      rc = xf_diag_set(diag, XF_E_UNSUPPORTED, "stages[%u].learns: scorer: not in this version", i);
-      break;
+    case XF_PLAN_STAGE_TRAIN: rc = add_scorer(&b); break;
     case XF_PLAN_STAGE_EVALUATE: break;
     }
   }

@@ -4,7 +4,7 @@
  *   statistic gram     <name>/diagonal aligned, <name>/pairs paired   (with noise only the pairs)
  *             counts   <name>/counts   aligned, one column
  *   rows               <name>/user     aligned, <name>/item  domain
- *   train, scorer      the scorer's segments, shared
+ *   train, scorer      <name>/w1 b1 w2, the net of rec/unitfree.h, shared
  *
  * A segment carries the number of its stage. A stage's *artifact* is its slice of the one global vector: checkpoint, ledger and
  * recovery know no other file. Plans of other models have one stage; its layout is the model's.
@@ -13,7 +13,7 @@
 #ifndef XF_RESOLVE_STAGES_H
 #define XF_RESOLVE_STAGES_H
 
-#include "param/layout.h"
+#include "model/model.h"
 #include "plan/plan.h"
 
 /* Rows of the tables: a silo's, or at the coordinator 0 users, 0 items. */
@@ -39,6 +39,12 @@ XF_WARN_UNUSED enum xf_rc xf_resolve_layout(struct xf_layout *out, const struct 
 /* Name of a stage's segment: "gram/pairs"; with '_' for each '-' of the stage's name. @shape out[XF_NAME_MAX] */
 void xf_resolve_segment(char *out, const struct xf_plan_stage_part *stage, const char *part);
 
+/* The net of a scorer stage. @own out: xf_model_free @err model's */
+XF_WARN_UNUSED enum xf_rc xf_resolve_scorer(struct xf_model **out, struct xf_diag *diag);
+/* Its first weights, the same everywhere: by the plan's seed and the stage. @shape x[layout.n] of the net @err model's */
+XF_WARN_UNUSED enum xf_rc xf_resolve_scorer_first(const struct xf_model *net, float *x,
+                                                  const struct xf_plan *plan, uint32_t stage,
+                                                  struct xf_diag *diag);
 /* Sets of stages (bits): those whose slices a silo reads in a stage, without the stage itself. @thread any */
 uint32_t xf_resolve_inputs(const struct xf_plan *plan, uint32_t stage);
 

@@ -5,65 +5,28 @@
 #include "crypto/blake2b.h"
 #include "crypto/stream.h"
 #include "param/vec.h"
-#include "rec/gram.h"
-#include "rec/recommender.h"
+#include "rec/unitfree.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 struct silo_decision {
   struct xf_digest base; /* of the model it was made from */
   struct xf_recommender *rec;
+  struct xf_features features; /* of rec's candidates; the federated scorer asks through them */
 };
 
 void silo_decision_free(struct silo_decision *decision) {
   if (!decision) return;
-  xf_recommender_free(decision->rec);
+  xf_recommender_free(decision->rec); /* frees the scorers over `features`, too */
+  xf_features_deinit(&decision->features);
   xf_free(decision);
 }
 
-/* The others' part of a statistic: the sum less what this silo released. Both lie over the known keys. */
-struct others {
-  struct xf_recommender_gram gram;
-  float *triangle, *diagonal;
-};
-
-/* Deviation of the noise in the others' sum: each holder added its own. A pair has at most as many as its items. */
-static double others_sd(const struct xf_silo *s) {
-  uint32_t most = 1;
-  for (size_t k = 0; k < s->n_known; k++)
-    if (s->holders[k] > most) most = s->holders[k];
-  return s->cfg.plan->privacy.noise_multiplier * XF_GRAM_SENSITIVITY * sqrt((double)most - 1);
-}
-
-static enum xf_rc take_gram(struct xf_silo *s, uint32_t stage, const float *base,
-                            struct others *out) {
-  const struct xf_segment *pairs = silo_segment(s, stage, "pairs");
-  const struct xf_segment *diagonal = silo_segment(s, stage, "diagonal");
-  const size_t n = (size_t)xf_segment_len(pairs);
-  const float *sum = base + silo_wire_at(s, XF_STAGE_ALL, pairs), *own = s->full + pairs->offset;
-  out->triangle = xf_try_calloc(n + 1, sizeof *out->triangle);
-  out->diagonal = xf_try_calloc(s->n_known + 1, sizeof *out->diagonal);
-  if (!out->triangle || !out->diagonal) return XF_E_NOMEM;
-  xf_vec_delta(out->triangle, sum, own, n);
-  if (diagonal) {
-    sum = base + silo_wire_at(s, XF_STAGE_ALL, diagonal);
-    own = s->full + diagonal->offset;
-    for (size_t k = 0; k < s->n_known; k++) out->diagonal[k] = sum[k] - own[s->known_row[k]];
-  }
-  out->gram = (struct xf_recommender_gram){.shared = s->known_row,
-                                           .m = (uint32_t)s->n_known,
-                                           .triangle = out->triangle,
-                                           .diagonal = diagonal ? out->diagonal : NULL,
-                                           .beta = s->cfg.plan->stages[stage].statistic.beta,
-                                           .noise_sd = others_sd(s)};
-  return XF_OK;
-}
-
-/* Whether the stage has committed: before, its slice is 0 at the coordinator. */
-static bool has_artifact(const float *base, uint64_t at, uint64_t n) {
+/* Whether a rows stage has committed: before, its slice is 0 at the coordinator. */
+static bool has_rows(const float *base, uint64_t n) {
   for (uint64_t i = 0; i < n; i++)
-    if (base[at + i] != 0) return true;
+    if (base[i] != 0) return true;
   return false;
 }
 
@@ -79,7 +42,7 @@ static float *make_overlap(const struct xf_silo *s) {
 }
 
 struct gathered {
-  struct others gram;
+  struct silo_gram gram;
   bool has_gram;
   struct xf_recommender_rows rows[XF_PLAN_STAGES_MAX];
   struct xf_als_pull pull[XF_PLAN_STAGES_MAX];
@@ -95,24 +58,53 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
     const struct xf_plan_stage_part *st = &plan->stages[i];
     if (st->kind == XF_PLAN_STAGE_ROWS) {
       const struct xf_segment *user = silo_segment(s, i, "user");
-      const uint64_t at = silo_wire_at(s, XF_STAGE_ALL, user),
-                     n = s->n_known * (uint64_t)user->cols;
-      if (!has_artifact(base, at, n)) continue;
-      rc = silo_rows_final(s, i, base + at, &g->pull[g->n_rows], diag);
+      const float *rows = base + silo_wire_at(s, XF_STAGE_ALL, user);
+      if (!has_rows(rows, s->n_known * (uint64_t)user->cols)) continue;
+      rc = silo_rows_final(s, i, rows, &g->pull[g->n_rows], diag);
       g->rows[g->n_rows] = (struct xf_recommender_rows){
           .name = st->name, .als = &s->rows[i].als, .pull = &g->pull[g->n_rows]};
       g->n_rows++;
-    } else if (st->kind == XF_PLAN_STAGE_STATISTIC && st->statistic.of == XF_PLAN_STATISTIC_GRAM &&
-               !g->has_gram) {
-      const struct xf_segment *pairs = silo_segment(s, i, "pairs");
-      if (!has_artifact(base, silo_wire_at(s, XF_STAGE_ALL, pairs), xf_segment_len(pairs)))
-        continue;
-      rc = take_gram(s, i, base, &g->gram);
-      g->has_gram = rc == XF_OK;
+    } else if (st->kind == XF_PLAN_STAGE_STATISTIC && !g->has_gram &&
+               st->statistic.of == XF_PLAN_STATISTIC_GRAM) {
+      rc = silo_gram_init(&g->gram, s, i, base, XF_STAGE_ALL, &g->has_gram);
       if (rc) xf_diag_set(diag, rc, "no memory for the others' statistic of %zu items", s->n_known);
     }
   }
   if (!rc) g->overlap = make_overlap(s);
+  return rc;
+}
+
+static enum xf_rc bind(struct silo_decision *d, const struct xf_silo *s, struct xf_diag *diag) {
+  const struct xf_feature_set *set = xf_feature_set_find(XF_FEATURES_VERSION);
+  enum xf_rc rc = xf_features_init(&d->features, XF_FEATURES_VERSION, s->data.split.item_count,
+                                   s->data.split.n_items, diag);
+  for (uint32_t k = 0; k < set->n_slot && !rc; k++) {
+    const struct xf_recommender_candidate *c = xf_recommender_find(d->rec, set->slot[k]);
+    if (c) rc = xf_features_bind(&d->features, set->slot[k], c->scorer, diag);
+  }
+  return rc;
+}
+
+/* The federated net of a scorer stage, over this silo's own candidates: a silo that trained nothing has it as well. */
+static enum xf_rc add_scorers(struct xf_silo *s, struct silo_decision *d, const float *base,
+                              struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  for (uint32_t i = 0; i < s->cfg.plan->n_stages && !rc; i++) {
+    const struct xf_plan_stage_part *st = &s->cfg.plan->stages[i];
+    struct xf_recommender_candidate c = {
+        .flags = XF_RECOMMENDER_SHARED, .tuned = NAN, .owned = true};
+    struct xf_model *net = NULL;
+    if (st->kind != XF_PLAN_STAGE_TRAIN) continue;
+    if (!d->features.set) rc = bind(d, s, diag);
+    if (!rc) rc = xf_resolve_scorer(&net, diag);
+    const float *weights = base + silo_wire_at(s, XF_STAGE_ALL, silo_segment(s, i, "w1"));
+    if (!rc) rc = xf_unitfree_scorer(&c.scorer, net, &weights, 1, &d->features, diag);
+    xf_model_free(net);
+    (void)snprintf(c.name, sizeof c.name, "%.31s", st->name);
+    (void)snprintf(c.setting, sizeof c.setting, "a net over %u unit-free features, %u rounds",
+                   d->features.set ? d->features.set->n_feature : 0, st->fed.rounds);
+    if (!rc) rc = xf_recommender_add(d->rec, &c, diag);
+  }
   return rc;
 }
 
@@ -135,17 +127,18 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
   if (!rc) rc = xf_recommender_fit(&rec, &in, &spec, diag);
   if (!rc) rc = xf_recommender_mix(rec, diag);
   if (!rc) xf_recommender_free_inner(rec);
+  struct silo_decision *d = xf_calloc(1, sizeof *d);
+  *d = (struct silo_decision){.base = digest, .rec = rec};
+  if (!rc) rc = add_scorers(s, d, base, diag);
   if (!rc) rc = xf_recommender_decide(rec, NULL, diag);
-  xf_free(g.gram.triangle);
-  xf_free(g.gram.diagonal);
+  silo_gram_deinit(&g.gram);
   xf_free(g.overlap);
   if (rc) {
-    xf_recommender_free(rec);
+    silo_decision_free(d);
     return rc;
   }
   silo_decision_free(s->decision);
-  s->decision = xf_calloc(1, sizeof *s->decision);
-  *s->decision = (struct silo_decision){digest, rec};
+  s->decision = d;
   return XF_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "param/wiremap.h"
 #include "rec/als.h"
 #include "rec/evaluate.h"
+#include "rec/recommender.h"
 #include "silo/silo.h"
 #include "train/train.h"
 
@@ -18,6 +19,7 @@ struct silo_rows {
 };
 
 struct silo_decision;
+struct silo_scorer;
 
 struct xf_silo {
   struct xf_silo_config cfg; /* cfg.member points to `member` */
@@ -42,6 +44,7 @@ struct xf_silo {
   struct xf_wire_map slice[XF_PLAN_STAGES_MAX]; /* of one */
   struct xf_plan_lens lens;
   struct silo_rows *rows;         /* [n_stages] of a recommender */
+  struct silo_scorer *scorer;     /* of the scorer stage at hand */
   struct silo_decision *decision; /* of the model that was asked for last */
   float *waiting[2];              /* personal state, tentative state of a restart, until aligned */
   uint64_t n_waiting[2];
@@ -81,6 +84,22 @@ enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const fl
 /* The pulled model of a rows stage from the committed rows, ready to score; s->full stays. @own the silo's */
 enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
                            struct xf_als_pull *pull, struct xf_diag *diag);
+
+/* A round of a scorer stage on this silo's lists, whose features come from the artifacts that the stage reads: `in` is their
+   part of the task's base, `own` the net. Fills samples and loss. */
+enum xf_rc silo_scorer_work(struct xf_silo *s, const struct xf_silo_task *task, const float *in,
+                            const float *own, struct xf_silo_answer *a, struct xf_diag *diag);
+void silo_scorer_free(struct silo_scorer *scorer);
+
+/* The others' part of a statistic: the sum less what this silo released, over the known keys. sum: the wire vector of
+   `stages`. false: the stage has not committed. @own out: silo_gram_deinit */
+struct silo_gram {
+  struct xf_recommender_gram gram;
+  float *triangle, *diagonal;
+};
+enum xf_rc silo_gram_init(struct silo_gram *out, const struct xf_silo *s, uint32_t stage,
+                          const float *sum, uint32_t stages, bool *there);
+void silo_gram_deinit(struct silo_gram *gram);
 
 /* What the silo decides with the model `base` (decision.c): fitted once for each model. */
 enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *diag);

@@ -47,6 +47,7 @@ void silo_stages_deinit(struct xf_silo *s) {
   xf_free(s->waiting[0]);
   xf_free(s->waiting[1]);
   silo_decision_free(s->decision);
+  silo_scorer_free(s->scorer);
   xf_layout_deinit(&s->stages);
 }
 

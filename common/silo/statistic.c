@@ -1,10 +1,12 @@
-/* A statistic stage: what this silo adds to the sum, once. */
+/* A statistic stage: what this silo adds to the sum, once, and what the sum says of the others. */
 #include "silo/parts.h"
 
 #include "base/alloc.h"
+#include "param/vec.h"
 #include "priv/release.h"
 #include "rec/gram.h"
 
+#include <math.h>
 #include <string.h>
 
 static struct xf_rec_data train_of(const struct xf_silo *s) {
@@ -86,4 +88,57 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
   if (rc) return rc;
   xf_wire_map_gather(&s->slice[stage], s->wire, s->task);
   return noise ? add_noise(s, task, &release, a, diag) : XF_OK;
+}
+
+/* --- the others' part --- */
+
+/* Deviation of the noise in the others' sum: each holder added its own. A pair has at most as many as its items. */
+static double others_sd(const struct xf_silo *s) {
+  uint32_t most = 1;
+  for (size_t k = 0; k < s->n_known; k++)
+    if (s->holders[k] > most) most = s->holders[k];
+  return s->cfg.plan->privacy.noise_multiplier * XF_GRAM_SENSITIVITY * sqrt((double)most - 1);
+}
+
+/* Before its stage has committed, the sum is 0 at the coordinator. */
+static bool committed(const float *sum, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (sum[i] != 0) return true;
+  return false;
+}
+
+enum xf_rc silo_gram_init(struct silo_gram *out, const struct xf_silo *s, uint32_t stage,
+                          const float *sum, uint32_t stages, bool *there) {
+  const struct xf_segment *pairs = silo_segment(s, stage, "pairs");
+  const struct xf_segment *diagonal = silo_segment(s, stage, "diagonal");
+  const size_t n = (size_t)xf_segment_len(pairs);
+  const float *all = sum + silo_wire_at(s, stages, pairs), *own = s->full + pairs->offset;
+  *out = (struct silo_gram){0};
+  *there = committed(all, n);
+  if (!*there) return XF_OK;
+  out->triangle = xf_try_calloc(n + 1, sizeof *out->triangle);
+  out->diagonal = xf_try_calloc(s->n_known + 1, sizeof *out->diagonal);
+  if (!out->triangle || !out->diagonal) {
+    silo_gram_deinit(out);
+    return XF_E_NOMEM;
+  }
+  xf_vec_delta(out->triangle, all, own, n);
+  if (diagonal) {
+    all = sum + silo_wire_at(s, stages, diagonal);
+    own = s->full + diagonal->offset;
+    for (size_t k = 0; k < s->n_known; k++) out->diagonal[k] = all[k] - own[s->known_row[k]];
+  }
+  out->gram = (struct xf_recommender_gram){.shared = s->known_row,
+                                           .m = (uint32_t)s->n_known,
+                                           .triangle = out->triangle,
+                                           .diagonal = diagonal ? out->diagonal : NULL,
+                                           .beta = s->cfg.plan->stages[stage].statistic.beta,
+                                           .noise_sd = others_sd(s)};
+  return XF_OK;
+}
+
+void silo_gram_deinit(struct silo_gram *gram) {
+  xf_free(gram->triangle);
+  xf_free(gram->diagonal);
+  *gram = (struct silo_gram){0};
 }

@@ -123,6 +123,24 @@ static void relay_progress(void *arg, const struct xf_train_progress *p) {
   if (r->task->progress) r->task->progress(r->task->arg, p->step, p->n_steps);
 }
 
+/* What a silo says of a training besides the delta: its weight always, samples and loss where they may leave. */
+static enum xf_rc say(const struct xf_silo *s, const struct xf_silo_task *task,
+                      struct xf_silo_answer *a, struct xf_diag *diag) {
+  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[task->offer.stage];
+  uint32_t weight = 0;
+  const enum xf_rc rc = xf_weight_get(&weight, xf_resolve_weight(s->cfg.plan, task->offer.stage),
+                                      a->n_samples, st->fed.weight_cap, s->cfg.max_weight, diag);
+  if (rc) return rc;
+  a->begin.weight = weight;
+  if (!s->cfg.metrics) return XF_OK;
+  a->begin.n_samples = a->n_samples;
+  if (st->kind != XF_PLAN_STAGE_TRAIN) return XF_OK;
+  a->begin.has_loss = true;
+  a->begin.loss_sum = a->loss * (double)a->n_samples;
+  a->begin.loss_count = a->n_samples;
+  return XF_OK;
+}
+
 static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
                              struct xf_silo_answer *a, struct xf_diag *diag) {
   struct relay relay = {task};
@@ -139,27 +157,16 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
     job.prior = s->prior;
     job.held = s->held;
   }
-  uint32_t weight = 0;
   enum xf_rc rc = xf_trainer_run(s->trainer, &job, diag);
-  if (!rc)
-    rc = xf_weight_get(&weight, xf_resolve_weight(s->cfg.plan, 0), job.n_samples,
-                       s->cfg.plan->stages[0].fed.weight_cap, s->cfg.max_weight, diag);
   if (rc) return rc;
   xf_wire_map_gather(&s->map, s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
   a->n_samples = job.n_samples;
   a->loss = job.loss;
-  a->begin.weight = weight;
-  if (s->cfg.metrics) {
-    a->begin.n_samples = job.n_samples;
-    a->begin.has_loss = true;
-    a->begin.loss_sum = job.loss * (double)job.n_samples;
-    a->begin.loss_count = job.n_samples;
-  }
-  return XF_OK;
+  return say(s, task, a, diag);
 }
 
-/* A stage of a recommender: one statistic, or one round of rows; each silo counts once. */
+/* A stage of a recommender: one statistic, one round of rows, one of the scorer. */
 static enum xf_rc work_stage(struct xf_silo *s, const struct xf_silo_task *task,
                              struct xf_silo_answer *a, struct xf_diag *diag) {
   const uint32_t stage = task->offer.stage;
@@ -168,12 +175,19 @@ static enum xf_rc work_stage(struct xf_silo *s, const struct xf_silo_task *task,
     return xf_diag_set(diag, XF_E_INVAL, "after %llu commits the plan has another stage than %u",
                        (unsigned long long)task->offer.committed, stage);
   const float *own = task->base + s->lens.in[stage] / sizeof(float);
-  a->begin.weight = 1;
   a->n_samples = xf_dataset_count(&s->data, XF_PART_TRAIN);
-  if (s->cfg.metrics) a->begin.n_samples = a->n_samples;
-  return s->cfg.plan->stages[stage].kind == XF_PLAN_STAGE_STATISTIC
-             ? silo_statistic(s, task, a, diag)
-             : silo_rows(s, stage, task->offer.committed - first, own, task->cancel, diag);
+  enum xf_rc rc = XF_OK;
+  switch (s->cfg.plan->stages[stage].kind) {
+  case XF_PLAN_STAGE_STATISTIC: rc = silo_statistic(s, task, a, diag); break;
+  case XF_PLAN_STAGE_ROWS:
+    rc = silo_rows(s, stage, task->offer.committed - first, own, task->cancel, diag);
+    break;
+  case XF_PLAN_STAGE_TRAIN: rc = silo_scorer_work(s, task, task->base, own, a, diag); break;
+  case XF_PLAN_STAGE_EVALUATE:
+    rc = xf_diag_set(diag, XF_E_INVAL, "stage %u commits nothing", stage);
+    break;
+  }
+  return rc ? rc : say(s, task, a, diag);
 }
 
 /* From s->wire to the final payload; s->task becomes the tentative personal state. */
