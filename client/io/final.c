@@ -21,6 +21,8 @@ struct finishing {
   struct xf_msg_task_offer offer;
   struct arm_result arm[XF_SILO_N_ARM];
   float *params[XF_SILO_N_ARM];
+  uint32_t *item[XF_SILO_N_ARM]; /* lists of a recommender's arms */
+  float *score[XF_SILO_N_ARM];
   enum xf_silo_arm served;
   bool chosen; /* by a figure */
 };
@@ -73,6 +75,17 @@ static enum xf_rc save_model(struct finishing *f) {
 
 /* --- arms --- */
 
+static enum xf_rc keep_lists(struct finishing *f, enum xf_silo_arm arm) {
+  struct xf_client *c = f->base.client;
+  const size_t n = (size_t)xf_silo_data(c->silo)->split.n_users * XF_TOPLIST;
+  f->item[arm] = xf_try_calloc(n + 1, sizeof *f->item[arm]);
+  f->score[arm] = xf_try_calloc(n + 1, sizeof *f->score[arm]);
+  if (!f->item[arm] || !f->score[arm])
+    return xf_diag_set(&f->base.diag, XF_E_NOMEM, "no memory for the lists of %zu users",
+                       n / XF_TOPLIST);
+  return xf_silo_lists(c->silo, f->item[arm], f->score[arm], &f->base.diag);
+}
+
 static enum xf_rc make_arm(struct finishing *f, enum xf_silo_arm arm) {
   struct xf_client *c = f->base.client;
   struct arm_result *r = &f->arm[arm];
@@ -84,7 +97,8 @@ static enum xf_rc make_arm(struct finishing *f, enum xf_silo_arm arm) {
   if (rc == XF_E_NOTFOUND && recommends) return XF_OK; /* nothing came from the federation for it */
   if (rc) return rc;
   r->made = true;
-  if (arm == XF_SILO_POPULARITY || recommends) return XF_OK;
+  if (arm == XF_SILO_POPULARITY) return XF_OK;
+  if (recommends) return keep_lists(f, arm);
   const size_t n = (size_t)xf_silo_params(c->silo);
   f->params[arm] = xf_try_calloc(n, sizeof(float));
   if (!f->params[arm]) return XF_E_NOMEM;
@@ -172,7 +186,11 @@ static enum xf_rc save_serve(struct finishing *f) {
                               .run = c->run,
                               .member = c->cfg.member,
                               .committed = f->offer.committed};
-  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) s.params[arm] = f->params[arm];
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
+    s.params[arm] = f->params[arm];
+    s.item[arm] = f->item[arm];
+    s.score[arm] = f->score[arm];
+  }
   return xf_serve_save(c->fs, c->cfg.state_dir, &s, &f->base.diag);
 }
 
@@ -223,7 +241,11 @@ static void finishing_done(struct client_job *job) {
                      .type = XF_SESSION_EV_STORED, .rc = rc, .text = xf_diag_text(&job->diag, rc)});
   if (!rc && c->cfg.exit_when_done)
     client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
-  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) xf_free(f->params[arm]);
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
+    xf_free(f->params[arm]);
+    xf_free(f->item[arm]);
+    xf_free(f->score[arm]);
+  }
   xf_free(job);
 }
 

@@ -117,6 +117,7 @@ void client_serving_restore(struct xf_client *c);
 /* These make a new snapshot and put it in the slot; without HTTP they do nothing. A snapshot that cannot be made is logged and
    the one before stays: the federation goes on. @thread worker */
 void client_serving_adopted(struct xf_client *c, const char *run);
+void client_serving_decided(struct xf_client *c, uint64_t committed); /* of a recommender */
 void client_serving_committed(struct xf_client *c, const struct xf_digest *task);
 /* params of each arm, NULL where it has none. @shape params[XF_SILO_N_ARM][layout.n] @thread worker */
 void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, float *const *params,

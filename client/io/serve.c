@@ -107,7 +107,8 @@ static enum xf_rc read_plan(struct xf_serve *s, struct xf_diag *diag) {
   s->ranking = s->plan->data.kind == XF_PLAN_DATA_INTERACTIONS;
   if (rc || !s->ranking) return rc;
   rc = read_ranking(s, diag);
-  if (!rc) rc = xf_resolve_model(&config, s->plan, diag);
+  if (rc || xf_resolve_recommends(s->plan)) return rc;
+  rc = xf_resolve_model(&config, s->plan, diag);
   if (!rc)
     rc = xf_model_new(&s->model, &config, (struct xf_model_size){s->users.n, s->items.n}, diag);
   if (!rc) rc = xf_score_new(&s->scorer, s->model, diag);
@@ -150,6 +151,8 @@ enum xf_rc xf_serve_open(struct xf_serve *serve, const struct xf_fs *fs, const c
 void xf_serve_close(struct xf_serve *serve) {
   xf_score_free(serve->scorer);
   xf_model_free(serve->model);
+  xf_scorer_free(serve->lists);
+  xf_free(serve->row);
   xf_names_deinit(&serve->users);
   xf_names_deinit(&serve->items);
   xf_free(serve->start);
@@ -163,6 +166,28 @@ void xf_serve_close(struct xf_serve *serve) {
   *serve = (struct xf_serve){0};
 }
 
+/* A recommender's arm: the best items of every user. */
+static enum xf_rc load_lists(struct xf_serve *s, enum xf_silo_arm arm, struct xf_diag *diag) {
+  char name[XF_SAFETENSORS_NAME_MAX];
+  void *item = NULL, *score = NULL;
+  uint64_t n_item = 0, n_score = 0;
+  const uint64_t want = (uint64_t)s->users.n * XF_TOPLIST;
+  xf_scorer_free(s->lists);
+  s->lists = NULL;
+  (void)snprintf(name, sizeof name, "item.%s", xf_silo_arm_name(arm));
+  if (!xf_safetensors_find(&s->file, name))
+    return xf_diag_set(diag, XF_E_NOTFOUND, "arm %s: the silo had no candidate for it",
+                       xf_silo_arm_name(arm));
+  enum xf_rc rc = read_part(s, name, XF_SAFETENSORS_U32, &item, &n_item, diag);
+  (void)snprintf(name, sizeof name, "score.%s", xf_silo_arm_name(arm));
+  if (!rc) rc = read_part(s, name, XF_SAFETENSORS_F32, &score, &n_score, diag);
+  if (!rc && (n_item != want || n_score != want)) rc = damaged(s, name, diag);
+  if (!rc) rc = xf_toplist_scorer(&s->lists, item, score, s->users.n, s->items.n, diag);
+  xf_free(item);
+  xf_free(score);
+  return rc;
+}
+
 enum xf_rc xf_serve_load(struct xf_serve *serve, enum xf_silo_arm arm, struct xf_diag *diag) {
   struct xf_serve *s = serve;
   char name[XF_SAFETENSORS_NAME_MAX];
@@ -171,6 +196,12 @@ enum xf_rc xf_serve_load(struct xf_serve *serve, enum xf_silo_arm arm, struct xf
   s->has_loaded = false;
   xf_free(s->params);
   s->params = NULL;
+  if (!s->model) {
+    const enum xf_rc lists = load_lists(s, arm, diag);
+    s->loaded = arm;
+    s->has_loaded = lists == XF_OK;
+    return lists;
+  }
   (void)snprintf(name, sizeof name, "params.%s", xf_silo_arm_name(arm));
   enum xf_rc rc = read_part(s, name, XF_SAFETENSORS_F32, &p, &s->n, diag);
   s->params = p;

@@ -2,7 +2,7 @@
  * serve.h - what a silo answers from once the run is done: <state_dir>/serve/, written by the daemon (final.c), read by
  * `crossfed recommend`. Nothing else of the state directory is needed, and the private data file is not.
  *
- *   serve/serve.safetensors  parameters of each arm, names of users and items, train positives, popularity, the plan
+ *   serve/serve.safetensors  parameters of each arm, or a recommender's lists, names of users and items, train positives, popularity, the plan
  *   serve/report.json        each arm's measures on validation and test, and which arm is served
  *
  * Both hold the silo's own identifiers: directory 0700. Formats: docs/internals/client-io.md.
@@ -15,6 +15,7 @@
 #include "data/names.h"
 #include "model/score.h"
 #include "rec/rerank.h"
+#include "rec/toplist.h"
 #include "silo/silo.h"
 #include "store/safetensors.h"
 
@@ -27,7 +28,10 @@ enum { XF_SERVE_TOP_MAX = 10000 };
 struct xf_serve_source {
   const struct xf_plan *plan;
   const struct xf_dataset *data;
-  const float *params[XF_SILO_N_ARM]; /* [n] each; NULL: none (popularity) */
+  const float *params[XF_SILO_N_ARM]; /* [n] each; NULL: none (popularity, a recommender's arms) */
+  const uint32_t
+      *item[XF_SILO_N_ARM]; /* a recommender's arms as lists (rec/toplist.h); NULL: none */
+  const float *score[XF_SILO_N_ARM];
   uint64_t n;
   enum xf_silo_arm served;
   const char *run, *member;
@@ -41,8 +45,10 @@ XF_WARN_UNUSED enum xf_rc xf_serve_save(const struct xf_fs *fs, const char *stat
 struct xf_serve {
   struct xf_safetensors file;
   struct xf_plan *plan;
-  struct xf_model *model;
+  struct xf_model *model; /* NULL for a recommender */
   struct xf_score *scorer;
+  struct xf_scorer *lists; /* a recommender's arm `loaded` */
+  float *row;              /* [items.n] its scores */
   struct xf_names users, items;
   uint32_t *start, *item; /* train positives, as in data/split.h */
   float *popularity;      /* [items.n] */
@@ -89,7 +95,7 @@ void xf_serve_close(struct xf_serve *serve);
    @err those of xf_categories_load, E_UNSUPPORTED (tables) */
 XF_WARN_UNUSED enum xf_rc xf_serve_categorise(struct xf_serve *serve, const char *path,
                                               struct xf_diag *diag);
-/* Loads the parameters of an arm into serve->params. @err E_CORRUPT E_NOMEM E_IO */
+/* Loads the parameters of an arm into serve->params, or a recommender's lists into serve->lists. @err E_CORRUPT E_NOMEM E_IO */
 XF_WARN_UNUSED enum xf_rc xf_serve_load(struct xf_serve *serve, enum xf_silo_arm arm,
                                         struct xf_diag *diag);
 /* The k best items of an arm for a user, without the user's train positives, re-ranked if asked; ties by lower id. An unknown

@@ -1,6 +1,8 @@
 /* Answering from serve/: the best items, how diverse, and why. */
 #include "client/io/serve.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +42,7 @@ static enum xf_silo_arm factors_of(const struct xf_serve *s, enum xf_silo_arm us
 
 /* Similarity of items by categories, else by factors; s->has_sim stays false where there are neither. */
 static enum xf_rc find_sim(struct xf_serve *s, enum xf_silo_arm used, struct xf_diag *diag) {
+  if (!s->model) return XF_OK;
   const enum xf_silo_arm arm = factors_of(s, used);
   const struct xf_segment *item = xf_layout_find(xf_model_get_layout(s->model), "item");
   if (s->has_categories || (s->has_sim && s->sim_arm == arm)) return XF_OK;
@@ -53,11 +56,28 @@ static enum xf_rc find_sim(struct xf_serve *s, enum xf_silo_arm used, struct xf_
   return rc;
 }
 
+static enum xf_rc score_user(struct xf_serve *s, uint32_t user, const float **score,
+                             struct xf_diag *diag) {
+  if (s->model) return xf_score_users(s->scorer, s->params, &user, 1, score, diag);
+  const struct xf_query query = {user, s->item + s->start[user],
+                                 s->start[user + 1] - s->start[user], (double)NAN};
+  if (!s->row) s->row = xf_try_calloc((size_t)s->items.n + 1, sizeof *s->row);
+  if (!s->row) return XF_E_NOMEM;
+  const enum xf_rc rc = xf_scorer_score(s->lists, &query, s->row, diag);
+  if (!rc) *score = s->row;
+  return rc;
+}
+
 enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out, uint32_t *n,
                         enum xf_silo_arm *used, const struct xf_serve_ask *ask,
                         struct xf_diag *diag) {
   struct xf_serve *s = serve;
   if (!s->ranking) return no_items(diag);
+  if (!s->model && ask->k > XF_TOPLIST)
+    return xf_diag_set(
+        diag, XF_E_RANGE,
+        "%u items were asked for; a recommender's silo keeps the best %d of each user", ask->k,
+        XF_TOPLIST);
   if (ask->k == 0 || ask->k > XF_SERVE_TOP_MAX)
     return xf_diag_set(diag, XF_E_RANGE, "%u items were asked for, 1 to %d can be had", ask->k,
                        XF_SERVE_TOP_MAX);
@@ -70,7 +90,11 @@ enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out, uint32
   if (ask->rerank.kind != XF_RERANK_NONE) rc = find_sim(s, *used, diag);
   if (!rc && *used != XF_SILO_POPULARITY) {
     rc = xf_serve_load(s, *used, diag);
-    if (!rc) rc = xf_score_users(s->scorer, s->params, &u, 1, &score, diag);
+    if (!rc) rc = score_user(s, u, &score, diag);
+    if (rc == XF_E_NOTFOUND && s->has_loaded) { /* no list of this user: popularity, saying so */
+      *used = XF_SILO_POPULARITY;
+      rc = XF_OK;
+    }
   }
   if (rc) return rc;
   const struct xf_rerank_source source = {s->has_sim ? &s->sim : NULL,
@@ -89,6 +113,7 @@ static void add_part(struct xf_serve_why *w, const char *name, float share) {
 
 /* A factor model's score taken apart; false for other models. */
 static bool take_apart(const struct xf_serve *s, struct xf_serve_why *w, uint32_t u, uint32_t i) {
+  if (!s->model) return false;
   const struct xf_layout *l = xf_model_get_layout(s->model);
   const struct xf_segment *user = xf_layout_find(l, "user"), *item = xf_layout_find(l, "item");
   const struct xf_segment *ib = xf_layout_find(l, "item_bias"),

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARTS = 10 };
+enum { PARTS = 6 + 2 * XF_SILO_N_ARM };
 
 struct part {
   struct xf_safetensors_tensor tensor;
@@ -105,6 +105,11 @@ enum xf_rc xf_serve_save(const struct xf_fs *fs, const char *state_dir,
   for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
     (void)snprintf(name, sizeof name, "params.%s", xf_silo_arm_name((enum xf_silo_arm)arm));
     add(&w, name, XF_SAFETENSORS_F32, s->params[arm], s->n);
+    const uint64_t n = s->item[arm] ? (uint64_t)s->data->split.n_users * XF_TOPLIST : 0;
+    (void)snprintf(name, sizeof name, "item.%s", xf_silo_arm_name((enum xf_silo_arm)arm));
+    add(&w, name, XF_SAFETENSORS_U32, s->item[arm], n);
+    (void)snprintf(name, sizeof name, "score.%s", xf_silo_arm_name((enum xf_silo_arm)arm));
+    add(&w, name, XF_SAFETENSORS_F32, s->score[arm], n);
   }
   if (s->data->kind == XF_DATASET_INTERACTIONS) add_interactions(&w, s->data, &popularity);
   if (!rc) rc = save(fs, dir, s, &w, diag);

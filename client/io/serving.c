@@ -1,4 +1,5 @@
-/* Snapshots for HTTP: of the data at once, of the personal state after each commit, of the chosen arm in the end. */
+/* Snapshots for HTTP: of the data at once, of the personal state after each commit, of the chosen arm in the end. A recommender
+   is served as it decides: with each evaluation and with the final model. */
 #include "base/alloc.h"
 #include "base/str.h"
 #include "client/io/parts.h"
@@ -43,6 +44,9 @@ struct from {
   const struct xf_model *model;
   const float *params; /* NULL: popularity */
   const float *alike;  /* without params: whose item rows say what is alike; may be NULL */
+  const struct xf_scorer *scorer;
+  void *owner; /* of scorer, taken; NULL: the model above */
+  void (*owner_free)(void *owner);
   const char *run, *arm;
   uint64_t round;
 };
@@ -71,7 +75,11 @@ static void serve(struct xf_client *c, const struct from *from) {
   xf_diag_init(&diag);
   enum xf_rc rc = XF_OK;
   const float *rows = from->params ? from->params : from->alike;
-  if (rows && from->model) rc = factors_new(&f, from->model, rows, from->params != NULL, &diag);
+  if (from->owner) {
+    source.scorer = from->scorer;
+    source.owner = from->owner;
+    source.owner_free = from->owner_free;
+  } else if (rows && from->model) rc = factors_new(&f, from->model, rows, from->params != NULL, &diag);
   if (rc == XF_E_UNSUPPORTED) rc = XF_OK;
   if (f) {
     source.scorer = f->scorer;
@@ -88,7 +96,7 @@ static void serve(struct xf_client *c, const struct from *from) {
   m->round = from->round;
   m->made_us = xf_wall_now_us();
   if (!rc) rc = xf_serving_new(&s, &source, &diag);
-  else if (f) factors_free(f);
+  else if (source.owner) source.owner_free(source.owner);
   if (!rc) xf_serving_slot_set(&c->serving.slot, s);
   log_served(c, from, rc, &diag);
 }
@@ -183,6 +191,14 @@ void client_serving_adopted(struct xf_client *c, const char *run) {
   serve(c, &from);
 }
 
+void client_serving_decided(struct xf_client *c, uint64_t committed) {
+  struct from from = {.run = c->run, .arm = "guarded", .round = committed};
+  if (!c->serving.on || !c->serving.catalog || !xf_resolve_recommends(c->plan)) return;
+  from.owner_free = xf_silo_decision_unref;
+  from.scorer = xf_silo_decision_ref(c->silo, &from.owner);
+  if (from.owner) serve(c, &from);
+}
+
 void client_serving_committed(struct xf_client *c, const struct xf_digest *task) {
   struct xf_outbox_item item;
   if (!c->serving.on || !c->serving.catalog || !c->silo || !xf_silo_model(c->silo)) return;
@@ -198,6 +214,10 @@ void client_serving_committed(struct xf_client *c, const struct xf_digest *task)
 void client_serving_final(struct xf_client *c, enum xf_silo_arm arm, float *const *params,
                           uint64_t committed) {
   if (!c->serving.on || !c->serving.catalog) return;
+  if (xf_resolve_recommends(c->plan)) {
+    client_serving_decided(c, committed);
+    return;
+  }
   const struct from from = {.run = c->run,
                             .arm = xf_silo_arm_name(arm),
                             .model = xf_silo_model(c->silo),
@@ -216,6 +236,8 @@ static enum xf_silo_arm alike_arm(const struct xf_serve *s) {
   return xf_safetensors_find(&s->file, "params.alone") ? XF_SILO_ALONE : XF_SILO_POPULARITY;
 }
 
+static void lists_free(void *owner) { xf_scorer_free(owner); }
+
 static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
   struct xf_serve s;
   uint64_t committed = 0;
@@ -229,12 +251,18 @@ static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
     const enum xf_silo_arm arm = popularity ? alike_arm(&s) : s.served;
     if (!rc && arm != XF_SILO_POPULARITY) rc = xf_serve_load(&s, arm, diag);
     if (!rc && (!text || xf_str_u64(&committed, text, strlen(text)))) committed = 0;
-    const struct from from = {.run = c->run,
-                              .arm = xf_silo_arm_name(s.served),
-                              .model = s.model,
-                              .params = popularity ? NULL : s.params,
-                              .alike = s.params,
-                              .round = committed};
+    struct from from = {.run = c->run,
+                        .arm = xf_silo_arm_name(s.served),
+                        .model = s.model,
+                        .params = popularity ? NULL : s.params,
+                        .alike = s.params,
+                        .round = committed};
+    if (!rc && s.lists) { /* the snapshot's from now on */
+      from.scorer = s.lists;
+      from.owner = s.lists;
+      from.owner_free = lists_free;
+      s.lists = NULL;
+    }
     if (!rc) serve(c, &from);
   }
   xf_serve_close(&s);
@@ -247,7 +275,7 @@ static enum xf_rc load_personal(struct xf_client *c, const struct xf_dataset *da
   char personal[XF_OUTBOX_TEXT_MAX], path[XF_PATH_MAX];
   struct xf_model_config config;
   enum xf_rc rc = find_promoted(c, personal, round, diag);
-  if (rc || !personal[0]) return rc;
+  if (rc || !personal[0] || xf_resolve_recommends(c->plan)) return rc;
   const struct xf_model_size size = {data->split.n_users, data->split.n_items};
   rc = xf_resolve_model(&config, c->plan, diag);
   if (!rc) rc = xf_model_new(model, &config, size, diag);

@@ -82,6 +82,7 @@ static void working_work(struct client_job *job) {
     job->rc = xf_diag_set(&job->diag, XF_E_CANCELLED, "cancelled");
   }
   if (!job->rc) job->rc = store(w);
+  if (!job->rc && w->offer.kind == XF_TASK_EVALUATE) client_serving_decided(c, w->offer.committed);
 }
 
 static void log_work(const struct working *w, double seconds) {

@@ -5,19 +5,21 @@
 #include "crypto/blake2b.h"
 #include "crypto/stream.h"
 #include "param/vec.h"
+#include "rec/toplist.h"
 #include "rec/unitfree.h"
 
 #include <math.h>
 #include <stdio.h>
 
 struct silo_decision {
+  atomic_uint refs;      /* the silo's, and one for each snapshot that is served */
   struct xf_digest base; /* of the model it was made from */
   struct xf_recommender *rec;
   struct xf_features features; /* of rec's candidates; the federated scorer asks through them */
 };
 
 void silo_decision_free(struct silo_decision *decision) {
-  if (!decision) return;
+  if (!decision || atomic_fetch_sub(&decision->refs, 1) > 1) return;
   xf_recommender_free(decision->rec); /* frees the scorers over `features`, too */
   xf_features_deinit(&decision->features);
   xf_free(decision);
@@ -128,7 +130,7 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
   if (!rc) rc = xf_recommender_mix(rec, diag);
   if (!rc) xf_recommender_free_inner(rec);
   struct silo_decision *d = xf_calloc(1, sizeof *d);
-  *d = (struct silo_decision){.base = digest, .rec = rec};
+  *d = (struct silo_decision){.refs = 1, .base = digest, .rec = rec};
   if (!rc) rc = add_scorers(s, d, base, diag);
   if (!rc) rc = xf_recommender_decide(rec, NULL, diag);
   silo_gram_deinit(&g.gram);
@@ -204,6 +206,23 @@ enum xf_rc silo_decision_scores(struct xf_silo *s, uint32_t user, float *out,
   query.at = NAN; /* now */
   return xf_scorer_score(a.scorer, &query, out, diag);
 }
+
+enum xf_rc xf_silo_lists(struct xf_silo *silo, uint32_t *item, float *score, struct xf_diag *diag) {
+  const struct xf_rec_data data = {silo->data.split.n_users, silo->data.split.n_items,
+                                   &silo->data.split.part[XF_PART_TRAIN]};
+  const struct xf_scorer *scorer = arm_scorer(silo);
+  return scorer ? xf_toplist_make(item, score, scorer, &data, diag) : no_arm(silo, diag);
+}
+
+const struct xf_scorer *xf_silo_decision_ref(struct xf_silo *silo, void **owner) {
+  *owner = NULL;
+  if (!silo->decision) return NULL;
+  atomic_fetch_add(&silo->decision->refs, 1);
+  *owner = silo->decision;
+  return xf_recommender_served(silo->decision->rec);
+}
+
+void xf_silo_decision_unref(void *owner) { silo_decision_free(owner); }
 
 enum xf_rc xf_silo_explain(const struct xf_silo *silo, struct xf_buf *text) {
   return silo->decision ? xf_recommender_print(silo->decision->rec, text) : XF_OK;

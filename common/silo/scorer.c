@@ -61,10 +61,9 @@ static enum xf_rc draw_lists(struct silo_scorer *c, struct xf_silo *s,
   }
   struct xf_rng rng;
   xf_stream_init(&rng, s->cfg.plan->seed, "negative", c->stage, s->cfg.member);
-  const struct xf_features_draw draw = {
-      .n_neg = XF_UNITFREE_NEGATIVES,
-      .seed = xf_rng_u64(&rng),
-      .catalogue = true}; /* as the decision asks it */
+  const struct xf_features_draw draw = {.n_neg = XF_UNITFREE_NEGATIVES,
+                                        .seed = xf_rng_u64(&rng),
+                                        .catalogue = true}; /* as the decision asks it */
   if (!rc)
     rc = xf_unitfree_data(&c->lists, &features, &rec->inner.part[XF_PART_TRAIN],
                           &rec->inner.part[XF_PART_VALID], &draw, diag);

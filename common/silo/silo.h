@@ -141,6 +141,15 @@ enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double
    (tables) */
 XF_WARN_UNUSED enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out,
                                          struct xf_diag *diag);
+/* A recommender's arm made last, kept: the best items of every user (rec/toplist.h).
+   @shape item[n_users x XF_TOPLIST], score[n_users x XF_TOPLIST] @err E_NOTFOUND (no candidate for this arm) */
+XF_WARN_UNUSED enum xf_rc xf_silo_lists(struct xf_silo *silo, uint32_t *item, float *score,
+                                        struct xf_diag *diag);
+/* What a recommender decided last, as a scorer to serve (the guarded arm's), and who owns it; NULL before. It reads the silo's
+   data: the silo must outlive it. @own *owner: xf_silo_decision_unref @thread the one that works */
+const struct xf_scorer *xf_silo_decision_ref(struct xf_silo *silo, void **owner);
+/* One owner less; an owner_free of rec/serving.h. @own releases the last @thread any */
+void xf_silo_decision_unref(void *owner);
 /* The parameters of the arm made last. @shape [xf_silo_params] @own silo */
 const float *xf_silo_arm_params(const struct xf_silo *silo);
 
