@@ -102,10 +102,12 @@ static enum xf_rc find_tentative(void *arg, const struct xf_outbox_item *item) {
 static enum xf_rc restore_one(struct xf_client *c, struct xf_silo *silo, const char *personal,
                               bool tentative, struct xf_diag *diag) {
   char path[XF_PATH_MAX];
-  const uint64_t n = xf_silo_params(silo);
-  float *x = xf_try_calloc((size_t)n, sizeof *x);
-  if (!x) return XF_E_NOMEM;
+  uint64_t n = xf_silo_params(silo);
   enum xf_rc rc = xf_outbox_personal_path(c->outbox, path, personal);
+  /* A recommender knows its length once it is aligned, and judges then. */
+  if (!rc && xf_silo_recommends(silo)) rc = xf_vector_len(c->fs, path, &n, diag);
+  float *x = rc ? NULL : xf_try_calloc((size_t)n + 1, sizeof *x);
+  if (!rc && !x) rc = XF_E_NOMEM;
   if (!rc) rc = xf_vector_load(c->fs, path, x, n, diag);
   if (!rc) rc = xf_silo_restore(silo, x, n, tentative);
   xf_free(x);

@@ -31,6 +31,18 @@ enum xf_rc xf_vector_save(const struct xf_fs *fs, const char *path, const float 
   return rc ? rc : xf_fs_rename_durable(fs, tmp, path, diag);
 }
 
+enum xf_rc xf_vector_len(const struct xf_fs *fs, const char *path, uint64_t *n,
+                         struct xf_diag *diag) {
+  struct xf_safetensors f = {0};
+  enum xf_rc rc = xf_safetensors_open(&f, fs, path, diag);
+  if (rc) return rc;
+  const struct xf_safetensors_tensor *t = xf_safetensors_find(&f, "params");
+  if (t) *n = t->len / sizeof(float);
+  else rc = xf_diag_set(diag, XF_E_CORRUPT, "\"%s\" is no parameter vector of crossfed", path);
+  xf_safetensors_close(&f);
+  return rc;
+}
+
 enum xf_rc xf_vector_load(const struct xf_fs *fs, const char *path, float *x, uint64_t n,
                           struct xf_diag *diag) {
   struct xf_safetensors f = {0};

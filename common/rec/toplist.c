@@ -12,8 +12,8 @@ enum { BLOCK = 64 };
 static enum xf_rc make_block(uint32_t *item, float *score, const struct xf_scorer *scorer,
                              const struct xf_rec_data *data, uint32_t first, uint32_t n, float *row,
                              struct xf_diag *diag) {
-  struct xf_query query[BLOCK];
-  bool served[BLOCK];
+  struct xf_query query[BLOCK] = {{0}};
+  bool served[BLOCK] = {false};
   for (uint32_t i = 0; i < n; i++) {
     const uint32_t *start = data->train->start + first + i;
     query[i] = (struct xf_query){first + i, data->train->item + start[0], start[1] - start[0],

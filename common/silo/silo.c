@@ -196,6 +196,8 @@ const struct xf_dataset *xf_silo_data(const struct xf_silo *silo) { return &silo
 const struct xf_measures *xf_silo_measures(const struct xf_silo *silo) { return &silo->measures; }
 const struct xf_model *xf_silo_model(const struct xf_silo *silo) { return silo->model; }
 
+bool xf_silo_recommends(const struct xf_silo *silo) { return silo->recommends; }
+
 uint64_t xf_silo_params(const struct xf_silo *silo) { return silo->layout->n; }
 
 const float *xf_silo_personal(const struct xf_silo *silo, bool tentative) {

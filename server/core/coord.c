@@ -211,7 +211,9 @@ static void coord_command(struct xf_coord *c, enum xf_coord_command command) {
 /* Announced after the freeze: its new keys stay its own, the directory is as it is. */
 static void coord_aligned(struct xf_coord *c, struct member *m) {
   m->aligned = true;
-  if (c->frozen && m->ready) coord_act(c, XF_COORD_DIRECTORY)->conn = m->conn;
+  if (!c->frozen || !m->ready) return;
+  coord_act(c, XF_COORD_DIRECTORY)->conn = m->conn;
+  round_member_ready(c, m); /* it may work now */
 }
 
 static void coord_frozen(struct xf_coord *c, const struct xf_coord_event *event) {

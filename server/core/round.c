@@ -32,6 +32,12 @@ void round_stage(struct xf_coord *c) {
   c->stage = &c->cfg.plan->stages[c->stage_at];
 }
 
+/* Connected, and its keys are known where the plan needs them; who only reads does no training. */
+bool round_may_work(const struct xf_coord *c, const struct member *m) {
+  if (!m->ready || (xf_plan_is_aligned(c->cfg.plan) && !m->aligned)) return false;
+  return c->done || c->kind == XF_TASK_EVALUATE || !m->reader;
+}
+
 uint64_t round_model_len(const struct xf_coord *c, const struct member *m) {
   return c->done || c->kind == XF_TASK_EVALUATE ? m->lens.all : m->lens.down[c->stage_at];
 }
@@ -68,8 +74,7 @@ static bool evaluation_due(const struct xf_coord *c) {
 }
 
 static void offer_final(struct xf_coord *c, struct member *m) {
-  if (!m->ready || m->final_sent || m->final_stored) return;
-  if (!m->lens.all && c->cfg.plan->n_stages && !m->aligned && !c->frozen) return;
+  if (!round_may_work(c, m) || m->final_sent || m->final_stored) return;
   m->final_sent = true;
   xf_coord_task_id(&m->task_id, c->cfg.run_id, UINT64_MAX, m->info->id, &c->model_digest,
                    &c->cfg.plan_digest);
@@ -103,7 +108,7 @@ void round_member_ready(struct xf_coord *c, struct member *m) {
   if (c->done) {
     m->final_sent = m->final_stored;
     offer_final(c, m);
-  } else if (m->selected && m->task == T_WAITING && round_is_open(c) &&
+  } else if (m->selected && m->task == T_WAITING && round_may_work(c, m) && round_is_open(c) &&
              c->state != XF_ROUND_SELECTING) {
     m->task = T_OFFERED;
     round_offer(c, m);
@@ -172,7 +177,7 @@ static enum xf_rc draw_cohort(struct xf_coord *c, struct xf_diag *diag) {
   if (c->kind == XF_TASK_EVALUATE) { /* whoever is here; never blocks on missing silos */
     c->n_cohort = 0;
     for (uint32_t i = 0; i < c->n; i++)
-      if (c->m[i].ready) c->cohort[c->n_cohort++] = i;
+      if (round_may_work(c, &c->m[i])) c->cohort[c->n_cohort++] = i;
     c->target = c->n_cohort;
     return c->n_cohort ? XF_OK : xf_diag_set(diag, XF_E_STATE, "no member is connected");
   }
@@ -257,7 +262,7 @@ static void step_selecting(struct xf_coord *c) {
   round_set(c, XF_ROUND_BROADCASTING);
   for (uint32_t k = 0; k < c->n_cohort; k++) {
     struct member *m = &c->m[c->cohort[k]];
-    if (!m->ready || m->task != T_WAITING) continue;
+    if (!round_may_work(c, m) || m->task != T_WAITING) continue;
     m->task = T_OFFERED;
     round_offer(c, m);
   }

@@ -142,6 +142,7 @@ void round_aggregated(struct xf_coord *c, const struct xf_coord_event *e);
 void round_published(struct xf_coord *c, enum xf_rc rc, const char *text);
 void round_set(struct xf_coord *c, enum xf_round_state state);
 void round_stage(struct xf_coord *c); /* the stage that `committed` says */
+bool round_may_work(const struct xf_coord *c, const struct member *m);
 /* Bytes of the model that the member's task moves down. */
 uint64_t round_model_len(const struct xf_coord *c, const struct member *m);
 void round_offer(struct xf_coord *c, struct member *m);

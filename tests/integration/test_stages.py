@@ -93,7 +93,7 @@ def test_stages_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
             unknown = json.loads(fed.crossfed("recommend", "--state", fed.folder / member, "--user", "nobody", "-k", "5", "--json").stdout)
             assert unknown["arm"] == "popularity"
         fed.crossfed("verify", *states(fed))
-        text = fed.crossfed("inspect", fed.folder / "server").stdout
+        text = fed.crossfed("inspect", sorted((fed.folder / "server/ckpt").iterdir())[-1]).stdout
         assert "gram/pairs" in text and "scorer/w1" in text
 
 
@@ -145,7 +145,7 @@ def test_a_small_silo_joins_a_finished_federation(tmp_path, bin_dir, crossfed):
         for member, client in fed.clients.items():
             if member != late:
                 assert client.wait() == 0
-        before = json.loads(fed.crossfed("status", "--config", fed.folder / "server.yaml", "--json").stdout)
+        before = json.loads(fed.crossfed("status", "--state", fed.folder / "server", "--json").stdout)
         fed.clients[late].start()
         summary = fed.finish()
         assert summary["model_blake2b"] == json.loads(crossfed("sim", fed.plan, "--json").out)["model_blake2b"]
@@ -162,8 +162,8 @@ def test_noised_statistic(tmp_path, bin_dir):
     """beta 1 and noise: users of a silo are the unit, the charge is in the ledger of the silo, the diagonal stays home."""
     with make(tmp_path, bin_dir, beta=1, privacy="{unit: user, noise_multiplier: 2.0, delta: 1.0e-5}") as fed:
         fed.start().finish()
-        assert "gram/pairs" in fed.crossfed("inspect", fed.folder / "server").stdout
-        assert "gram/diagonal" not in fed.crossfed("inspect", fed.folder / "server").stdout
+        text = fed.crossfed("inspect", sorted((fed.folder / "server/ckpt").iterdir())[-1]).stdout
+        assert "gram/pairs" in text and "gram/diagonal" not in text
         for member in fed.members:
             text = fed.clients[member].text()
             assert "epsilon" in text

@@ -240,9 +240,11 @@ static void act_server(struct world *w, const struct xf_coord_action *a) {
     w->exited = true;
     if (a->rc) stop(w, a->rc, a->text ? a->text : "the coordinator stopped");
     return;
-  case XF_COORD_ALIGN:
+  case XF_COORD_ALIGN: /* the simulator aligned everybody before the start */
+    later(w, (struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = a->member}, 0.0001);
+    return;
   case XF_COORD_FREEZE:
-  case XF_COORD_DIRECTORY: /* the simulator aligned everybody before the start */
+  case XF_COORD_DIRECTORY:
   case XF_COORD_COLLECT: return;
   }
 }
