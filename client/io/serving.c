@@ -79,7 +79,8 @@ static void serve(struct xf_client *c, const struct from *from) {
     source.scorer = from->scorer;
     source.owner = from->owner;
     source.owner_free = from->owner_free;
-  } else if (rows && from->model) rc = factors_new(&f, from->model, rows, from->params != NULL, &diag);
+  } else if (rows && from->model)
+    rc = factors_new(&f, from->model, rows, from->params != NULL, &diag);
   if (rc == XF_E_UNSUPPORTED) rc = XF_OK;
   if (f) {
     source.scorer = f->scorer;
