@@ -64,7 +64,9 @@ const struct xf_layout *xf_silo_layout(const struct xf_silo *silo);
 const struct xf_digest *xf_silo_layout_digest(const struct xf_silo *silo);
 const struct xf_dataset *xf_silo_data(const struct xf_silo *silo);
 const struct xf_measures *xf_silo_measures(const struct xf_silo *silo);
-const struct xf_model *xf_silo_model(const struct xf_silo *silo); /* NULL for a recommender */
+/* The model; NULL for a recommender. @own silo */
+const struct xf_model *xf_silo_model(const struct xf_silo *silo);
+/* Whether the plan's model is a recommender. @thread any */
 bool xf_silo_recommends(const struct xf_silo *silo);
 
 struct xf_silo_task {
