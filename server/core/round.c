@@ -32,9 +32,14 @@ void round_stage(struct xf_coord *c) {
   c->stage = &c->cfg.plan->stages[c->stage_at];
 }
 
-/* Connected, and its keys are known where the plan needs them; who only reads does no training. */
+/* Connected, and its keys are known where the plan needs them. */
+static bool present(const struct xf_coord *c, const struct member *m) {
+  return m->ready && (m->aligned || !xf_plan_is_aligned(c->cfg.plan));
+}
+
+/* Who only reads does no training. */
 bool round_may_work(const struct xf_coord *c, const struct member *m) {
-  if (!m->ready || (xf_plan_is_aligned(c->cfg.plan) && !m->aligned)) return false;
+  if (!present(c, m)) return false;
   return c->done || c->kind == XF_TASK_EVALUATE || !m->reader;
 }
 
@@ -117,9 +122,10 @@ void round_member_ready(struct xf_coord *c, struct member *m) {
 
 /* IDLE: decides what comes next and asks for disk space first. */
 static void step_idle(struct xf_coord *c) {
-  uint32_t connected = 0, aligned = 0;
+  uint32_t connected = 0, aligned = 0, here = 0;
   for (uint32_t i = 0; i < c->n; i++) {
     connected += c->m[i].ready;
+    here += present(c, &c->m[i]);
     aligned += c->m[i].aligned;
   }
   if (c->draining) {
@@ -159,7 +165,7 @@ static void step_idle(struct xf_coord *c) {
     coord_persist(c, XF_RECORD_DONE, 0)->model_digest = c->model_digest;
     return;
   }
-  if (evaluate && connected == 0) {
+  if (evaluate && here == 0) {
     coord_wait(c, "evaluation after commit %llu: no member is connected",
                (unsigned long long)c->committed);
     return;

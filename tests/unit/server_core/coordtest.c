@@ -261,6 +261,9 @@ void ct_join(struct ct *t, uint32_t i) {
   t->conn[i] = t->next_conn;
   (void)ct_open(t, t->member[i].id);
   ct_hello(t, t->conn[i], "run-1");
+  /* where the directory is frozen from the start, whoever is asked for keys has announced them before */
+  if (t->recovery.frozen && xf_plan_is_aligned(&t->plan))
+    ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = i});
 }
 
 void ct_join_all(struct ct *t) {
