@@ -47,6 +47,8 @@ struct from {
   const struct xf_scorer *scorer;
   void *owner; /* of scorer, taken; NULL: the model above */
   void (*owner_free)(void *owner);
+  const float *base; /* [base_len / 4] what scorer was decided from */
+  uint64_t base_len;
   const char *run, *arm;
   uint64_t round;
 };
@@ -88,10 +90,10 @@ static void serve(struct xf_client *c, const struct from *from) {
     source.owner = f;
     source.owner_free = factors_free;
   }
-  if (from->params && from->model) {
+  if (from->base_len) xf_sha256(&digest, from->base, (size_t)from->base_len);
+  else if (from->params && from->model)
     xf_sha256(&digest, from->params, xf_model_get_layout(from->model)->n * sizeof(float));
-    (void)xf_digest_print(m->model, &digest);
-  }
+  if (from->base_len || (from->params && from->model)) (void)xf_digest_print(m->model, &digest);
   if (!rc) rc = xf_str_copy(m->run, sizeof m->run, from->run);
   if (!rc) rc = xf_str_copy(m->arm, sizeof m->arm, from->arm);
   m->round = from->round;
@@ -193,7 +195,11 @@ void client_serving_adopted(struct xf_client *c, const char *run) {
 }
 
 void client_serving_decided(struct xf_client *c, uint64_t committed) {
-  struct from from = {.run = c->run, .arm = "guarded", .round = committed};
+  struct from from = {.run = c->run,
+                      .arm = "guarded",
+                      .round = committed,
+                      .base = c->base,
+                      .base_len = c->base_len};
   if (!c->serving.on || !c->serving.catalog || !xf_resolve_recommends(c->plan)) return;
   from.owner_free = xf_silo_decision_unref;
   from.scorer = xf_silo_decision_ref(c->silo, &from.owner);

@@ -88,11 +88,13 @@ def described():
     return Description((REPO / "docs/openapi.yaml").read_text())
 
 
-def serving(tmp_path, bin_dir, short_dir, rounds=4, http_keys=None, serve_keys=None, **kwargs):
+def serving(tmp_path, bin_dir, short_dir, rounds=4, http_keys=None, serve_keys=None, plan_text=None, **kwargs):
     """A federation whose silos listen on a port and a socket, and stay when the run is done."""
     client = {"exit_when_done": False,
               "serve": {"http": {"listen": "127.0.0.1:0", **(http_keys or {})}, **(serve_keys or {})}}
     fed = make(tmp_path, bin_dir, rounds=rounds, client=client, **kwargs)
+    if plan_text:
+        fed.plan.write_text(plan_text.format(data=tmp_path / "events.tsv"))
     for member, process in fed.clients.items():
         process.argv += ["--set", f"serve.http.socket={short_dir}/{member}.sock"]
     return fed
@@ -407,6 +409,53 @@ def test_a_restart_serves_without_the_coordinator(tmp_path, bin_dir, short_dir, 
         else:
             before = [e for e in api.client.events("serving")[:n] if e["arm"] == "personal"][-1]
             assert health["model"]["arm"] == "personal" and health["model"]["round"] >= before["round"] >= 2
+
+
+RECOMMENDER = """\
+name: three
+seed: 3
+data: {{kind: interactions, split: {{kind: leave-one-out, by: time, min: 5}}}}
+model: {{kind: recommender, user_ns: user}}
+stages:
+  - name: weak
+    kind: rows
+    fed: {{rounds: 2, min_domains: 2, quorum: 1.0, cohort: 1.0, deadline_s: 600}}
+    rows: {{dim: 8, alpha: 0.01, rho: 0.3, kappa: 0.25, min_holders: 2}}
+eval: {{every: 0, metrics: [hr@10, ndcg@10], protocol: [full]}}
+arms: [popularity, alone, federated, guarded]
+sim:
+  data: "{data}"
+  columns: {{user: 1, item: 2, domain: 3, value: 4, time: 5}}
+  clients: {{by: domain, name: "silo-{{}}"}}
+"""
+
+
+def test_a_recommender_explains_by_candidate(tmp_path, bin_dir, short_dir, described):
+    with serving(tmp_path, bin_dir, short_dir, plan_text=RECOMMENDER) as fed:
+        fed.start()
+        api = Api(fed, described).listening()
+        fed.until(lambda: api.client.events("final_stored"))
+        api.wait_for("guarded")
+        model = api.ask("/v1/health")["model"]
+        assert model["kind"] == "blend" and model["arm"] == "guarded" and model["digest"]
+        answer = api.ask("/v1/recommend", {"user": "u3", "k": 10, "explain": 1})
+        assert answer["basis"] == "user" and len(answer["items"]) == 10
+        for item in answer["items"]:
+            assert abs(sum(p["share"] for p in item["parts"]) - item["score"]) < 1e-4 * max(1, abs(item["score"]))
+            assert item["parts"] == sorted(item["parts"], key=lambda p: -p["share"])
+        assert {p["part"] for i in answer["items"] for p in i["parts"]} - {"popularity"}
+        cold = api.ask("/v1/recommend", {"history": ["d1i1", "d1i3"], "k": 5, "explain": 1})
+        assert cold["basis"] in ("history", "popularity") and len(cold["items"]) == 5
+        api.ask("/v1/recommend", {"user": "u3", "diversity": "dpp"})
+        assert len(api.ask("/v1/similar", {"item": "d1i1", "k": 5})["items"]) == 5
+        for process in fed.processes():
+            process.kill()
+        n = len(api.client.events("serving"))
+        api.client.start()
+        api.listening()
+        fed.until(lambda: len(api.client.events("serving")) > n)
+        again = api.ask("/v1/recommend", {"user": "u3", "k": 10})
+        assert [i["item"] for i in again["items"]] == [i["item"] for i in answer["items"]]
 
 
 def test_logs_name_nobody(tmp_path, bin_dir, short_dir, described):
