@@ -71,7 +71,7 @@ static void fetch_begin(struct xf_session *s) {
   const uint32_t stage = s->offer.stage;
   const bool kept = s->offer.kind == XF_TASK_TRAIN && s->kept_stage == stage + 1;
   s->fetched = kept ? s->lens.in[stage] : 0;
-  s->kept_stage = 0;
+  if (!XF_PLANTED("stale_artifacts")) s->kept_stage = 0;
   struct xf_session_action *a = session_act(s, XF_SESSION_FETCH_BEGIN_ACTION);
   a->offer = &s->offer;
   a->offset = s->fetched;

@@ -34,7 +34,7 @@ void round_stage(struct xf_coord *c) {
 
 /* Connected, and its keys are known where the plan needs them. */
 static bool present(const struct xf_coord *c, const struct member *m) {
-  return m->ready && (m->aligned || !xf_plan_is_aligned(c->cfg.plan));
+  return m->ready && (m->aligned || !xf_plan_is_aligned(c->cfg.plan) || XF_PLANTED("offer_early"));
 }
 
 /* Who only reads does no training. */
@@ -255,7 +255,7 @@ static void step_selecting(struct xf_coord *c) {
   if (c->select_until.ns == XF_TIME_NEVER.ns) return; /* the OPEN record is in flight */
   uint32_t here = 0;
   for (uint32_t k = 0; k < c->n_cohort; k++)
-    here += c->m[c->cohort[k]].ready || c->m[c->cohort[k]].task == T_ANSWERED;
+    here += present(c, &c->m[c->cohort[k]]) || c->m[c->cohort[k]].task == T_ANSWERED;
   bool timeout = !xf_time_before(c->now, c->select_until);
   if (here < c->n_cohort && !timeout) {
     coord_wait(c, "round %llu: %u of %u selected members are connected",

@@ -1,9 +1,14 @@
 // modules: server/core wire plan priv crypto param base
-/* The coordinator's core against three silos that say anything in any order: each byte of the input is a step (connect, Hello,
-   announce, chunk, hang up, time passes, a pending answer of the shell arrives ...), some are messages as hostile bytes. Judged is
-   what the shell and the ledger rely on: spool writes are contiguous and inside what was announced, an update is
-   recorded once and only after its bytes, nothing is ACCEPTED before its row, a round closes only on recorded updates and the
-   next one opens only after its commit. */
+/* The coordinator's core against three silos that say anything in any order:
+   each byte of the input is a step (connect, Hello, announce, chunk, hang up,
+   time passes, a pending answer of the shell arrives ...), some are messages as
+   hostile bytes. Judged is what the shell and the ledger rely on: spool writes
+   are contiguous and inside what was announced, an update is recorded once and
+   only after its bytes, nothing is ACCEPTED before its row, a round closes only
+   on recorded updates and the next one opens only after its commit. Some plans
+   have two stages and keys: offers and lengths are those of the stage that the
+   commits say, nobody is offered anything before its keys are known, who came
+   late is in no round. */
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/crc32c.h"
@@ -21,8 +26,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-static const struct xf_plan_lens model_lens = {
-    .n_stage = 1, .all = 256, .down = {256}, .up = {256}};
 enum { N = 3, MODEL = 256, CONNS = 8, PENDING = 256, ROUNDS = 512, STEPS = 600 };
 
 struct silo {
@@ -36,6 +39,7 @@ struct silo {
   struct xf_digest row[ROUNDS];          /* by round: its recorded update's task id */
   bool has_row[ROUNDS], durable[ROUNDS]; /* recorded; and PERSISTED */
   uint64_t row_weight[ROUNDS];
+  bool aligned, reader; /* as the core was told */
 };
 
 struct pending {
@@ -54,8 +58,9 @@ struct world {
   uint32_t n_pending;
   const struct xf_msg *message; /* being fed */
   uint64_t opened, committed, closing;
+  uint64_t durable; /* commits of training rounds whose rows are */
   enum xf_task_kind kind;
-  bool exited, durable_open, published;
+  bool exited, durable_open, published, frozen;
   struct xf_time now;
   const uint8_t *p; /* the input */
   size_t len;
@@ -63,11 +68,30 @@ struct world {
 
 static struct xf_plan plan;
 static struct xf_coord_member members[N];
+static const struct xf_plan_lens one_lens = {
+    .n_stage = 1, .all = MODEL, .down = {MODEL}, .up = {MODEL}};
+/* A statistic, then rows that read it; the second silo has no key, the others
+ * not the same number. */
+static const struct xf_plan_lens stage_lens[N] = {
+    {.n_stage = 2, .all = 160, .in = {0, 96}, .down = {0, 160}, .up = {96, 64}},
+    {.n_stage = 2},
+    {.n_stage = 2, .all = MODEL, .in = {0, 160}, .down = {0, MODEL}, .up = {160, 96}}};
+
+static bool staged(void) { return plan.n_stages > 1; }
+static const struct xf_plan_lens *lens_of(uint32_t member) {
+  return staged() ? &stage_lens[member] : &one_lens;
+}
 
 static uint8_t take(struct world *w) {
   if (!w->len) return 0;
   w->len--;
   return *w->p++;
+}
+
+/* What a task of the member moves down in the stage that is due. */
+static uint64_t down_of(const struct world *w, uint32_t member, enum xf_task_kind kind) {
+  const uint32_t stage = xf_plan_stage_at(&plan, w->durable, NULL);
+  return kind == XF_TASK_TRAIN ? lens_of(member)->down[stage] : lens_of(member)->all;
 }
 
 static uint32_t slot_of(const struct world *w, uint64_t conn) {
@@ -96,7 +120,12 @@ static void on_send(struct world *w, const struct xf_coord_action *a) {
   xf_buf_deinit(&bytes);
   if (a->msg.type == XF_MSG_TASK_OFFER) {
     s->offer = a->msg.task_offer;
+    const uint32_t stage = xf_plan_stage_at(&plan, w->durable, NULL);
     XF_ASSERT(s->offer.kind == XF_TASK_FINAL || (w->durable_open && s->offer.round == w->opened));
+    XF_ASSERT(s->offer.stage == stage && s->offer.committed == w->durable);
+    XF_ASSERT(s->offer.model_len == down_of(w, w->conn_member[slot], s->offer.kind));
+    XF_ASSERT(!staged() || s->aligned);
+    XF_ASSERT(s->offer.kind != XF_TASK_TRAIN || !s->reader);
   }
   if (a->msg.type == XF_MSG_UPDATE_READY)
     XF_ASSERT(s->open && a->msg.update_ready.offset == s->got);
@@ -117,6 +146,9 @@ static void on_spool(struct world *w, const struct xf_coord_action *a) {
     s->open = true;
     s->got = 0;
     s->spool = a->begin;
+    XF_ASSERT(a->kind != XF_TASK_TRAIN ||
+              a->begin.payload_len ==
+                  lens_of(a->member)->up[xf_plan_stage_at(&plan, w->durable, NULL)]);
     return;
   case XF_COORD_SPOOL_WRITE:
     XF_ASSERT(s->open && a->offset == s->got && a->data_len <= s->spool.payload_len - s->got);
@@ -146,6 +178,9 @@ static void on_record(struct world *w, const struct xf_coord_action *a) {
   if (r->type == XF_RECORD_OPEN) {
     XF_ASSERT(r->round == w->opened + 1 && r->n_member > 0 && r->round < ROUNDS);
     for (uint32_t i = 0; i < w->n_pending; i++) XF_ASSERT(!w->pending[i].commit);
+    for (size_t i = 0; i < r->n_member && r->kind == XF_TASK_TRAIN; i++)
+      XF_ASSERT(!w->silo[r->member[i]].reader);
+    XF_ASSERT(r->stage == xf_plan_stage_at(&plan, w->durable, NULL));
     w->opened = r->round;
     w->kind = r->kind;
     w->durable_open = false;
@@ -193,8 +228,8 @@ static void perform(struct world *w, const struct xf_coord_action *a, uint64_t *
     *closed = a->conn;
     return;
   case XF_COORD_SERVE:
-    XF_ASSERT(slot < CONNS && a->length > 0 && a->length <= MODEL &&
-              a->offset <= MODEL - a->length);
+    XF_ASSERT(slot < CONNS && a->length > 0);
+    XF_ASSERT(a->offset + a->length <= down_of(w, a->member, a->kind));
     return;
   case XF_COORD_FREEZE: (void)defer(w, XF_COORD_EV_FROZEN, a); return;
   case XF_COORD_RESERVE: (void)defer(w, XF_COORD_EV_RESERVED, a); return;
@@ -229,7 +264,8 @@ static void feed(struct world *w, const struct xf_coord_event *event) {
     feed(w, &(struct xf_coord_event){.type = XF_COORD_EV_CLOSED, .conn = closed[i]});
 }
 
-/* An answer of the shell. Rows become durable in their order, the rest as it comes. */
+/* An answer of the shell. Rows become durable in their order, the rest as it
+ * comes. */
 static void answer(struct world *w, uint8_t which, uint8_t how) {
   if (!w->n_pending) return;
   uint32_t k = which % w->n_pending;
@@ -247,6 +283,7 @@ static void answer(struct world *w, uint8_t which, uint8_t how) {
     s->spooled = e->rc == XF_OK && !s->open;
   } else if (e->type == XF_COORD_EV_PERSISTED) {
     if (q.member < N) w->silo[q.member].durable[q.round] = true;
+    if (q.commit && w->kind == XF_TASK_TRAIN) w->durable++;
     if (e->conn == UINT64_MAX && q.round == w->opened) w->durable_open = true;
     e->conn = 0;
   } else if (e->type == XF_COORD_EV_PUBLISHED) {
@@ -257,7 +294,9 @@ static void answer(struct world *w, uint8_t which, uint8_t how) {
     e->rc = how % 7 == 6 ? XF_E_IO : XF_OK;
     memset(e->digest.b, (int)(w->opened + 1), XF_DIGEST_LEN);
   } else if (e->type == XF_COORD_EV_FROZEN) {
-    for (uint32_t i = 0; i < N; i++) xf_coord_set_lens(w->coord, i, &model_lens);
+    for (uint32_t i = 0; i < N; i++)
+      if (!staged() || w->silo[i].aligned) xf_coord_set_lens(w->coord, i, lens_of(i));
+    w->frozen = true;
     memset(e->digest.b, 0x33, XF_DIGEST_LEN);
   }
   feed(w, e);
@@ -295,7 +334,8 @@ static void announce(struct world *w, uint32_t slot, uint8_t how) {
                                     .weight = 1,
                                     .n_samples = 10,
                                     .dtype = report ? XF_DTYPE_REPORT : XF_DTYPE_FLOAT32,
-                                    .payload_len = report ? 40 : MODEL};
+                                    .payload_len =
+                                        report ? 40 : lens_of(w->conn_member[slot])->up[o->stage]};
   memset(u->payload_digest.b, how >> 6, XF_DIGEST_LEN); /* four different updates of a task */
   if ((how & 15) == 1) u->round += 1 + (how >> 4);
   if ((how & 15) == 2) u->weight = how >> 4;
@@ -343,6 +383,7 @@ static void hostile(struct world *w, uint32_t slot) {
 }
 
 static void simple(struct world *w, uint32_t slot, uint8_t op, uint8_t how) {
+  const uint64_t down = down_of(w, w->conn_member[slot], w->silo[w->conn_member[slot]].offer.kind);
   const struct silo *s = &w->silo[w->conn_member[slot]];
   struct xf_msg m = {.type = XF_MSG_PONG};
   if (op == 0)
@@ -364,9 +405,10 @@ static void simple(struct world *w, uint32_t slot, uint8_t op, uint8_t how) {
   else if (op == 2)
     m = (struct xf_msg){.type = XF_MSG_MODEL_GET,
                         .model_get = {s->offer.task_id, how < 240 ? 0 : how,
-                                      how < 240 ? MODEL : (uint64_t)how << (how >> 2)}};
+                                      how < 240 ? down : (uint64_t)how << (how >> 2)}};
   else if (op == 3)
     m = (struct xf_msg){.type = XF_MSG_PROGRESS, .progress = {s->offer.task_id, how, 255}};
+  if (op == 2 && down == 0 && how < 240) return; /* nobody asks for nothing */
   say(w, slot, &m);
 }
 
@@ -374,6 +416,20 @@ static void command(struct world *w, uint8_t how) {
   static const enum xf_coord_command c[] = {XF_COMMAND_PAUSE, XF_COMMAND_RESUME, XF_COMMAND_MEMBERS,
                                             XF_COMMAND_DRAIN};
   feed(w, &(struct xf_coord_event){.type = XF_COORD_EV_COMMAND, .command = c[how % 4]});
+}
+
+/* As the shell does: the second time says nothing, after the freeze its tasks
+ * are known first. */
+static void align(struct world *w, uint32_t member) {
+  struct silo *s = &w->silo[member];
+  if (staged() && s->aligned) return;
+  if (staged() && w->frozen) {
+    s->reader = true;
+    xf_coord_set_lens(w->coord, member, lens_of(member));
+    xf_coord_set_reader(w->coord, member);
+  }
+  s->aligned = true;
+  feed(w, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = member});
 }
 
 static void step(struct world *w) {
@@ -406,7 +462,7 @@ static void step(struct world *w) {
   case 10: simple(w, slot, 3, how); return;
   case 11: simple(w, slot, 4, how); return;
   case 12: command(w, how); return;
-  case 13: feed(w, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = member}); return;
+  case 13: align(w, member); return;
   case 14: hostile(w, slot); return;
   default:
     for (uint32_t i = 0; w->n_pending && i < 64; i++) answer(w, 0, 0);
@@ -438,6 +494,15 @@ static void set_plan(uint8_t how) {
   s->fed.eval_deadline_s = 50;
   s->fed.over_select = how & 8 ? 1.3 : 1;
   s->fed.weighting = rule[how >> 4 & 1];
+  if ((how & 0x18) == 0x18) {
+    s->fed.over_select = 1;
+    plan.n_stages = 2;
+    plan.stages[1] = *s;
+    s->kind = XF_PLAN_STAGE_STATISTIC;
+    s->fed.rounds = 1;
+    plan.stages[1].kind = XF_PLAN_STAGE_ROWS;
+    plan.stages[1].fed.rounds = 3;
+  }
   for (uint32_t i = 0; i < N; i++) {
     (void)snprintf(members[i].id, sizeof members[i].id, "silo-%u", i);
     (void)snprintf(members[i].domain, sizeof members[i].domain, "domain-%u", i / 2);
@@ -471,7 +536,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   w.p = data + 1;
   w.len = size - 1;
   XF_ASSERT(xf_coord_new(&w.coord, &config, &recovery, w.now, &diag) == XF_OK);
-  for (uint32_t i = 0; frozen && i < N; i++) xf_coord_set_lens(w.coord, i, &model_lens);
+  w.frozen = frozen;
+  for (uint32_t i = 0; frozen && i < N; i++)
+    if (!staged()) xf_coord_set_lens(w.coord, i, lens_of(i));
+  for (uint32_t i = 0; frozen && staged() && i < 2; i++) { /* the third came never yet */
+    xf_coord_set_lens(w.coord, i, lens_of(i));
+    w.silo[i].aligned = true;
+    feed(&w, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = i});
+  }
   pass(&w, 0);
   for (uint32_t i = 0; i < STEPS && w.len && !w.exited && w.opened < ROUNDS - 2; i++) step(&w);
   struct xf_coord_view view;

@@ -3,7 +3,7 @@
 /*
  * The deterministic simulation (world.h).
  *   dst --seconds N        fresh seeds for N seconds, the rate, then the planted bugs (flavour faults)
- *   dst --seed S [--trace]  one schedule (odd seeds are hasty)
+ *   dst --seed S [--trace]  one schedule; the seed modulo 4 says which world: patient, hasty, staged, staged and hasty
  * Exit status 0 when every schedule held, else 1 with the failing seed.
  */
 #include "base/fail.h"
@@ -17,41 +17,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char patient_plan[] =
-    "name: dst\n"
-    "seed: 7\n"
-    "data: {kind: table, split: {kind: random}}\n"
-    "model: {kind: logreg, n_in: 15, n_out: 1, loss: bce}\n"
-    "stages:\n"
-    "  - kind: train\n"
-    "    fed: {algorithm: fedavg, rounds: 8, cohort: 1.0, quorum: 1.0, min_domains: 2, deadline_s: "
-    "3600,\n"
-    "          eval_deadline_s: 3600, select_timeout_s: 5, weighting: samples}\n"
-    "    local: {epochs: 1, batch: 8, optimizer: {kind: sgd, lr: 0.1}}\n"
-    "eval: {every: 4, metrics: [acc]}\n";
-static const char hasty_plan[] =
-    "name: dst\n"
-    "seed: 7\n"
-    "data: {kind: table, split: {kind: random}}\n"
-    "model: {kind: logreg, n_in: 15, n_out: 1, loss: bce}\n"
-    "stages:\n"
-    "  - kind: train\n"
-    "    fed: {algorithm: fedavg, rounds: 8, cohort: 1.0, quorum: 0.6, min_domains: 1, deadline_s: "
-    "1,\n"
-    "          eval_deadline_s: 1, select_timeout_s: 2, weighting: samples}\n"
-    "    local: {epochs: 1, batch: 8, optimizer: {kind: sgd, lr: 0.1}}\n"
-    "eval: {every: 4, metrics: [acc]}\n";
+static const char one_plan[] = "name: dst\n"
+                               "seed: 7\n"
+                               "data: {kind: table, split: {kind: random}}\n"
+                               "model: {kind: logreg, n_in: 15, n_out: 1, loss: bce}\n"
+                               "stages:\n"
+                               "  - kind: train\n"
+                               "    fed: {rounds: 8, weighting: samples}\n"
+                               "    local: {batch: 8, optimizer: {lr: 0.1}}\n"
+                               "eval: {every: 4, metrics: [acc]}\n";
+static const char staged_plan[] = "name: dst\n"
+                                  "seed: 7\n"
+                                  "data: {kind: interactions}\n"
+                                  "model: {kind: recommender}\n"
+                                  "stages:\n"
+                                  "  - {name: sum, kind: statistic}\n"
+                                  "  - {name: weak, kind: rows, in: [sum], fed: {rounds: 3}}\n"
+                                  "  - {kind: evaluate}\n"
+                                  "  - {name: strong, kind: rows, in: [weak], fed: {rounds: 4}}\n"
+                                  "eval: {every: 3}\n";
 
-static bool world_open(struct world *w, bool hasty) {
+/* Timing and quorum of all stages. */
+static void set_pace(struct xf_plan *plan, bool hasty) {
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    struct xf_plan_stage_part *s = &plan->stages[i];
+    s->fed.quorum = hasty ? 0.6 : 1;
+    s->fed.min_domains = hasty ? 1 : 2;
+    s->fed.deadline_s = s->fed.eval_deadline_s = hasty ? 1 : 3600;
+    s->fed.select_timeout_s = hasty ? 2 : 5;
+  }
+}
+
+enum { PATIENT, HASTY, STAGED, STAGED_HASTY, N_WORLD };
+
+static bool world_open(struct world *w, int kind) {
+  const bool hasty = kind % 2, staged = kind >= STAGED;
   struct xf_diag diag;
-  const char *text = hasty ? hasty_plan : patient_plan;
+  const char *text = staged ? staged_plan : one_plan;
   world_init(w);
   w->hasty = hasty;
+  w->name = staged ? hasty ? "staged hasty" : "staged patient" : hasty ? "hasty" : "patient";
   xf_diag_init(&diag);
   if (xf_plan_load_text(&w->plan, "dst", text, strlen(text), NULL, 0, NULL, &diag)) {
     printf("not ok - plan: %s\n", diag.text);
     return false;
   }
+  set_pace(&w->plan, hasty);
   if (xf_plan_encode(&w->canonical, &w->plan)) return false;
   xf_sha256(&w->plan_digest, w->canonical.p, w->canonical.len);
   xf_sha256(&w->layout_digest, "layout", 6);
@@ -66,9 +77,7 @@ static bool run_one(struct world *w, uint64_t seed, const struct xf_digest *want
                    "the final model differs from the undisturbed run (I3)");
     ok = false;
   }
-  if (!ok)
-    printf("not ok - %s seed %llu: %s\n", w->hasty ? "hasty" : "patient", (unsigned long long)seed,
-           w->error);
+  if (!ok) printf("not ok - %s seed %llu: %s\n", w->name, (unsigned long long)seed, w->error);
   return ok;
 }
 
@@ -76,10 +85,11 @@ static bool run_one(struct world *w, uint64_t seed, const struct xf_digest *want
 /* Bugs that are compiled into the cores and asleep: the simulation must find each (decision 25). */
 static const struct {
   const char *name;
-  bool hasty; /* the world that finds it */
-} planted[] = {{"ack_early", false},         {"skip_crc", false},       {"forget_answered", false},
-               {"quorum_off_by_one", false}, {"forget_pending", false}, {"commit_early", false},
-               {"silent_cancel", true}};
+  int world; /* that finds it */
+} planted[] = {
+    {"ack_early", PATIENT},         {"skip_crc", PATIENT},       {"forget_answered", PATIENT},
+    {"quorum_off_by_one", PATIENT}, {"forget_pending", PATIENT}, {"commit_early", PATIENT},
+    {"silent_cancel", HASTY},       {"stale_artifacts", STAGED}, {"offer_early", STAGED_HASTY}};
 enum { PLANTED_TRIES = 4000 };
 
 static bool planted_found(struct world *w, const char *name) {
@@ -115,39 +125,49 @@ int main(int argc, char **argv) {
   /* Planted bugs make the cores complain; the oracle is what counts. */
   xf_log_start(trace ? 2 : open("/dev/null", O_WRONLY | O_CLOEXEC), XF_LOG_LOGFMT,
                trace ? XF_LOG_DEBUG : XF_LOG_ERROR, NULL);
-  static struct world patient, hasty;
-  struct xf_digest want;
-  int failed = !world_open(&patient, false) || !world_open(&hasty, true);
-  uint64_t n = 0, late = 0, abandoned = 0;
-  if (!failed && !world_run(&patient, 0, true, &want)) {
-    printf("not ok - undisturbed run: %s\n", patient.error);
+  static struct world world[N_WORLD];
+  struct xf_digest want[N_WORLD];
+  int failed = 0;
+  uint64_t n = 0, late[N_WORLD] = {0}, abandoned[N_WORLD] = {0}, readers = 0;
+  for (int k = 0; k < N_WORLD && !failed; k++) {
+    failed = !world_open(&world[k], k);
+    if (failed || world[k].hasty || world_run(&world[k], 0, true, &want[k])) continue;
+    printf("not ok - %s, undisturbed run: %s\n", world[k].name, world[k].error);
     failed = 1;
   }
   struct xf_time from = xf_time_now();
   while (!failed && (one ? n < 1 : xf_time_diff_s(xf_time_now(), from) < seconds)) {
-    struct world *w = (one ? seed : start + n) % 2 ? &hasty : &patient;
-    failed = !run_one(w, one ? seed : start + n, &want);
-    late += w->late;
-    abandoned += w->abandoned;
+    const uint64_t schedule = one ? seed : start + n;
+    const size_t k = schedule % N_WORLD;
+    failed = !run_one(&world[k], schedule, &want[k]);
+    late[k] += world[k].late;
+    abandoned[k] += world[k].abandoned;
+    readers += world[k].readers;
     n++;
   }
   double took = xf_time_diff_s(xf_time_now(), from);
   if (!failed)
     printf(
         "ok - %llu schedules of %d clients and %d rounds, %.0f a minute; %llu late updates, %llu "
-        "abandoned rounds\n",
-        (unsigned long long)n, N_CLIENT, N_ROUND, 60 * (double)n / took, (unsigned long long)late,
-        (unsigned long long)abandoned);
-  if (!failed && !one && (!late || !abandoned)) {
+        "abandoned rounds, %llu readers\n",
+        (unsigned long long)n, N_CLIENT, N_ROUND, 60 * (double)n / took,
+        (unsigned long long)(late[HASTY] + late[STAGED_HASTY]),
+        (unsigned long long)(abandoned[HASTY] + abandoned[STAGED_HASTY]),
+        (unsigned long long)readers);
+  for (int k = HASTY; !failed && !one && k < N_WORLD; k += 2) {
+    if (late[k] && abandoned[k] && (k != STAGED_HASTY || readers)) continue;
     printf(
-        "not ok - the hasty worlds saw no late update or no abandoned round: they test nothing\n");
+        "not ok - the worlds of kind %s saw no late update, abandoned round or reader: they test "
+        "nothing\n",
+        world[k].name);
     failed = 1;
   }
 #ifdef XF_FAULTS
-  for (size_t i = 0; !one && i < sizeof planted / sizeof planted[0]; i++)
-    failed |= !planted_found(planted[i].hasty ? &hasty : &patient, planted[i].name);
+  for (size_t i = 0; !one && i < sizeof planted / sizeof planted[0]; i++) {
+    const int k = planted[i].world;
+    failed |= !planted_found(&world[k], planted[i].name);
+  }
 #endif
-  world_deinit(&patient);
-  world_deinit(&hasty);
+  for (int k = 0; k < N_WORLD; k++) world_deinit(&world[k]);
   return failed;
 }

@@ -6,6 +6,8 @@
  * as in the undisturbed run, every acknowledged update is in its round once, and the run ends (operations.md 4.8,
  * decisions 3 and 26). Hasty: deadlines shorter than some work, quorum .6; rounds close without stragglers or are
  * abandoned, updates come late; which model comes out is a matter of chance, everything else must hold.
+ * Either may be staged: keys are exchanged first; then a sum, rows, and rows that read the rows before, each a slice of the
+ * model, of which each silo has other floats; evaluations between. What a silo works on is compared with the model it is of.
  */
 #ifndef XF_DST_WORLD_H
 #define XF_DST_WORLD_H
@@ -34,8 +36,8 @@ struct ledger_round {
   bool opened, closing, committing, committed, abandoned;
   enum xf_task_kind kind;
   struct xf_digest base, model;
-  uint32_t participant[N_CLIENT];
-  size_t n_participant;
+  uint32_t participant[N_CLIENT], cohort[N_CLIENT];
+  size_t n_participant, n_cohort;
   struct stored update[N_CLIENT];
   struct stored spool[N_CLIENT]; /* durable spool file, row or not */
   bool acked[N_CLIENT];          /* the silo has seen ACCEPTED or DUPLICATE_OK */
@@ -51,6 +53,8 @@ struct server {
   uint64_t last_round, committed, evaluated_at, epoch;
   uint32_t abandoned_in_row;
   bool done, paused;
+  bool frozen, known[N_CLIENT]; /* the directory of keys, and whose are in it; durable */
+  bool late[N_CLIENT];          /* announced after the freeze; of this start */
   float model[N_FLOAT], next[N_FLOAT];
   struct xf_digest digest, next_digest;
 };
@@ -61,9 +65,10 @@ struct client {
   bool up;
   uint64_t generation, conn;
   struct xf_time tick_at;
-  bool dialing;
-  struct { /* durable */
-    bool pending, has_plan, final;
+  bool dialing, adopted;
+  bool tell; /* its core does not know yet that the directory came */
+  struct {   /* durable */
+    bool pending, has_plan, final, aligned;
     struct xf_msg_update_begin begin;
     struct payload payload;
     uint64_t released;
@@ -85,9 +90,10 @@ struct world {
   struct client c[N_CLIENT];
   struct xf_eventq queue;
   uint64_t next_conn;
+  const char *name;
   bool calm;  /* no faults */
   bool hasty; /* stragglers, late updates, abandoned rounds */
-  uint64_t late, abandoned;
+  uint64_t late, abandoned, readers;
   uint32_t crashes;
   bool finished, exited;
   char error[256];

@@ -61,6 +61,9 @@ void ct_run(struct ct *t) {
   const enum xf_rc rc = xf_coord_new(&t->coord, &t->config, &t->recovery, t->now, &diag);
   if (rc) fail_msg("%s", xf_diag_text(&diag, rc));
   for (uint32_t i = 0; i < t->config.n_member; i++) xf_coord_set_lens(t->coord, i, &t->lens[i]);
+  for (uint32_t i = 0; t->recovery.frozen && i < t->config.n_member; i++)
+    if (!(t->strangers >> i & 1)) /* as a daemon's shell tells the core after a start */
+      ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = i});
   ct_pass(t, 0, false);
 }
 
@@ -261,9 +264,6 @@ void ct_join(struct ct *t, uint32_t i) {
   t->conn[i] = t->next_conn;
   (void)ct_open(t, t->member[i].id);
   ct_hello(t, t->conn[i], "run-1");
-  /* where the directory is frozen from the start, whoever is asked for keys has announced them before */
-  if (t->recovery.frozen && xf_plan_is_aligned(&t->plan))
-    ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = i});
 }
 
 void ct_join_all(struct ct *t) {

@@ -47,7 +47,8 @@ struct ct {
   uint32_t n_queue, at_queue;
   struct xf_coord_event held[64];
   uint32_t n_held;
-  uint32_t hold; /* bits 1 << record type: PERSIST is not answered until ct_release */
+  uint32_t strangers; /* bits of members that have announced no keys when a frozen run starts */
+  uint32_t hold;      /* bits 1 << record type: PERSIST is not answered until ct_release */
   bool hold_spool, hold_reserve, hold_aggregate;
   enum xf_rc reserve_rc, spool_rc, aggregate_rc, publish_rc, persist_rc, freeze_rc;
   bool spool_open[CT_MEMBERS];

@@ -255,18 +255,24 @@ static void test_readers(void **state) {
   ct_stop(t);
 }
 
-/* Selected before it announced itself too late: the round does not wait for it. */
+/* Drawn before it announced itself too late: it is offered nothing, and the round does not wait for it. */
 static void test_reader_in_mid_round(void **state) {
   (void)state;
   struct ct *t = staged(4);
+  t->strangers = 1u << 3;
   t->plan.stages[0].fed.quorum = 1;
   ct_run(t);
-  for (uint32_t i = 0; i < 3; i++) ct_join(t, i);
+  ct_join_all(t);
   ct_pass(t, 21, true);
+  assert_int_equal(ct_record_last(t, XF_RECORD_OPEN)->n_member, 4);
+  xf_coord_set_lens(t->coord, 3, &t->lens[3]);
   xf_coord_set_reader(t->coord, 3);
+  ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = 3});
+  assert_int_equal(ct_count(t, t->conn[3], XF_MSG_TASK_OFFER), 0);
   for (uint32_t i = 0; i < 3; i++) ct_answer(t, i);
   assert_int_equal(ct_view(t).committed, 1);
   assert_int_equal(t->n_participant, 3);
+  assert_int_equal(t->offer[3].kind, XF_TASK_EVALUATE);
   ct_stop(t);
 }
 
@@ -336,6 +342,68 @@ static void test_aligns(void **state) {
     assert_int_equal(t->aligned, 3);
     ct_stop(t);
   }
+}
+
+static void announces(struct ct *t, uint32_t i) {
+  xf_coord_set_lens(t->coord, i, &t->lens[i]);
+  ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = i});
+}
+
+/* A member whose keys nobody knows yet is asked for them, and offered nothing before: it could not tell what fits. */
+static void test_keys_before_tasks(void **state) {
+  (void)state;
+  struct ct *t = staged(3);
+  t->strangers = 1u << 2;
+  t->plan.stages[0].fed.quorum = 0.5;
+  ct_run(t);
+  ct_join_all(t);
+  assert_int_equal(t->aligned, 1);
+  assert_int_equal(t->directories, 2);
+  assert_int_equal(ct_view(t).state,
+                   XF_ROUND_SELECTING); /* two of three can be told of the round */
+  ct_pass(t, 21, true);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_TASK_OFFER), 1);
+  assert_int_equal(ct_count(t, t->conn[2], XF_MSG_TASK_OFFER), 0);
+  announces(t, 2); /* in time for the open round */
+  assert_int_equal(t->directories, 3);
+  assert_int_equal(ct_count(t, t->conn[2], XF_MSG_TASK_OFFER), 1);
+  answer_all(t);
+  assert_int_equal(t->n_participant, 3);
+  ct_stop(t);
+
+  t = staged(3);
+  t->strangers = 1u << 2;
+  t->plan.stages[0].fed.quorum = 0.5;
+  ct_run(t);
+  ct_join_all(t);
+  ct_pass(t, 21, true);
+  ct_answer(t, 0);
+  ct_answer(t, 1);
+  ct_pass(t, 101, true); /* the round closes without it; the evaluation does not ask it */
+  assert_int_equal(ct_view(t).committed, 1);
+  assert_int_equal(ct_record_last(t, XF_RECORD_OPEN)->n_member, 2);
+  ct_stop(t);
+}
+
+static void test_keys_before_final(void **state) {
+  (void)state;
+  struct ct *t = staged(2);
+  t->strangers = 1;
+  t->recovery.last_round = 6;
+  t->recovery.committed = 1 + ROWS;
+  t->recovery.evaluated_at = 1 + ROWS;
+  t->recovery.done = true;
+  ct_run(t);
+  ct_join_all(t);
+  assert_int_equal(t->offer[1].kind, XF_TASK_FINAL);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_TASK_OFFER), 0);
+  ct_pass(t, 20, true);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_TASK_OFFER), 0);
+  announces(t, 0);
+  assert_int_equal(t->offer[0].kind, XF_TASK_FINAL);
+  assert_int_equal(t->offer[0].model_len, ALL);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_TASK_OFFER), 1);
+  ct_stop(t);
 }
 
 /* --- starts ------------------------------------------------------------------------------------------- */
@@ -434,6 +502,8 @@ int main(void) {
       cmocka_unit_test(test_reader_in_mid_round),
       cmocka_unit_test(test_readers_are_not_drawn),
       cmocka_unit_test(test_aligns),
+      cmocka_unit_test(test_keys_before_tasks),
+      cmocka_unit_test(test_keys_before_final),
       cmocka_unit_test(test_start_in_the_middle),
       cmocka_unit_test(test_start_between),
   };
