@@ -5,13 +5,14 @@
  *         train part. Local families: popularity, decayed popularity (where events carry time), ALS, item kernel, EASE (where the
  *         number of items allows). Shared ones exist where their artifact does: item models on own + lambda x others' Gram
  *         with lambda of {0 .1 .3 1}, the models of a rows stage, popularity among overlapping users.
+ * mix     blends of candidates learnt on split A (mix.h), local and shared ones, as further candidates.
  * add     takes further candidates of the caller's (unit-free scorer, diffusion): fitted on train only.
  * choose  the guard (guard.h) on split B = the validation part: for any subset of candidates a blend, its steps and the
  *         figure of every user.
  * decide  choose for the four arms of a silo: popularity; alone (guard over local candidates); federated (the shared
  *         candidate that is best on validation, no guard); guarded (guard over all), which is served.
- * All arms share the same fitted scorers, grids, tries and refits. The validation part is never fitted, the test part
- * never read. Candidates and grids are the same for every domain; nothing depends on a data set's name. The same bytes for
+ * All arms share the same fitted scorers, grids, tries and refits. The validation part is never fitted; the test part, where
+ * there is one, only keeps its items out of the guard's negatives. Candidates and grids are the same for every domain; nothing depends on a data set's name. The same bytes for
  * any number of threads.
  * Not for: computing artifacts (als.h, gram.h, fed/), test figures (heldout.h, rank_eval.h). Owner: caller,
  * xf_recommender_free. Thread: one at a time; its scorers any number of readers.
@@ -57,7 +58,7 @@ struct xf_recommender_rows {
 
 /* What there is to decide from; all borrowed until fit returns, `split` as long as the recommender lives. */
 struct xf_recommender_input {
-  const struct xf_split *split;           /* train and validation; test is not read */
+  const struct xf_split *split;           /* train and validation; see above for test */
   const struct xf_recommender_gram *gram; /* NULL: none */
   const struct xf_recommender_rows *rows;
   uint32_t n_rows;
