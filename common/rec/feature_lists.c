@@ -57,19 +57,16 @@ static enum xf_rc fill(struct work *w, struct xf_listset *out, uint32_t k, uint3
   return rc;
 }
 
-/* w->list[1 ..): items that are not marked `stamp`, n_marked of which are; round again when they are too few. */
-static enum xf_rc draw(struct work *w, struct xf_rng *rng, uint32_t n_list, uint32_t n_marked,
-                       uint32_t stamp, uint32_t user, struct xf_diag *diag) {
+/* w->list[1 ..): items that are not marked `stamp`, n_marked of which are; round again when they are too few. false: there is
+   none, the user has all items. */
+static bool draw(struct work *w, struct xf_rng *rng, uint32_t n_list, uint32_t n_marked,
+                 uint32_t stamp) {
   const uint32_t n_items = w->features->n_items;
-  if (n_marked >= n_items)
-    return xf_diag_set(diag, XF_E_RANGE,
-                       "user %" PRIu32 " has all %" PRIu32 " items: there is nothing to rank "
-                       "theirs against; leave the user out",
-                       user, n_items);
+  if (n_marked >= n_items) return false;
   const uint32_t got =
       xf_sampler_distinct(rng, w->list + 1, n_list - 1, n_items, n_marked, w->mark, stamp);
   for (uint32_t i = got; i + 1 < n_list; i++) w->list[1 + i] = w->list[1 + i % got];
-  return XF_OK;
+  return true;
 }
 
 static uint32_t mark_row(struct work *w, const struct xf_csr *csr, uint32_t user, uint32_t stamp) {
@@ -105,7 +102,7 @@ enum xf_rc xf_features_draw(struct xf_listset *out, const struct xf_features *fe
   if (!rc) rc = xf_listset_init(out, xf_csr_count(held), n_list, features->set->n_feature, diag);
   if (rc) return rc;
   if (!work_init(&w, n_list)) rc = no_memory(diag);
-  uint32_t stamp = 0;
+  uint32_t stamp = 0, at = 0;
   for (uint32_t u = 0; !rc && u < held->n_row; u++)
     for (uint32_t k = held->start[u]; !rc && k < held->start[u + 1]; k++) {
       struct xf_rng rng;
@@ -113,10 +110,13 @@ enum xf_rc xf_features_draw(struct xf_listset *out, const struct xf_features *fe
       stamp++;
       const uint32_t n = mark_row(&w, history, u, stamp) + mark_row(&w, held, u, stamp);
       w.list[0] = held->item[k];
-      rc = draw(&w, &rng, n_list, n, stamp, u, diag);
-      if (!rc) rc = fill(&w, out, k, u, diag);
+      if (draw(&w, &rng, n_list, n, stamp)) rc = fill(&w, out, at++, u, diag);
     }
   work_deinit(&w);
+  out->n = at;
+  if (!rc && at == 0)
+    rc = xf_diag_set(diag, XF_E_RANGE,
+                     "no list to train on: nobody has a held-out item and an item they lack");
   if (rc) xf_listset_deinit(out);
   return rc;
 }

@@ -78,9 +78,9 @@ struct xf_features_draw {
 };
 
 /* Lists to train on: for each held-out item of a user it and n_neg uniform items that the user has neither in `history`
-   nor in `held`, without repetition while there are enough, then round again. The scorers must not have seen `held`.
+   nor in `held`, without repetition while there are enough, then round again; users with all items have none. The scorers must not have seen `held`.
    A draw depends on (seed, user, held-out item) only. @shape rows of history and held are users
-   @own out: xf_listset_deinit @err E_SHAPE (rows differ, items beyond the catalogue) E_RANGE (a user with all items) and
+   @own out: xf_listset_deinit @err E_SHAPE (rows differ, items beyond the catalogue) E_RANGE (no list at all) and
    as xf_features_make */
 XF_WARN_UNUSED enum xf_rc xf_features_draw(struct xf_listset *out,
                                            const struct xf_features *features,

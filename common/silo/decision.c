@@ -15,13 +15,13 @@ struct silo_decision {
   atomic_uint refs;      /* the silo's, and one for each snapshot that is served */
   struct xf_digest base; /* of the model it was made from */
   struct xf_recommender *rec;
-  struct xf_features features; /* of rec's candidates; the federated scorer asks through them */
+  struct xf_feature_models models[XF_PLAN_STAGES_MAX]; /* below the net of a scorer stage */
 };
 
 void silo_decision_free(struct silo_decision *decision) {
   if (!decision || atomic_fetch_sub(&decision->refs, 1) > 1) return;
-  xf_recommender_free(decision->rec); /* frees the scorers over `features`, too */
-  xf_features_deinit(&decision->features);
+  xf_recommender_free(decision->rec); /* frees the nets over `models`, too */
+  for (int i = 0; i < XF_PLAN_STAGES_MAX; i++) xf_feature_models_deinit(&decision->models[i]);
   xf_free(decision);
 }
 
@@ -76,18 +76,7 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
   return rc;
 }
 
-static enum xf_rc bind(struct silo_decision *d, const struct xf_silo *s, struct xf_diag *diag) {
-  const struct xf_feature_set *set = xf_feature_set_find(XF_FEATURES_VERSION);
-  enum xf_rc rc = xf_features_init(&d->features, XF_FEATURES_VERSION, s->data.split.item_count,
-                                   s->data.split.n_items, diag);
-  for (uint32_t k = 0; k < set->n_slot && !rc; k++) {
-    const struct xf_recommender_candidate *c = xf_recommender_find(d->rec, set->slot[k]);
-    if (c) rc = xf_features_bind(&d->features, set->slot[k], c->scorer, diag);
-  }
-  return rc;
-}
-
-/* The federated net of a scorer stage, over this silo's own candidates: a silo that trained nothing has it as well. */
+/* The federated net of a scorer stage, over this silo's own scorers: a silo that trained nothing has it as well. */
 static enum xf_rc add_scorers(struct xf_silo *s, struct silo_decision *d, const float *base,
                               struct xf_diag *diag) {
   enum xf_rc rc = XF_OK;
@@ -97,14 +86,15 @@ static enum xf_rc add_scorers(struct xf_silo *s, struct silo_decision *d, const 
         .flags = XF_RECOMMENDER_SHARED, .tuned = NAN, .owned = true};
     struct xf_model *net = NULL;
     if (st->kind != XF_PLAN_STAGE_TRAIN) continue;
-    if (!d->features.set) rc = bind(d, s, diag);
+    rc = silo_scorer_models(&d->models[i], s, i, &s->data.split.part[XF_PART_TRAIN], base,
+                            XF_STAGE_ALL, diag);
     if (!rc) rc = xf_resolve_scorer(&net, diag);
     const float *weights = base + silo_wire_at(s, XF_STAGE_ALL, silo_segment(s, i, "w1"));
-    if (!rc) rc = xf_unitfree_scorer(&c.scorer, net, &weights, 1, &d->features, diag);
+    if (!rc) rc = xf_unitfree_scorer(&c.scorer, net, &weights, 1, &d->models[i].features, diag);
     xf_model_free(net);
     (void)snprintf(c.name, sizeof c.name, "%.31s", st->name);
     (void)snprintf(c.setting, sizeof c.setting, "a net over %u unit-free features, %u rounds",
-                   d->features.set ? d->features.set->n_feature : 0, st->fed.rounds);
+                   rc ? 0 : d->models[i].features.set->n_feature, st->fed.rounds);
     if (!rc) rc = xf_recommender_add(d->rec, &c, diag);
   }
   return rc;
@@ -123,9 +113,7 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
                                           .n_rows = g.n_rows,
                                           .overlap = g.overlap};
   struct xf_recommender_spec spec = xf_recommender_defaults();
-  struct xf_rng rng;
-  xf_stream_init(&rng, s->cfg.plan->seed, "eval", 1, s->cfg.member);
-  spec.seed = xf_rng_u64(&rng);
+  spec.seed = silo_split_a(s);
   if (!rc) rc = xf_recommender_fit(&rec, &in, &spec, diag);
   if (!rc) rc = xf_recommender_mix(rec, diag);
   if (!rc) xf_recommender_free_inner(rec);

@@ -7,6 +7,7 @@
 #include "param/wiremap.h"
 #include "rec/als.h"
 #include "rec/evaluate.h"
+#include "rec/featuremodels.h"
 #include "rec/recommender.h"
 #include "silo/silo.h"
 #include "train/train.h"
@@ -90,6 +91,15 @@ enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
 enum xf_rc silo_scorer_work(struct xf_silo *s, const struct xf_silo_task *task, const float *in,
                             const float *own, struct xf_silo_answer *a, struct xf_diag *diag);
 void silo_scorer_free(struct silo_scorer *scorer);
+/* The statistic of item pairs that a scorer stage reads. false: none */
+bool silo_scorer_reads(const struct xf_plan *plan, uint32_t stage, uint32_t *gram);
+/* The scorers below the net of a scorer stage, fitted on a train part: the same for its lists and when it is served. sum: the wire
+   vector of `stages`. @own out: xf_feature_models_deinit */
+enum xf_rc silo_scorer_models(struct xf_feature_models *out, const struct xf_silo *s,
+                              uint32_t stage, const struct xf_csr *train, const float *sum,
+                              uint32_t stages, struct xf_diag *diag);
+/* Seed of split A, for stages and decision alike. */
+uint64_t silo_split_a(const struct xf_silo *s);
 
 /* The others' part of a statistic: the sum less what this silo released, over the known keys. sum: the wire vector of
    `stages`. false: the stage has not committed. @own out: silo_gram_deinit */

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "crypto/stream.h"
 #include "param/vec.h"
+#include "rec/inner.h"
 #include "rec/unitfree.h"
 
 #include <string.h>
@@ -23,56 +24,65 @@ void silo_scorer_free(struct silo_scorer *scorer) {
   xf_free(scorer);
 }
 
-/* Item models without split A, alone and with the others' statistic where the stage reads one. */
-static enum xf_rc fit_inner(struct xf_recommender **out, struct xf_silo *s, uint32_t stage,
-                            const float *in, struct xf_diag *diag) {
-  const struct xf_plan *plan = s->cfg.plan;
+bool silo_scorer_reads(const struct xf_plan *plan, uint32_t stage, uint32_t *gram) {
   const uint32_t set = xf_resolve_inputs(plan, stage);
+  for (uint32_t i = 0; i < stage; i++)
+    if (set >> i & 1 && plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC &&
+        plan->stages[i].statistic.of == XF_PLAN_STATISTIC_GRAM) {
+      *gram = i;
+      return true;
+    }
+  return false;
+}
+
+enum xf_rc silo_scorer_models(struct xf_feature_models *out, const struct xf_silo *s,
+                              uint32_t stage, const struct xf_csr *train, const float *sum,
+                              uint32_t stages, struct xf_diag *diag) {
+  const struct xf_rec_data data = {s->data.split.n_users, s->data.split.n_items, train};
   struct silo_gram others = {0};
   bool there = false;
+  uint32_t gram = 0;
   enum xf_rc rc = XF_OK;
-  for (uint32_t i = 0; i < stage && !rc && !there; i++)
-    if (set >> i & 1 && plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC &&
-        plan->stages[i].statistic.of == XF_PLAN_STATISTIC_GRAM)
-      rc = silo_gram_init(&others, s, i, in, set, &there);
+  *out = (struct xf_feature_models){0};
+  if (silo_scorer_reads(s->cfg.plan, stage, &gram))
+    rc = silo_gram_init(&others, s, gram, sum, stages, &there);
   if (rc) return xf_diag_set(diag, rc, "no memory for the others' statistic");
-  struct xf_rng rng;
-  xf_stream_init(&rng, plan->seed, "eval", 1, s->cfg.member); /* split A of the decision */
-  struct xf_recommender_spec spec = xf_recommender_defaults();
-  spec.families = XF_RECOMMENDER_POPULARITY | XF_RECOMMENDER_KERNEL | XF_RECOMMENDER_EASE;
-  spec.seed = xf_rng_u64(&rng);
-  spec.keep_inner = true;
-  const struct xf_recommender_input input = {.split = &s->data.split,
-                                             .gram = there ? &others.gram : NULL};
-  rc = xf_recommender_fit(out, &input, &spec, diag);
+  const struct xf_feature_models_spec spec = {
+      .version = XF_FEATURES_VERSION, .gram = there ? &others.gram : NULL, .seed = silo_split_a(s)};
+  rc = xf_feature_models_fit(out, &data, &spec, diag);
   silo_gram_deinit(&others);
   return rc;
 }
 
-static enum xf_rc draw_lists(struct silo_scorer *c, struct xf_silo *s,
-                             const struct xf_recommender *rec, struct xf_diag *diag) {
-  const struct xf_feature_set *set = xf_feature_set_find(XF_FEATURES_VERSION);
-  struct xf_features features = {0};
-  enum xf_rc rc = xf_features_init(&features, XF_FEATURES_VERSION, rec->inner.item_count,
-                                   rec->inner.n_items, diag);
-  for (uint32_t k = 0; k < set->n_slot && !rc; k++) {
-    const struct xf_recommender_candidate *from = xf_recommender_find(rec, set->slot[k]);
-    if (from && from->inner) rc = xf_features_bind(&features, set->slot[k], from->inner, diag);
-  }
+uint64_t silo_split_a(const struct xf_silo *s) {
+  struct xf_rng rng;
+  xf_stream_init(&rng, s->cfg.plan->seed, "eval", 1, s->cfg.member);
+  return xf_rng_u64(&rng);
+}
+
+/* Lists of the items set aside, from scorers that have not seen them. */
+static enum xf_rc draw_lists(struct silo_scorer *c, struct xf_silo *s, const float *in,
+                             struct xf_diag *diag) {
+  struct xf_split inner;
+  struct xf_feature_models models;
+  enum xf_rc rc = xf_inner_init(&inner, &s->data.split, 0, silo_split_a(s), diag);
+  if (rc) return rc;
+  rc = silo_scorer_models(&models, s, c->stage, &inner.part[XF_PART_TRAIN], in,
+                          xf_resolve_inputs(s->cfg.plan, c->stage), diag);
   struct xf_rng rng;
   xf_stream_init(&rng, s->cfg.plan->seed, "negative", c->stage, s->cfg.member);
   const struct xf_features_draw draw = {.n_neg = XF_UNITFREE_NEGATIVES,
                                         .seed = xf_rng_u64(&rng),
                                         .catalogue = true}; /* as the decision asks it */
   if (!rc)
-    rc = xf_unitfree_data(&c->lists, &features, &rec->inner.part[XF_PART_TRAIN],
-                          &rec->inner.part[XF_PART_VALID], &draw, diag);
-  xf_features_deinit(&features);
+    rc = xf_unitfree_data(&c->lists, &models.features, &inner.part[XF_PART_TRAIN],
+                          &inner.part[XF_PART_VALID], &draw, diag);
+  xf_feature_models_deinit(&models);
+  xf_split_deinit(&inner);
   return rc;
 }
 
 static enum xf_rc make(struct xf_silo *s, uint32_t stage, const float *in, struct xf_diag *diag) {
-  struct xf_recommender *rec = NULL;
   if (s->scorer && s->scorer->stage == stage) return XF_OK;
   silo_scorer_free(s->scorer);
   struct silo_scorer *c = s->scorer = xf_calloc(1, sizeof *c);
@@ -81,9 +91,7 @@ static enum xf_rc make(struct xf_silo *s, uint32_t stage, const float *in, struc
   struct xf_local_config local = xf_resolve_local(s->cfg.plan, stage);
   local.negatives = XF_UNITFREE_NEGATIVES;
   enum xf_rc rc = xf_resolve_scorer(&c->net, diag);
-  if (!rc) rc = fit_inner(&rec, s, stage, in, diag);
-  if (!rc) rc = draw_lists(c, s, rec, diag);
-  xf_recommender_free(rec);
+  if (!rc) rc = draw_lists(c, s, in, diag);
   if (!rc)
     rc = xf_trainer_new(&c->trainer, c->net, &local,
                         (uint32_t)xf_dataset_count(&c->lists, XF_PART_TRAIN), diag);

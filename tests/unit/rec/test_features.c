@@ -243,6 +243,22 @@ static void test_lists(void **state) {
   assert_int_equal(l.n_list, 101);
   assert_memory_equal(l.x + F, l.x + (1 + ITEMS - 3) * F, F * sizeof *l.x);
   xf_listset_deinit(&l);
+  // who has all items has no list; nobody left is an error
+  uint32_t one_user[ITEMS], one_item[ITEMS];
+  for (uint32_t i = 0; i < ITEMS; i++) one_user[i] = 0, one_item[i] = i;
+  struct xf_csr all, held;
+  assert_int_equal(xf_csr_init(&all, 2, ITEMS, one_user, one_item, ITEMS), XF_OK);
+  const uint32_t both[] = {0, 1}, two[] = {3, 5};
+  assert_int_equal(xf_csr_init(&held, 2, ITEMS, both, two, 2), XF_OK);
+  assert_int_equal(xf_features_draw(&l, &f, &all, &held, &spec, &diag), XF_OK);
+  assert_int_equal(l.n, 1);
+  assert_int_equal(l.user[0], 1);
+  xf_listset_deinit(&l);
+  all.n_row = held.n_row = 1;
+  assert_int_equal(xf_features_draw(&l, &f, &all, &held, &spec, &diag), XF_E_RANGE);
+  all.n_row = held.n_row = 2;
+  xf_csr_deinit(&all);
+  xf_csr_deinit(&held);
   struct xf_csr short_rows = w.history;
   short_rows.n_row--;
   assert_int_equal(xf_features_draw(&l, &f, &short_rows, &w.held, &spec, &diag), XF_E_SHAPE);
