@@ -125,7 +125,8 @@ static void working_done(struct client_job *job) {
 
 void client_run(struct xf_client *c, const struct xf_msg_task_offer *offer) {
   struct working *w = xf_calloc(1, sizeof *w);
-  const uint64_t most = offer->model_len > XF_REPORT_MAX ? offer->model_len : XF_REPORT_MAX;
+  /* not by the offer's model: a stage may send more than it was given */
+  const uint64_t all = xf_silo_model_len(c->silo), most = all > XF_REPORT_MAX ? all : XF_REPORT_MAX;
   w->offer = *offer;
   w->before = c->account;
   xf_buf_init(&w->answer.payload, (size_t)most + PAYLOAD_SLACK);

@@ -78,11 +78,9 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
         fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
 
 
-def test_an_exported_simulation_gives_the_same_bytes(tmp_path, bin_dir, crossfed):
-    """crossfed sim --export, then the commands it prints (decision 36)."""
-    data, plan, out = tmp_path / "events.tsv", tmp_path / "plan.yaml", tmp_path / "out"
-    write_events(data)
-    plan.write_text(PLAN.format(rounds=3, fed="", more="", data=data))
+def as_exported(tmp_path, bin_dir, crossfed, plan):
+    """crossfed sim --export, then the commands it prints (decision 36): the same model. Gives the coordinator's summary."""
+    out = tmp_path / "out"
     said = crossfed("sim", plan, "--export", out).out
     for line in said.splitlines():
         if line.startswith("  crossfed pki "):
@@ -100,6 +98,37 @@ def test_an_exported_simulation_gives_the_same_bytes(tmp_path, bin_dir, crossfed
             p.kill()
     summary = json.loads((out / "coordinator" / "summary.json").read_text())
     assert summary["model_blake2b"] == json.loads(crossfed("sim", plan, "--json").out)["model_blake2b"]
+    return summary
+
+
+def test_an_exported_simulation_gives_the_same_bytes(tmp_path, bin_dir, crossfed):
+    data, plan = tmp_path / "events.tsv", tmp_path / "plan.yaml"
+    write_events(data)
+    plan.write_text(PLAN.format(rounds=3, fed="", more="", data=data))
+    as_exported(tmp_path, bin_dir, crossfed, plan)
+
+
+STATISTIC = """\
+name: statistic
+data: {{kind: interactions, split: {{kind: leave-one-out, by: file, min: 5}}}}
+model: {{kind: recommender, item_ns: item}}
+stages:
+  - {{name: gram, kind: statistic, statistic: {{of: gram, beta: 0.5}}, rows: {{min_holders: 2}}}}
+eval: {{every: 0, metrics: [ndcg@10], protocol: [full]}}
+arms: [popularity, alone, federated, guarded]
+sim:
+  data: "{data}"
+  columns: {{user: 1, item: 2, domain: 3}}
+  clients: {{by: domain, name: "silo-{{}}"}}
+"""
+
+
+def test_an_answer_may_be_larger_than_the_offer_and_a_report(tmp_path, bin_dir, crossfed):
+    """The first statistic is asked for with nothing given; its triangle of 200 items has 79,600 bytes."""
+    data, plan = tmp_path / "events.tsv", tmp_path / "plan.yaml"
+    data.write_text("".join(f"d{d}u{u}\ti{(u * 7 + k * k * 3) % 200}\td{d}\n" for d in range(3) for u in range(120) for k in range(8)))
+    plan.write_text(STATISTIC.format(data=data))
+    assert as_exported(tmp_path, bin_dir, crossfed, plan)["bytes_up"] > 3 * 79600
 
 
 def test_verify_sees_a_flipped_byte(tmp_path, bin_dir):
