@@ -91,10 +91,8 @@ struct xf_http_conn *xf_http_conns_add(struct xf_http_conns *conns, int fd) {
 
 void xf_http_conns_mark(struct xf_http_conns *conns, struct xf_http_conn *conn, bool busy) {
   lock(conns);
-  if (conn->busy != busy) {
-    conns->n_busy += busy ? 1 : (size_t)-1;
-    (void)pthread_cond_broadcast(&conns->changed);
-  }
+  if (conn->busy != busy)
+    conns->n_busy += busy ? 1 : (size_t)-1; /* drain looks by itself: no wake-up for each answer */
   conn->busy = busy;
   conn->since = xf_time_now();
   unlock(conns);

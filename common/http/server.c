@@ -200,7 +200,11 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
   struct request *r = xf_alloc(sizeof *r);
   (void)cls;
   (void)connection;
-  *r = (struct request){.start = xf_time_now(), .route = ""};
+  r->start = xf_time_now(); /* not the whole struct: its target is 8 KiB */
+  r->seen = false;
+  r->status = 0;
+  r->bytes = 0;
+  r->route = "";
   r->len = strnlen(target, sizeof r->target);
   memcpy(r->target, target, r->len);
   return r;

@@ -12,10 +12,11 @@ uint32_t xf_topk(struct xf_topk_item *out, uint32_t k, const float *score, uint3
                  const uint32_t *exclude, uint32_t n_exclude) {
   uint32_t n = 0, skip = 0;
   for (uint32_t i = 0; i < n_items && k > 0; i++) {
+    /* First what sends nearly all away: not above the worst of a full list (an equal item came first), or NaN. */
+    if (n == k && !(score[i] > out[n - 1].score)) continue;
     while (skip < n_exclude && exclude[skip] < i) skip++;
     if (skip < n_exclude && exclude[skip] == i) continue;
     if (isnan(score[i])) continue;
-    if (n == k && !before(score[i], i, &out[n - 1])) continue;
     uint32_t at = n < k ? n++ : n - 1;
     for (; at > 0 && before(score[i], i, &out[at - 1]); at--) out[at] = out[at - 1];
     out[at] = (struct xf_topk_item){i, score[i]};

@@ -100,6 +100,29 @@ static void test_topk(void **state) {
   assert_true(top[0].item == 1 && top[1].item == 3 && top[2].item == 2);
   assert_int_equal(xf_topk(top, 8, score, 6, exclude, 1), 4);
   assert_int_equal(xf_topk(top, 0, score, 6, NULL, 0), 0);
+  // against looking for the best again and again: few different scores, so that ties are many
+  enum { N = 200, OUT = 30 };
+  float many[N];
+  uint32_t out[OUT], rest = 12345;
+  for (int i = 0; i < N; i++) {
+    rest = rest * 1664525u + 1013904223u;
+    many[i] = (rest >> 24) % 17 == 16 ? NAN : (float)((rest >> 24) % 17);
+  }
+  for (uint32_t i = 0; i < OUT; i++) out[i] = 5 * i + 3;
+  struct xf_topk_item list[N];
+  bool taken[N] = {false};
+  const uint32_t got = xf_topk(list, 60, many, N, out, OUT);
+  assert_int_equal(got, 60);
+  for (uint32_t k = 0; k < got; k++) {
+    uint32_t best = N;
+    for (uint32_t i = 0; i < N; i++) {
+      const bool excluded = i >= 3 && (i - 3) % 5 == 0 && (i - 3) / 5 < OUT;
+      if (!excluded && !taken[i] && !isnan(many[i]) && (best == N || many[i] > many[best]))
+        best = i;
+    }
+    taken[best] = true;
+    assert_int_equal(list[k].item, best);
+  }
 }
 
 /* Three users, six items: u0 train {0}, valid {1}, test {2}; u1 train {2}, test {3}; u2 train {0, 1}. */
