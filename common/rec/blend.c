@@ -13,26 +13,63 @@ struct blend {
   struct xf_blend_part part[XF_BLEND_PARTS];
 };
 
+/* Sums of n numbers, or of their squared distances from mean: eight partial sums in a fixed order, so that the processor
+   need not wait for one addition before the next. */
+enum { LANES = 8 };
+
+static double fold_lanes(const double *s) {
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static double sum_of(const float *x, uint32_t n) {
+  double s[LANES] = {0};
+  uint32_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) s[k] += (double)x[i + (uint32_t)k];
+  for (int k = 0; i < n; i++, k++) s[k] += (double)x[i];
+  return fold_lanes(s);
+}
+
+static double squares_of(const float *x, uint32_t n, double mean) {
+  double s[LANES] = {0};
+  uint32_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) {
+      const double d = (double)x[i + (uint32_t)k] - mean;
+      s[k] += d * d;
+    }
+  for (int k = 0; i < n; i++, k++) s[k] += ((double)x[i] - mean) * ((double)x[i] - mean);
+  return fold_lanes(s);
+}
+
+/* The next run of items outside the history from *from on: its length, its start in *from; *at walks the history. */
+static uint32_t next_run(uint32_t n_items, const uint32_t *history, uint32_t n, uint32_t *at,
+                         uint32_t *from) {
+  while (*at < n && history[*at] <= *from) *from += history[(*at)++] == *from;
+  return (*at < n && history[*at] < n_items ? history[*at] : n_items) - *from;
+}
+
 enum xf_rc xf_blend_standardise(float *row, uint32_t n_items, const uint32_t *history, uint32_t n,
                                 double *unit, uint32_t *bad) {
   double sum = 0, sq = 0;
-  uint32_t at = 0, m = 0;
-  for (uint32_t i = 0; i < n_items; i++) {
+  uint32_t m = 0;
+  for (uint32_t from = 0, at = 0, run; from < n_items; from += run) {
+    run = next_run(n_items, history, n, &at, &from);
+    sum += sum_of(row + from, run);
+    m += run;
+  }
+  bool finite = isfinite(sum); /* doubles do not overflow from floats */
+  for (uint32_t at = 0; at < n; at++)
+    finite &= history[at] >= n_items || isfinite(row[history[at]]);
+  for (uint32_t i = 0; !finite && i < n_items; i++)
     if (!isfinite(row[i])) {
       *bad = i;
       return XF_E_NAN;
     }
-    while (at < n && history[at] < i) at++;
-    if (at < n && history[at] == i) continue;
-    sum += (double)row[i];
-    m++;
-  }
   const double mean = m ? sum / m : 0;
-  at = 0;
-  for (uint32_t i = 0; i < n_items; i++) {
-    while (at < n && history[at] < i) at++;
-    if (at < n && history[at] == i) continue;
-    sq += ((double)row[i] - mean) * ((double)row[i] - mean);
+  for (uint32_t from = 0, at = 0, run; from < n_items; from += run) {
+    run = next_run(n_items, history, n, &at, &from);
+    sq += squares_of(row + from, run, mean);
   }
   const double sd = m ? sqrt(sq / m) : 0;
   /* what rounding leaves of a constant row is no signal */

@@ -1,4 +1,5 @@
-/* Rows of the Gram one by one: for item i, the histories of its users are summed into a dense row, then stored. */
+/* Rows of the Gram one by one: for item i, the histories of its users are summed into a dense row, then stored. Which
+   eights of the row were touched is marked, so that a sparse row costs its entries and not the catalogue. */
 #include "rec/gram.h"
 
 #include "base/alloc.h"
@@ -25,10 +26,10 @@ static bool init(struct xf_gram *out, uint32_t n) {
   return out->start && out->diag;
 }
 
-/* Room for `more` entries behind `used`. */
+/* Room for `more` entries behind `used`, and one. */
 static enum xf_rc reserve(struct xf_gram *g, uint64_t used, uint64_t more, uint64_t max_bytes,
                           struct xf_diag *diag) {
-  if (used + more <= g->cap) return XF_OK;
+  if (used + more <= g->cap && g->item) return XF_OK;
   const uint64_t entry = sizeof *g->item + sizeof *g->value;
   uint64_t cap = g->cap + g->cap / 2 + 4096;
   if (cap < used + more) cap = used + more;
@@ -39,9 +40,9 @@ static enum xf_rc reserve(struct xf_gram *g, uint64_t used, uint64_t more, uint6
                        " pairs (%" PRIu64 " MB), the limit is %" PRIu64
                        " MB: raise it, or drop rare items",
                        g->n, used + more, ((used + more) * entry) >> 20, max_bytes >> 20);
-  uint32_t *item = xf_try_realloc_array(g->item, (size_t)cap, sizeof *item);
+  uint32_t *item = xf_try_realloc_array(g->item, (size_t)cap + 1, sizeof *item);
   if (item) g->item = item;
-  float *value = xf_try_realloc_array(g->value, (size_t)cap, sizeof *value);
+  float *value = xf_try_realloc_array(g->value, (size_t)cap + 1, sizeof *value);
   if (value) g->value = value;
   if (!item || !value)
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for %" PRIu64 " pairs of items", cap);
@@ -49,21 +50,82 @@ static enum xf_rc reserve(struct xf_gram *g, uint64_t used, uint64_t more, uint6
   return XF_OK;
 }
 
-/* Stores acc as row i and clears it. */
-static enum xf_rc store_row(struct xf_gram *g, uint32_t i, double *acc, uint64_t max_bytes,
-                            struct xf_diag *diag) {
+/* A row being summed: item j is in the eight j / 8. All zero between rows. */
+enum { EIGHT = 8 };
+struct row {
+  double *acc;  /* [eights x 8] */
+  uint8_t *hit; /* [eights] 1: something was added, rounded up to whole words */
+  size_t words; /* of hit */
+};
+
+static bool row_init(struct row *row, uint32_t n) {
+  row->words = n / (EIGHT * sizeof(uint64_t)) + 1;
+  row->hit = xf_try_calloc(row->words, sizeof(uint64_t));
+  row->acc = xf_try_calloc(row->words * sizeof(uint64_t) * EIGHT, sizeof *row->acc);
+  return row->hit && row->acc;
+}
+
+static void row_deinit(struct row *row) {
+  xf_free(row->acc);
+  xf_free(row->hit);
+}
+
+static void row_add(const struct row *row, uint32_t j, double x) {
+  row->acc[j] += x;
+  row->hit[j / EIGHT] = 1;
+}
+
+/* row_add of x at n places. @shape j[n] */
+static void row_add_all(const struct row *row, const uint32_t *j, uint32_t n, double x) {
+  double *restrict acc = row->acc;
+  uint8_t *restrict hit = row->hit;
+  for (uint32_t k = 0; k < n; k++) {
+    acc[j[k]] += x;
+    hit[j[k] / EIGHT] = 1;
+  }
+}
+
+/* The next touched eight from `at` on; row->words * 8 when there is none. */
+static size_t next_hit(const struct row *row, size_t at) {
+  const size_t n = row->words * sizeof(uint64_t);
+  while (at < n) {
+    uint64_t word;
+    if (at % sizeof word == 0) {
+      memcpy(&word, row->hit + at, sizeof word);
+      if (word == 0) {
+        at += sizeof word;
+        continue;
+      }
+    }
+    if (row->hit[at]) return at;
+    at++;
+  }
+  return n;
+}
+
+/* Stores the row as row i and clears it. Entries are written without asking whether they are zero: the next one overwrites
+   those, which costs no wrong guess of a branch but a place behind the last entry. */
+static enum xf_rc store_row(struct xf_gram *g, uint32_t i, const struct row *row,
+                            uint64_t max_bytes, struct xf_diag *diag) {
+  const size_t end = row->words * sizeof(uint64_t);
+  double *acc = row->acc;
   uint64_t count = 0, at = g->start[i];
-  for (uint32_t j = 0; j < g->n; j++) count += j != i && acc[j] != 0;
+  g->diag[i] = (float)acc[i];
+  acc[i] = 0;
+  for (size_t e = next_hit(row, 0); e < end; e = next_hit(row, e + 1))
+    for (size_t j = e * EIGHT; j < (e + 1) * EIGHT; j++) count += acc[j] != 0;
   const enum xf_rc rc = reserve(g, at, count, max_bytes, diag);
   if (rc) return rc;
-  g->diag[i] = (float)acc[i];
-  for (uint32_t j = 0; j < g->n; j++)
-    if (j != i && acc[j] != 0) {
-      g->item[at] = j;
-      g->value[at++] = (float)acc[j];
+  for (size_t e = next_hit(row, 0); e < end; e = next_hit(row, e + 1)) {
+    for (size_t j = e * EIGHT; j < (e + 1) * EIGHT; j++) {
+      g->item[at] = (uint32_t)j;
+      g->value[at] = (float)acc[j];
+      at += acc[j] != 0;
     }
+    memset(acc + e * EIGHT, 0, EIGHT * sizeof *acc);
+    row->hit[e] = 0;
+  }
   g->start[i + 1] = at;
-  memset(acc, 0, g->n * sizeof *acc);
   return XF_OK;
 }
 
@@ -110,9 +172,10 @@ enum xf_rc xf_gram_build(struct xf_gram *out, const struct xf_rec_data *data,
   const struct xf_csr *x = data->train;
   uint32_t *start = NULL, *user = NULL;
   double *w = xf_try_calloc((size_t)data->n_users + 1, sizeof *w);
-  double *acc = xf_try_calloc((size_t)data->n_items + 1, sizeof *acc);
+  struct row row = {0};
   enum xf_rc rc = XF_E_NOMEM;
-  if (!w || !acc || !transpose(data, &start, &user) || !init(out, data->n_items)) {
+  if (!w || !row_init(&row, data->n_items) || !transpose(data, &start, &user) ||
+      !init(out, data->n_items)) {
     rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for the co-occurrence of %" PRIu32 " items",
                      data->n_items);
     goto out;
@@ -122,13 +185,13 @@ enum xf_rc xf_gram_build(struct xf_gram *out, const struct xf_rec_data *data,
   for (uint32_t i = 0; i < data->n_items && !rc; i++) {
     for (uint32_t k = start[i]; k < start[i + 1]; k++) {
       const uint32_t u = user[k];
-      for (uint32_t j = x->start[u]; j < x->start[u + 1]; j++) acc[x->item[j]] += w[u];
+      row_add_all(&row, x->item + x->start[u], x->start[u + 1] - x->start[u], w[u]);
     }
-    rc = store_row(out, i, acc, max_bytes, diag);
+    rc = store_row(out, i, &row, max_bytes, diag);
   }
 out:
   xf_free(w);
-  xf_free(acc);
+  row_deinit(&row);
   xf_free(start);
   xf_free(user);
   if (rc) xf_gram_deinit(out);
@@ -186,23 +249,24 @@ enum xf_rc xf_gram_combine(struct xf_gram *out, const struct xf_gram *own, doubl
                            const float *diagonal, uint64_t max_bytes, struct xf_diag *diag) {
   *out = (struct xf_gram){0};
   uint32_t *place = NULL;
-  double *acc = xf_try_calloc((size_t)own->n + 1, sizeof *acc);
-  enum xf_rc rc = acc ? places(&place, own, shared, m) : XF_E_NOMEM;
+  struct row row = {0};
+  enum xf_rc rc = row_init(&row, own->n) ? places(&place, own, shared, m) : XF_E_NOMEM;
   if (!rc && !init(out, own->n)) rc = XF_E_NOMEM;
   for (uint32_t i = 0; i < own->n && !rc; i++) {
-    acc[i] = (double)own->diag[i];
+    row_add(&row, i, (double)own->diag[i]);
     for (uint64_t k = own->start[i]; k < own->start[i + 1]; k++)
-      acc[own->item[k]] = (double)own->value[k];
+      row_add(&row, own->item[k], (double)own->value[k]);
     const uint32_t a = place[i];
     if (a != XF_NO_ID) {
-      acc[i] += lambda * (double)diagonal[a];
+      row_add(&row, i, lambda * (double)diagonal[a]);
       for (uint32_t b = 0; b < m; b++)
         if (b != a)
-          acc[shared[b]] += lambda * (double)triangle[a < b ? row_at(m, a) + b : row_at(m, b) + a];
+          row_add(&row, shared[b],
+                  lambda * (double)triangle[a < b ? row_at(m, a) + b : row_at(m, b) + a]);
     }
-    rc = store_row(out, i, acc, max_bytes ? max_bytes : DEFAULT_BYTES, diag);
+    rc = store_row(out, i, &row, max_bytes ? max_bytes : DEFAULT_BYTES, diag);
   }
-  xf_free(acc);
+  row_deinit(&row);
   xf_free(place);
   if (rc) xf_gram_deinit(out);
   return rc;

@@ -47,6 +47,46 @@ static struct xf_gram build(const struct xf_rec_data *data, double beta) {
   return g;
 }
 
+// Against every pair of every history added into a dense matrix, to the bit; catalogues that end inside an eight, at its border
+// and beyond a word of eights, sparse and full.
+static void test_dense(void **state) {
+  (void)state;
+  enum { USERS = 60, MOST = 700 };
+  static uint32_t start[USERS + 1], item[USERS * MOST];
+  static double dense[MOST * MOST];
+  static const uint32_t sizes[] = {1, 8, 9, 64, 65, MOST};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    const uint32_t n_items = sizes[s];
+    uint32_t n = 0;
+    struct xf_rng rng;
+    xf_rng_init(&rng, 5, s);
+    memset(dense, 0, sizeof dense);
+    for (uint32_t u = 0; u < USERS; u++) {
+      const double share = u == 7 ? 1 : u % 3 ? 3. / n_items : .2;
+      for (uint32_t i = 0; i < n_items; i++)
+        if (u != 9 && xf_rng_double(&rng) < share) item[n++] = i;
+      start[u + 1] = n;
+      const double w = pow((double)(n - start[u]), -.5);
+      for (uint32_t a = start[u]; a < n; a++)
+        for (uint32_t b = start[u]; b < n; b++) dense[item[a] * MOST + item[b]] += w;
+    }
+    const struct xf_csr csr = {.n_row = USERS, .start = start, .item = item};
+    const struct xf_rec_data data = {USERS, n_items, &csr};
+    struct xf_gram g = build(&data, .5);
+    for (uint32_t i = 0; i < n_items; i++) {
+      uint32_t stored = 0;
+      for (uint32_t j = 0; j < n_items; j++) {
+        assert_true(xf_gram_get(&g, i, j) == (float)dense[i * MOST + j]);
+        stored += j != i && dense[i * MOST + j] != 0;
+      }
+      assert_int_equal(g.start[i + 1] - g.start[i], stored);
+      for (uint64_t k = g.start[i] + 1; k < g.start[i + 1]; k++)
+        assert_true(g.item[k] > g.item[k - 1] && g.item[k] < n_items);
+    }
+    xf_gram_deinit(&g);
+  }
+}
+
 // Two users {0, 1, 2} and {1, 3} of four items.
 static void test_by_hand(void **state) {
   (void)state;
@@ -249,9 +289,13 @@ static void test_lapack(void **state) {
 int main(void) {
   if (xf_blas_start(NULL, NULL)) return 1;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_by_hand),        cmocka_unit_test(test_adds_up),
-      cmocka_unit_test(test_one_user),       cmocka_unit_test(test_ease),
-      cmocka_unit_test(test_kernel_and_why), cmocka_unit_test(test_limits_and_noise),
+      cmocka_unit_test(test_dense),
+      cmocka_unit_test(test_by_hand),
+      cmocka_unit_test(test_adds_up),
+      cmocka_unit_test(test_one_user),
+      cmocka_unit_test(test_ease),
+      cmocka_unit_test(test_kernel_and_why),
+      cmocka_unit_test(test_limits_and_noise),
       cmocka_unit_test(test_lapack),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

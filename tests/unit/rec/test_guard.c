@@ -60,6 +60,47 @@ static void test_standardise(void **state) {
   assert_int_equal(bad, 4);
 }
 
+/* Against one plain loop over the items outside the history: histories at the ends, in a row, repeated, of everything. */
+static void test_standardise_runs(void **state) {
+  (void)state;
+  enum { N = 61 };
+  static const uint32_t h0[] = {0, 1, 2, 30, 30, 31, 60}, h1[] = {17, 99}, h2[] = {60};
+  uint32_t all[N];
+  for (uint32_t i = 0; i < N; i++) all[i] = i;
+  const struct {
+    const uint32_t *item;
+    uint32_t n;
+  } history[] = {{NULL, 0}, {h0, 7}, {h1, 2}, {h2, 1}, {all, N}, {all, N - 1}};
+  for (size_t h = 0; h < sizeof history / sizeof *history; h++) {
+    float row[N];
+    double sum = 0, sq = 0, unit = 7;
+    uint32_t m = 0, bad = 0;
+    bool in[N] = {false};
+    for (uint32_t k = 0; k < history[h].n; k++)
+      if (history[h].item[k] < N) in[history[h].item[k]] = true;
+    for (uint32_t i = 0; i < N; i++) row[i] = (float)(i * 37 % 61) * .25f - 3;
+    for (uint32_t i = 0; i < N; i++)
+      if (!in[i]) sum += (double)row[i], m++;
+    const double mean = m ? sum / m : 0;
+    for (uint32_t i = 0; i < N; i++)
+      if (!in[i]) sq += ((double)row[i] - mean) * ((double)row[i] - mean);
+    const double want = m > 1 ? 1 / sqrt(sq / m) : 0;
+    assert_int_equal(xf_blend_standardise(row, N, history[h].item, history[h].n, &unit, &bad),
+                     XF_OK);
+    assert_true(fabs(unit - want) < 1e-12);
+    for (uint32_t i = 0; i < N; i++)
+      assert_true(fabs((double)row[i] - ((double)((float)(i * 37 % 61) * .25f - 3) - mean) * want) <
+                  1e-6);
+    for (uint32_t i = 0; i < N; i += 30) { /* in the history or not */
+      row[i] = i ? INFINITY : NAN;
+      assert_int_equal(xf_blend_standardise(row, N, history[h].item, history[h].n, &unit, &bad),
+                       XF_E_NAN);
+      assert_int_equal(bad, i);
+      row[i] = 0;
+    }
+  }
+}
+
 static void test_blend(void **state) {
   (void)state;
   const float a_row[I] = {0, 1, 2, 3, 4, 5}, b_row[I] = {3, 1, 4, 1, 5, 9};
@@ -219,8 +260,11 @@ static void test_refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_standardise), cmocka_unit_test(test_blend),
-      cmocka_unit_test(test_guard),       cmocka_unit_test(test_noise_is_not_added),
+      cmocka_unit_test(test_standardise),
+      cmocka_unit_test(test_standardise_runs),
+      cmocka_unit_test(test_blend),
+      cmocka_unit_test(test_guard),
+      cmocka_unit_test(test_noise_is_not_added),
       cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
