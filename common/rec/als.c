@@ -100,8 +100,29 @@ void xf_als_deinit(struct xf_als *als) {
   *als = (struct xf_als){0};
 }
 
+/* The fixed side's rows in the basis take the place of its own; rotation <- rotation V. */
+static enum xf_rc follow(struct xf_als *als, bool users, struct xf_als_basis *basis,
+                         double *rotation) {
+  const size_t d = basis->dim;
+  float **fixed = users ? &als->q : &als->p, *rotated = basis->o;
+  double *row = xf_try_calloc(d, sizeof *row);
+  if (!row) return XF_E_NOMEM;
+  for (size_t i = 0; i < d; i++) {
+    memset(row, 0, d * sizeof *row);
+    for (size_t j = 0; j < d; j++)
+      for (size_t k = 0; k < d; k++) row[k] += rotation[i * d + j] * (double)basis->v[j * d + k];
+    memcpy(rotation + i * d, row, d * sizeof *row);
+  }
+  xf_free(row);
+  basis->o = *fixed;
+  *fixed = rotated;
+  return XF_OK;
+}
+
+/* rotation NULL: both sides keep their coordinates. Else both go over to those of the fixed side's eigenvectors, which saves
+   turning the solved rows back, and *rotation [dim x dim] follows. */
 static enum xf_rc half(struct xf_als *als, bool users, const struct xf_als_pull *pull,
-                       struct xf_diag *diag) {
+                       double *rotation, struct xf_diag *diag) {
   const struct xf_time from = xf_time_now();
   struct xf_als_basis basis;
   enum xf_rc rc = xf_als_basis_init(
@@ -114,8 +135,10 @@ static enum xf_rc half(struct xf_als *als, bool users, const struct xf_als_pull 
                                      .form = als->spec.form,
                                      .target = pull ? pull->target : NULL,
                                      .kappa = pull ? pull->kappa : 0,
+                                     .stay = rotation != NULL,
                                      .row = users ? als->p : als->q};
     rc = xf_als_solve(&side, als->pool, &als->flops);
+    if (!rc && rotation) rc = follow(als, users, &basis, rotation);
     xf_als_basis_deinit(&basis);
   }
   als->seconds += xf_time_diff_s(xf_time_now(), from);
@@ -129,19 +152,50 @@ enum xf_rc xf_als_step_users(struct xf_als *als, const struct xf_als_pull *pull,
                              struct xf_diag *diag) {
   if (pull && !(pull->kappa >= 0 && pull->kappa <= 1))
     return xf_diag_set(diag, XF_E_RANGE, "kappa is %g; give 0 to 1", (double)pull->kappa);
-  return half(als, true, pull && pull->kappa > 0 ? pull : NULL, diag);
+  return half(als, true, pull && pull->kappa > 0 ? pull : NULL, NULL, diag);
 }
 
 enum xf_rc xf_als_step_items(struct xf_als *als, struct xf_diag *diag) {
-  return half(als, false, NULL, diag);
+  return half(als, false, NULL, NULL, diag);
 }
 
+/* A side's rows in their first coordinates again: row R^T. */
+static void turn_back(const double *rotation, float **row, uint32_t n, uint32_t dim, float *r,
+                      float *out) {
+  const size_t d = dim;
+  for (size_t i = 0; i < d * d; i++) r[i] = (float)rotation[i];
+  xf_kern_get()->gemm(out, *row, r,
+                      &(struct xf_gemm){.m = n, .n = d, .k = d, .tb = true, .alpha = 1});
+  xf_free(*row);
+  *row = out;
+}
+
+/* The objective does not change when both sides are rotated alike, so in between nothing is turned back. */
 enum xf_rc xf_als_fit(struct xf_als *als, struct xf_diag *diag) {
-  enum xf_rc rc = xf_als_step_users(als, NULL, diag);
+  const size_t d = als->spec.dim;
+  double *rotation = xf_try_calloc(d * d + 1, sizeof *rotation);
+  float *r = xf_try_calloc(d * d + 1, sizeof *r);
+  float *p = xf_try_calloc(als->n_users * d + 1, sizeof *p);
+  float *q = xf_try_calloc(als->n_items * d + 1, sizeof *q);
+  enum xf_rc rc = XF_OK;
+  if (!rotation || !r || !p || !q)
+    rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory to fit %u users and %u items of dim %u",
+                     als->n_users, als->n_items, als->spec.dim);
+  for (size_t i = 0; !rc && i < d; i++) rotation[i * d + i] = 1;
+  if (!rc) rc = half(als, true, NULL, rotation, diag);
   for (uint32_t s = 1; !rc && s < als->spec.sweeps; s++) {
-    rc = xf_als_step_items(als, diag);
-    if (!rc) rc = xf_als_step_users(als, NULL, diag);
+    rc = half(als, false, NULL, rotation, diag);
+    if (!rc) rc = half(als, true, NULL, rotation, diag);
   }
+  if (!rc) {
+    turn_back(rotation, &als->p, als->n_users, als->spec.dim, r, p);
+    turn_back(rotation, &als->q, als->n_items, als->spec.dim, r, q);
+    p = q = NULL;
+  }
+  xf_free(rotation);
+  xf_free(r);
+  xf_free(p);
+  xf_free(q);
   return rc;
 }
 

@@ -2,22 +2,23 @@
 #include "rec/alssolve.h"
 
 #include "base/alloc.h"
+#include "tensor/blas.h"
 #include "tensor/kern.h"
 #include "tensor/lapack.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 64, GRAM_ROWS = 1024 };
+/* Below SYRK_MIN rows a whole product is faster than half of one. */
+enum { BLOCK = 64, GRAM_ROWS = 1024, SYRK_MIN = 16, GATHER = 256 };
 
-/* gram = f^T f: products of 1024 rows in float, summed in double. */
+/* Upper triangle of gram = f^T f: products of 1024 rows in float, summed in double. */
 static void gram_sum(double *gram, float *part, const float *f, size_t n, size_t dim) {
-  const struct xf_kern *k = xf_kern_get();
   for (size_t at = 0; at < n; at += GRAM_ROWS) {
     const size_t m = n - at < GRAM_ROWS ? n - at : GRAM_ROWS;
-    k->gemm(part, f + at * dim, f + at * dim,
-            &(struct xf_gemm){.m = dim, .n = dim, .k = m, .ta = true, .alpha = 1});
-    for (size_t i = 0; i < dim * dim; i++) gram[i] += (double)part[i];
+    xf_blas_syrk(part, f + at * dim, dim, m, true, 0);
+    for (size_t i = 0; i < dim; i++)
+      for (size_t j = i; j < dim; j++) gram[i * dim + j] += (double)part[i * dim + j];
   }
 }
 
@@ -66,7 +67,7 @@ void xf_als_basis_deinit(struct xf_als_basis *basis) {
 enum xf_rc xf_als_work_init(struct xf_als_work *out, uint32_t dim) {
   const size_t d = dim;
   *out = (struct xf_als_work){.dim = dim};
-  out->x = xf_try_calloc(d * d + 1, sizeof *out->x);
+  out->x = xf_try_calloc((d < GATHER ? GATHER : d) * d + 1, sizeof *out->x);
   out->a = xf_try_calloc(d * d + 1, sizeof *out->a);
   out->d = xf_try_calloc(d + 1, sizeof *out->d);
   out->z = xf_try_calloc(d + 1, sizeof *out->z);
@@ -111,7 +112,8 @@ static enum xf_rc dual(struct xf_als_work *work, uint32_t n, float t, const floa
       for (size_t j = 0; j <= i; j++)
         work->a[i * n + j] = work->a[j * n + i] = k->dot(x + i * d, x + j * d, d);
   }
-  if (n > 8)
+  if (n >= SYRK_MIN) xf_blas_syrk(work->a, x, n, d, false, 0);
+  else if (n > 8)
     k->gemm(work->a, x, x, &(struct xf_gemm){.m = n, .n = n, .k = d, .tb = true, .alpha = 1});
   for (size_t i = 0; i < n; i++) work->a[i * n + i] += 1;
   const enum xf_rc rc = xf_lapack_sposv(work->a, work->z, n);
@@ -129,17 +131,16 @@ static enum xf_rc primal(struct xf_als_work *work, const struct xf_als_basis *ba
   const struct xf_kern *k = xf_kern_get();
   const size_t d = work->dim;
   float *b = work->t;
-  memset(work->a, 0, d * d * sizeof *work->a);
+  if (n == 0) memset(work->a, 0, d * d * sizeof *work->a);
   k->fill(b, 0, d);
-  for (uint32_t at = 0; at < n; at += work->dim) {
-    const uint32_t m = n - at < work->dim ? n - at : work->dim;
+  for (uint32_t at = 0; at < n; at += GATHER) {
+    const uint32_t m = n - at < GATHER ? n - at : GATHER;
     for (uint32_t i = 0; i < m; i++) {
       const float *o = basis->o + (size_t)item[at + i] * d;
       memcpy(work->x + i * d, o, d * sizeof *o);
       k->axpy(b, t, o, d);
     }
-    k->gemm(work->a, work->x, work->x,
-            &(struct xf_gemm){.m = d, .n = d, .k = m, .ta = true, .alpha = 1, .beta = 1});
+    xf_blas_syrk(work->a, work->x, d, m, true, at ? 1 : 0);
   }
   for (size_t j = 0; j < d; j++) work->a[j * d + j] += work->d[j];
   if (c) k->add(b, b, c, d);
@@ -198,8 +199,9 @@ static enum xf_rc block(struct part *p, uint32_t at, uint32_t m) {
                                      s->observed->item + start[at + i], n, 1, c, out);
     if (rc) return rc;
   }
-  xf_als_rotate(s->basis, p->solved, m, true, s->row + at * d);
-  p->work.flops += (s->target ? 4.0 : 2.0) * m * (double)d * (double)d;
+  if (s->stay) memcpy(s->row + at * d, p->solved, m * d * sizeof *s->row);
+  else xf_als_rotate(s->basis, p->solved, m, true, s->row + at * d);
+  p->work.flops += 2.0 * ((s->target != NULL) + !s->stay) * m * (double)d * (double)d;
   return XF_OK;
 }
 

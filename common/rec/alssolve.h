@@ -36,7 +36,7 @@ struct xf_als_basis {
 /* Scratch of one thread. */
 struct xf_als_work {
   uint32_t dim;
-  float *x, *a, *d, *z, *t; /* [dim x dim] gathered, [dim x dim] system, [dim] each */
+  float *x, *a, *d, *z, *t; /* gathered rows, [dim x dim] system, [dim] each */
   double flops;             /* counted while solving; of a symmetric product, one half */
 };
 
@@ -72,6 +72,7 @@ struct xf_als_side {
   enum xf_als_form form;
   const float *target; /* [n_row x dim] m, NULL: none */
   float kappa;         /* used with target */
+  bool stay;           /* leave solved rows in the basis */
   float *row;          /* [n_row x dim] solved; rows without observation become 0 */
 };
 /* Solves all rows on the pool's threads (NULL or idle pool only: the caller's thread); *flops += the work, or NULL.

@@ -21,6 +21,12 @@ void xf_fast_gemm(float *c, const float *a, const float *b, const struct xf_gemm
               m, n, k, (float)s->alpha, a, s->ta ? m : k, b, s->tb ? k : n, beta, c, n);
 }
 
+void xf_blas_syrk(float *c, const float *a, size_t n, size_t k, bool ta, float beta) {
+  if (n == 0) return;
+  cblas_ssyrk(CblasRowMajor, CblasUpper, ta ? CblasTrans : CblasNoTrans, (int)n, (int)k, 1, a,
+              (int)(ta ? n : k), beta, c, (int)n);
+}
+
 void xf_blas_gemv(float *y, const float *a, const float *x, size_t m, size_t n) {
   cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)m, (int)n, 1, a, (int)n, x, 1, 0, y, 1);
 }

@@ -9,6 +9,7 @@
 
 #include "base/diag.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What ran, for summary.json: results depend on it (decision 35). */
@@ -24,6 +25,9 @@ struct xf_blas_info {
    @source docs/internals/tensor.md "BLAS" */
 XF_WARN_UNUSED enum xf_rc xf_blas_start(struct xf_blas_info *info, struct xf_diag *diag);
 
+/* c = op(a) op(a)^T + beta c, only the entries with column >= row; op(a) is [n x k], the transpose of a [k x n] if ta. beta 0 does
+   not read c. Half the work of gemm where that is long enough to matter. @shape c[n x n] @thread any */
+void xf_blas_syrk(float *c, const float *a, size_t n, size_t k, bool ta, float beta);
 /* y = a x by BLAS: the limit that scoring is measured against. @shape a[m x n], x[n], y[m] @thread any */
 void xf_blas_gemv(float *y, const float *a, const float *x, size_t m, size_t n);
 

@@ -206,6 +206,59 @@ static void test_sums_are_pooled(void **state) {
   xf_als_deinit(&two);
 }
 
+/* A fit stays in the basis from one half-step to the next; the steps one by one turn back. Rows longer than a gathered
+   piece too: the popular items'. */
+static void test_fit_is_steps(void **state) {
+  (void)state;
+  for (uint32_t dim = 1; dim <= 33; dim += 16) {
+    struct xf_als fitted, stepped;
+    fill(&w, 0, ITEMS, .3);
+    make(&fitted, &w, dim, XF_ALS_AUTO);
+    make(&stepped, &w, dim, XF_ALS_AUTO);
+    assert_int_equal(xf_als_fit(&fitted, NULL), XF_OK);
+    for (int s = 0; s < 3; s++) {
+      if (s) assert_int_equal(xf_als_step_items(&stepped, NULL), XF_OK);
+      assert_int_equal(xf_als_step_users(&stepped, NULL, NULL), XF_OK);
+    }
+    assert_true(largest(fitted.p, stepped.p, USERS * dim) < 3e-5);
+    assert_true(largest(fitted.q, stepped.q, ITEMS * dim) < 3e-5);
+    for (size_t k = 0; k < dim; k++) assert_true(fitted.p[3 * dim + k] == 0);
+    xf_als_deinit(&fitted);
+    xf_als_deinit(&stepped);
+  }
+}
+
+/* A row of more observations than are gathered at once: both forms against the sums written out. */
+static void test_long_row(void **state) {
+  (void)state;
+  enum { MANY = 600, D = 5 };
+  static float o[MANY * D];
+  static uint32_t item[MANY];
+  struct xf_als_basis basis;
+  struct xf_als_work work;
+  const struct xf_als_weight weight = {.05, .3, .5};
+  for (size_t i = 0; i < MANY * D; i++) o[i] = (float)(i * 7919 % 101) / 101 - .4f;
+  for (uint32_t i = 0; i < MANY; i++) item[i] = i;
+  assert_int_equal(xf_als_basis_init(&basis, o, MANY, MANY, D, NULL), XF_OK);
+  assert_int_equal(xf_als_work_init(&work, D), XF_OK);
+  for (uint32_t n = 0; n <= MANY; n += 300) {
+    float out[D];
+    assert_int_equal(xf_als_row(&work, &basis, &weight, XF_ALS_PRIMAL, item, n, 1, NULL, out),
+                     XF_OK);
+    double left[D] = {0}; /* of (D + sum o o^T) x - sum o in the basis */
+    for (size_t k = 0; k < D; k++)
+      left[k] = (weight.a * basis.eig[k] + xf_als_lambda(&weight, n, MANY)) * (double)out[k];
+    for (uint32_t i = 0; i < n; i++) {
+      double s = -1;
+      for (size_t k = 0; k < D; k++) s += (double)basis.o[i * D + k] * (double)out[k];
+      for (size_t k = 0; k < D; k++) left[k] += s * (double)basis.o[i * D + k];
+    }
+    for (size_t k = 0; k < D; k++) assert_true(fabs(left[k]) < 2e-4);
+  }
+  xf_als_work_deinit(&work);
+  xf_als_basis_deinit(&basis);
+}
+
 static void test_threads(void **state) {
   (void)state;
   struct xf_als alone, many;
@@ -313,6 +366,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_dual_is_primal), cmocka_unit_test(test_gradient),
       cmocka_unit_test(test_pull),           cmocka_unit_test(test_sums_are_pooled),
+      cmocka_unit_test(test_fit_is_steps),   cmocka_unit_test(test_long_row),
       cmocka_unit_test(test_threads),        cmocka_unit_test(test_scorer),
       cmocka_unit_test(test_start),
   };
