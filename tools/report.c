@@ -76,7 +76,11 @@ static enum xf_rc print_silo(const struct xf_json *json, bool first, struct xf_d
     printf("%-20s %-16s %10s %10s %10s %10s\n", "silo", "test", arms[0], arms[1], arms[2],
            "served");
   struct lines lines = {&s, 0};
-  return xf_json_each(xf_json_find(xf_json_find(s.arms, "federated"), "test"), put_line, &lines);
+  /* the served arm's: where nothing came from the federation there is no federated arm */
+  rc = xf_json_each(xf_json_find(xf_json_find(s.arms, s.served), "test"), put_line, &lines);
+  return rc ? xf_diag_set(diag, rc, "silo %s: its report has no figures of the arm \"%s\"",
+                          s.client, s.served)
+            : XF_OK;
 }
 
 static enum xf_rc print_coordinator(const struct xf_json *json, struct xf_diag *diag) {

@@ -129,6 +129,12 @@ def test_an_answer_may_be_larger_than_the_offer_and_a_report(tmp_path, bin_dir, 
     data.write_text("".join(f"d{d}u{u}\ti{(u * 7 + k * k * 3) % 200}\td{d}\n" for d in range(3) for u in range(120) for k in range(8)))
     plan.write_text(STATISTIC.format(data=data))
     assert as_exported(tmp_path, bin_dir, crossfed, plan)["bytes_up"] > 3 * 79600
+    states = [tmp_path / "out" / f"silo-{d}" / "state" for d in DOMAINS]
+    table = [line.split() for line in crossfed("report", tmp_path / "out" / "coordinator", *states).out.splitlines()]
+    rows = [line for line in table if line and line[0].startswith("silo-")]
+    assert [row[0] for row in rows] == ["silo-d0", "silo-d1", "silo-d2"] and all(row[1] == "ndcg_10_full" for row in rows)
+    for row in rows:  # popularity, alone, federated or -, what is served and its name
+        assert 0 <= float(row[2]) <= 1 and 0 <= float(row[5]) <= 1 and row[6] in ("guarded", "alone", "popularity")
 
 
 def test_verify_sees_a_flipped_byte(tmp_path, bin_dir):
