@@ -37,7 +37,7 @@ SKIPPED = 77
 LIMIT_S = 30 * 60
 BUDGET_S = 6 * 3600
 LINES_MAX = 20000
-BOTH, FINAL_ONLY = "both", "final"
+BOTH, FINAL_ONLY, DEVELOPMENT_ONLY = "both", "final", "development"
 OUT = "{out}"  # in argv: a folder for the program's files, which is removed; the object of its summary.json is one more row
 
 
@@ -49,7 +49,7 @@ class Cell:
     table: str  # the heading of docs/BENCHMARKS.md it feeds
     data: str = ""  # what it reads below $CROSSFED_DATA; empty: it says so itself
     env: dict = dataclasses.field(default_factory=dict)
-    parts: str = BOTH  # final: it prints test figures whatever FINAL says
+    parts: str = BOTH  # final: it prints test figures whatever FINAL says; development: it never reads test labels
     inputs: tuple = ()  # further files that its figures depend on
     limit_s: float = LIMIT_S
     seeds: str = ""  # in words; empty: in the rows
@@ -73,6 +73,7 @@ CELLS = (
     bench("domains", "Ciao: shared users, eight categories", "ciao", "ciao", cell="domains-ciao"),
     bench("domains", "Amazon: two pairs of domains, all users shared", "amazon-disencdr", "amazon", cell="domains-amazon"),
     bench("domains", "Amazon: two pairs of domains, all users shared", "amazon-disencdr", "amazon-given", cell="domains-amazon-given"),
+    bench("falsify", "Falsification", "xmrec-wsdm22", parts=DEVELOPMENT_ONLY, seeds="5"),
     bench("coldusers", "Cold users: Amazon Games and Videos", "amazon-cdrib-coldstart"),
     bench("pfedrec", "One client per user: MovieLens-100K under PFedRec's protocol", "ml-100k", seeds="1; final 5, FedNCF 2"),
     bench("kglastfm", "Last.FM: a knowledge graph", "kg-lastfm"),
@@ -281,6 +282,8 @@ def missing(root, cell, part, data_root):
     """Why a cell cannot run here, or None."""
     if cell.parts == FINAL_ONLY and part != "final":
         return "it prints test figures; FINAL=1 runs it"
+    if cell.parts == DEVELOPMENT_ONLY and part == "final":
+        return "it reads no test labels; without FINAL=1 it runs"
     if cell.data and not os.path.exists(os.path.join(data_root, cell.data)):
         return f"no {cell.data} below {data_root} (CROSSFED_DATA names the folder)"
     absent = [path for path in (cell.argv[0], *cell.inputs) if not os.path.isfile(os.path.join(root, path))]
@@ -329,7 +332,7 @@ def list_cells(cells, args):
                 state.append(f"{part} {old['status']} {old['seconds']:.1f} s")
         env = "".join(f"{k}={v} " for k, v in sorted(cell.env.items()))
         print(f"{cell.name:20} {env}{' '.join(cell.argv)}\n{'':20} table: {cell.table}; data: {cell.data or 'see the program'};"
-              f" {'FINAL=1 only' if cell.parts == FINAL_ONLY else 'development and final'}; {', '.join(state) or 'no result'}")
+              f" {'development and final' if cell.parts == BOTH else cell.parts + ' only'}; {', '.join(state) or 'no result'}")
 
 
 def parse(argv):

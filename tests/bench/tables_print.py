@@ -19,6 +19,8 @@ def number(value):
     if value is None:
         return "-"
     if isinstance(value, float):
+        if 0 < abs(value) < 5e-4:
+            return f"{value:.2g}"
         return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
     if isinstance(value, int):
         return f"{value:,}"

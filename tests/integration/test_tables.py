@@ -158,14 +158,15 @@ def test_no_cell_begins_when_the_time_is_over(bench):
 def test_test_labels_are_read_only_when_asked_and_counted(bench):
     bench.add("both", "echo \"{\\\"final\\\": \\\"${FINAL:-no}\\\"}\"")
     bench.add("plan", echo(SUMMARY), parts="final")
+    bench.add("never", echo({}), parts="development")
     assert "FINAL=1 runs it" in bench.run().out and bench.runs("plan") == 0
     assert bench.result("both")["rows"] == [{"final": "no"}] and not (bench.results / "final-reads.jsonl").exists()
-    bench.run(FINAL="1")
+    assert "reads no test labels" in bench.run(FINAL="1").out
     bench.run(FINAL="1")
     assert bench.result("both", "final")["rows"] == [{"final": "1"}] and bench.result("both")["rows"] == [{"final": "no"}]
     bench.run("--only", "both", "--again", FINAL="1")
     reads = [json.loads(line)["cell"] for line in (bench.results / "final-reads.jsonl").read_text().splitlines()]
-    assert reads == ["both", "plan", "both"]
+    assert reads == ["both", "plan", "both"] and bench.runs("never") == 1
     assert "read here by both (2), plan (1)" in bench.run("--print").out
 
 
