@@ -26,7 +26,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-enum { N = 3, MODEL = 256, CONNS = 8, PENDING = 256, ROUNDS = 512, STEPS = 600 };
+enum { N = 3, MODEL = 256, CONNS = 8, PENDING = 4096, ROUNDS = 512, STEPS = 600 };
 
 struct silo {
   struct xf_msg_task_offer offer;        /* the last one */

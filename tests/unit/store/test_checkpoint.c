@@ -100,6 +100,52 @@ static void test_round_trip(void **state) {
   st_dir_remove();
 }
 
+/* Several stages in one file: shared floats first, then keyed ones, pairs as their triangle; also where nobody shares a key. */
+static void test_stages(void **state) {
+  (void)state;
+  const struct xf_fs *fs = xf_fs_posix();
+  const char *path = st_path(st_dir_new(), "m.safetensors");
+  for (uint32_t n_keys = 0; n_keys <= 5; n_keys++) {
+    const uint64_t pairs = (uint64_t)n_keys * (n_keys ? n_keys - 1 : 0) / 2;
+    const struct xf_checkpoint_keys ns = {.ns = "item", .key = keys, .n = n_keys};
+    const struct xf_checkpoint_info info = {.run = "run-1", .round = n_keys};
+    struct xf_checkpoint_saved saved;
+    struct xf_checkpoint c;
+    struct xf_layout layout;
+    struct xf_diag diag;
+    float model[64], back[64];
+    xf_diag_init(&diag);
+    xf_layout_init(&layout);
+    assert_rc(xf_layout_add(&layout, "g/diagonal", XF_ROLE_ALIGNED, "item", n_keys, 1, NULL),
+              XF_OK);
+    assert_rc(xf_layout_add(&layout, "g/pairs", XF_ROLE_PAIRED, "item", n_keys, 1, NULL), XF_OK);
+    assert_rc(xf_layout_add(&layout, "g/own", XF_ROLE_DOMAIN, NULL, 9, 2, NULL), XF_OK);
+    assert_rc(xf_layout_add(&layout, "s/w", XF_ROLE_SHARED, NULL, 3, 2, NULL), XF_OK);
+    layout.seg[3].stage = 1;
+    const uint64_t n = 6 + n_keys + pairs;
+    assert_int_equal(xf_checkpoint_floats(&layout), n);
+    assert_int_equal(xf_checkpoint_offset(&layout, 3), 0);
+    assert_int_equal(xf_checkpoint_offset(&layout, 0), 6);
+    assert_int_equal(xf_checkpoint_offset(&layout, 1), 6 + n_keys);
+    for (uint64_t i = 0; i < n; i++) model[i] = (float)i + 0.5f;
+    const struct xf_checkpoint_src src = {
+        .layout = &layout, .global = model, .keys = &ns, .n_keys = 1};
+    assert_ok(xf_checkpoint_save(fs, path, &info, &src, &saved, &diag), &diag);
+    assert_ok(xf_checkpoint_open(&c, fs, path, &diag), &diag);
+    assert_ok(xf_checkpoint_verify(&c, &diag), &diag);
+    assert_ok(xf_checkpoint_check(&c, &layout, &diag), &diag);
+    assert_int_equal(c.n, n);
+    assert_ok(xf_checkpoint_read(&c, back, 0, (size_t)n, &diag), &diag);
+    assert_memory_equal(back, model, n * sizeof(float));
+    layout.seg[1].rows += 2; /* of other keys */
+    assert_rc(xf_checkpoint_check(&c, &layout, &diag), XF_E_SHAPE);
+    assert_non_null(strstr(diag.text, "\"g/pairs\""));
+    xf_checkpoint_close(&c);
+    xf_layout_deinit(&layout);
+  }
+  st_dir_remove();
+}
+
 /* A flipped bit anywhere is either refused at open or found by verify, or lies outside the model. */
 static void test_damage(void **state) {
   (void)state;
@@ -197,7 +243,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_order),    cmocka_unit_test(test_round_trip),
       cmocka_unit_test(test_damage),   cmocka_unit_test(test_power_loss),
-      cmocka_unit_test(test_no_space),
+      cmocka_unit_test(test_no_space), cmocka_unit_test(test_stages),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
