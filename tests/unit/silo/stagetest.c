@@ -29,6 +29,11 @@ const char stagetest_rows[] = HEAD
     "  - {name: weak, kind: rows, fed: {rounds: 5}, rows: {dim: 4, kappa: 0.25, formation: 2}}\n"
     "  - {kind: evaluate}\n"
     "  - {name: strong, kind: rows, in: [weak], fed: {rounds: 3}, rows: {dim: 3, kappa: 0.5}}\n";
+const char stagetest_scorer[] =
+    HEAD "  - {name: gram, kind: statistic, statistic: {beta: 0.5}, rows: {min_holders: 2}}\n"
+         "  - {name: scorer, kind: train, learns: scorer, in: [gram],\n"
+         "     fed: {rounds: 3, weighting: uniform},\n"
+         "     local: {steps: 5, batch: 8, optimizer: {lr: 0.1}}}\n";
 static const uint8_t align_key[XF_SILO_ALIGN_KEY] = {4, 5, 6};
 /* By number of the silo, the fourth is the late one: keys, and users where keys are items. */
 static const struct {

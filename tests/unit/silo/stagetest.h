@@ -30,8 +30,8 @@ struct stagetest {
   void (*change)(struct xf_silo_config *config);
 };
 
-/* Plans: one gram of items; two stages of user rows, the second reads the first. */
-extern const char stagetest_gram[], stagetest_rows[];
+/* Plans: one gram of items; two stages of user rows, the second reads the first; a gram and a scorer that reads it. */
+extern const char stagetest_gram[], stagetest_rows[], stagetest_scorer[];
 
 /* Three silos. Of a gram: own users (8, 60, 60), items i0-i23, i8-i31, i4-i27; of rows: own items, users u0-u11, u4-u15,
    u2-u13. `change` (may be NULL) may edit configurations. @own out: stagetest_deinit */
