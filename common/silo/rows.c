@@ -37,6 +37,26 @@ static enum xf_rc make_als(struct xf_silo *s, uint32_t stage, struct xf_diag *di
   return rc;
 }
 
+/* Start rows again, whatever was worked on meanwhile. */
+static enum xf_rc start_over(struct xf_silo *s, uint32_t stage, struct xf_diag *diag) {
+  struct silo_rows *r = &s->rows[stage];
+  if (r->ready) {
+    xf_als_deinit(&r->als);
+    xf_free(r->target);
+    *r = (struct silo_rows){0};
+  }
+  return make_als(s, stage, diag);
+}
+
+/* Whether rows of this silo are in the committed mean: a silo that came later has none. */
+static bool contributed(const struct xf_silo *s, uint32_t stage) {
+  const struct xf_segment *user = silo_segment(s, stage, "user");
+  const float *p = s->full + user->offset;
+  for (uint64_t i = 0; i < xf_segment_len(user); i++)
+    if (p[i] != 0) return true;
+  return false;
+}
+
 static void load(struct xf_silo *s, uint32_t stage, const float *from) {
   struct xf_als *als = &s->rows[stage].als;
   const size_t d = als->spec.dim;
@@ -69,23 +89,16 @@ static void make_target(struct xf_silo *s, uint32_t stage, const float *base, bo
 enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const float *base,
                      const atomic_bool *cancel, struct xf_diag *diag) {
   const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
-  const bool fresh = !s->rows[stage].ready;
-  enum xf_rc rc = make_als(s, stage, diag);
+  const bool enters = round == 0 || !contributed(s, stage); /* it may have missed rounds */
+  enum xf_rc rc = enters ? start_over(s, stage, diag) : make_als(s, stage, diag);
   if (rc) return rc;
   struct xf_als *als = &s->rows[stage].als;
-  if (round == 0) { /* nothing is committed: from the start rows */
-    if (!fresh) {
-      xf_als_deinit(als);
-      s->rows[stage].ready = false;
-      xf_free(s->rows[stage].target);
-      s->rows[stage].target = NULL;
-      rc = make_als(s, stage, diag);
-    }
-    if (!rc) rc = xf_als_step_users(als, NULL, diag);
+  if (round == 0) { /* nothing is committed */
+    rc = xf_als_step_users(als, NULL, diag);
   } else {
     const bool forming = round <= st->rows.formation;
-    load(s, stage, s->full);
-    make_target(s, stage, base, forming);
+    if (!enters) load(s, stage, s->full);
+    make_target(s, stage, base, forming || enters);
     const struct xf_als_pull pull = {s->rows[stage].target, forming ? 1 : (float)st->rows.kappa};
     rc = xf_als_step_users(als, &pull, diag);
     if (!rc && cancel && atomic_load(cancel)) rc = XF_E_CANCELLED;
@@ -99,22 +112,13 @@ enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const fl
   return XF_OK;
 }
 
-/* Whether rows of this silo are in the committed mean: a silo that came later has none. */
-static bool contributed(const struct xf_silo *s, uint32_t stage) {
-  const struct xf_segment *user = silo_segment(s, stage, "user");
-  const float *p = s->full + user->offset;
-  for (uint64_t i = 0; i < xf_segment_len(user); i++)
-    if (p[i] != 0) return true;
-  return false;
-}
-
 enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
                            struct xf_als_pull *pull, struct xf_diag *diag) {
   const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
-  enum xf_rc rc = make_als(s, stage, diag);
+  const bool newcomer = !contributed(s, stage);
+  enum xf_rc rc = newcomer ? start_over(s, stage, diag) : make_als(s, stage, diag);
   if (rc) return rc;
   struct xf_als *als = &s->rows[stage].als;
-  const bool newcomer = !contributed(s, stage);
   if (!newcomer) load(s, stage, s->full);
   make_target(s, stage, base, newcomer);
   *pull = (struct xf_als_pull){s->rows[stage].target, (float)st->rows.kappa};

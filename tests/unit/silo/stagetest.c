@@ -246,10 +246,13 @@ static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
   return XF_OK;
 }
 
-void stagetest_commit(struct stagetest *t) {
+void stagetest_commit(struct stagetest *t) { stagetest_commit_of(t, 3); }
+
+void stagetest_commit_of(struct stagetest *t, size_t n) {
+  assert_true(n <= 3);
   struct xf_stagefold_member member[3];
   const uint32_t stage = xf_plan_stage_at(&t->plan, t->committed, NULL);
-  for (size_t k = 0; k < 3; k++) {
+  for (size_t k = 0; k < n; k++) {
     stagetest_work(t, k);
     member[k] = (struct xf_stagefold_member){
         t->s[k].member, k, (uint32_t)t->s[k].answer.begin.weight, t->s[k].row, t->s[k].n_row};
@@ -258,12 +261,12 @@ void stagetest_commit(struct stagetest *t) {
                               .stage = stage,
                               .step = {.eta = 1},
                               .member = member,
-                              .n_member = 3,
+                              .n_member = n,
                               .io = {t, NULL, read_part, read_old, write_new, NULL, NULL}};
   struct xf_diag diag;
   xf_diag_init(&diag);
   if (xf_stagefold_run(&fold, &diag)) fail_msg("%s", diag.text);
-  for (size_t k = 0; k < 3; k++) xf_silo_outcome(t->s[k].silo, true);
+  for (size_t k = 0; k < n; k++) xf_silo_outcome(t->s[k].silo, true);
   t->committed++;
   t->round++;
 }

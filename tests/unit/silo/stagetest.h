@@ -51,5 +51,7 @@ struct xf_silo_task stagetest_task(struct stagetest *t, size_t i, enum xf_task_k
 void stagetest_work(struct stagetest *t, size_t i);
 /* All of the first three answer, the coordinator commits, they hear of it. */
 void stagetest_commit(struct stagetest *t);
+/* The same with the first n of them only. */
+void stagetest_commit_of(struct stagetest *t, size_t n);
 
 #endif

@@ -279,6 +279,8 @@ static void test_newcomer(void **state) {
   stagetest_late(&t);
   assert_true(t.s[3].n_row >= 6);
   rows_decision(3, true);
+  t.x[0] += 0.25f; /* of another model it decides anew, from the start as well */
+  rows_decision(3, true);
   stagetest_deinit(&t);
 }
 

@@ -139,6 +139,42 @@ static void test_rounds(void **state) {
   stagetest_deinit(&t);
 }
 
+/* A silo that missed the first rounds enters as it is: from its start rows, towards the mean, which has nothing of it. */
+static void test_enters_later(void **state) {
+  (void)state;
+  static struct plain p;
+  for (uint32_t missed = 1; missed <= 3; missed += 2) {
+    stagetest_init(&t, stagetest_rows, "", NULL);
+    for (uint32_t r = 0; r < missed; r++) stagetest_commit_of(&t, 2);
+    plain_start(&p, 0);
+    struct xf_als *als = &p.als[2];
+    (void)stagetest_view(&t, 2, XF_TASK_TRAIN, 0);
+    for (size_t i = 0; i < t.s[2].n_row; i++)
+      memcpy(p.target[2] + t.s[2].local[i] * 4, t.s[2].base + 4 * i, 4 * sizeof(float));
+    const struct xf_als_pull pull = {p.target[2], missed <= 2 ? 1 : .25f}; /* formation is 2 */
+    assert_int_equal(xf_als_step_users(als, &pull, NULL), XF_OK);
+    assert_int_equal(xf_als_step_items(als, NULL), XF_OK);
+    for (int again = 0; again < 2; again++) { /* the first answer is dropped */
+      stagetest_work(&t, 2);
+      const float *next = xf_silo_personal(t.s[2].silo, true);
+      const struct xf_layout *l = xf_silo_layout(t.s[2].silo);
+      assert_memory_equal(next + xf_layout_find(l, "weak/user")->offset, als->p,
+                          als->n_users * 4 * sizeof(float));
+      assert_memory_equal(next + xf_layout_find(l, "weak/item")->offset, als->q,
+                          als->n_items * 4 * sizeof(float));
+      xf_silo_outcome(t.s[2].silo, false);
+    }
+    for (uint32_t u = 0; u < als->n_users; u++) { /* users that nobody else holds, too */
+      double norm = 0;
+      for (int c = 0; c < 4; c++)
+        norm += (double)als->p[4 * u + (uint32_t)c] * (double)als->p[4 * u + (uint32_t)c];
+      assert_true(norm > 0);
+    }
+    plain_end(&p);
+    stagetest_deinit(&t);
+  }
+}
+
 /* A dropped answer leaves no trace: the same task again gives the same bytes, in the first round and later. */
 static void test_dropped(void **state) {
   (void)state;
@@ -294,9 +330,10 @@ static void test_lens(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_rounds),  cmocka_unit_test(test_dropped),
-      cmocka_unit_test(test_restart), cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_leaves),  cmocka_unit_test(test_lens),
+      cmocka_unit_test(test_rounds),   cmocka_unit_test(test_enters_later),
+      cmocka_unit_test(test_dropped),  cmocka_unit_test(test_restart),
+      cmocka_unit_test(test_refusals), cmocka_unit_test(test_leaves),
+      cmocka_unit_test(test_lens),
   };
   if (xf_blas_start(NULL, NULL)) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);
