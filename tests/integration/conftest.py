@@ -31,13 +31,13 @@ class Result:
         return json.loads(self.out, parse_constant=refuse)
 
 
-def run_command(argv, status=0, cwd=None, umask=-1, env=None):
+def run_command(argv, status=0, cwd=None, umask=-1, env=None, limit_s=LIMIT_S):
     """Runs a command without input and with an English locale; fails the test if its exit status is another."""
     argv = [str(arg) for arg in argv]
     full = {key: value for key, value in os.environ.items() if not key.startswith("CROSSFED_")}
     full.update({"LC_ALL": "C.UTF-8", "TZ": "UTC"}, **(env or {}))
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", cwd=cwd, env=full,
-                          umask=umask, timeout=LIMIT_S, check=False)
+                          umask=umask, timeout=limit_s, check=False)
     result = Result(argv, done)
     if status is not None:
         assert result.status == status, f"{' '.join(argv)}\nstatus {result.status}, not {status}\n{result.out}{result.err}"

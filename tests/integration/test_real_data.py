@@ -1,12 +1,13 @@
 """Real data where they are ($CROSSFED_DATA, else ../shared/data beside the repository): daemons give the simulator's bytes."""
 
+import gzip
 import json
 import os
 import pathlib
 
 import pytest
 
-from conftest import REPO
+from conftest import REPO, run_command
 from federation import Federation
 
 
@@ -75,3 +76,71 @@ def test_four_hospitals(data, tmp_path, bin_dir, crossfed):
         auc = {e["scope"]: e["auc"] for e in map(json.loads, (fed.folder / "server/metrics.jsonl").read_text().splitlines())
                if e["arm"] == "federated" and e["split"] == "test" and e["scope"].startswith("client:") and e["round"] > 14}
         assert len(auc) == 4 and sum(auc.values()) / 4 > 0.6, auc
+
+
+MARKETS = """\
+name: markets
+seed: 7
+data: {{kind: interactions, split: {{kind: leave-one-out, by: file, min: 5}}}}
+model: {{kind: recommender, item_ns: item}}
+stages:
+  - name: gram
+    kind: statistic
+    statistic: {{of: gram, beta: 0.5}}
+    rows: {{min_holders: 2}}
+    fed: {fed}
+  - name: scorer
+    kind: train
+    learns: scorer
+    in: [gram]
+    fed: {{rounds: 3, weighting: uniform, {fed_keys}}}
+    local: {{steps: 10, batch: 32, optimizer: {{kind: sgd, lr: 0.1}}}}
+eval: {{every: 0, metrics: [ndcg@10], protocol: [full]}}
+arms: [popularity, alone, federated, guarded]
+sim:
+  data: "{data}"
+  columns: {{user: 1, item: 2, value: 3}}
+  clients: {{by: file, files: [{files}], name: "{{}}"}}
+"""
+
+
+def sample_of(source, target, every):
+    """The events of every n-th user, under other names: another shop's few customers."""
+    with gzip.open(source, "rt") as lines:
+        header, *rows = lines
+    users = sorted({row.split("\t")[0] for row in rows})[::every]
+    kept = [f"new-{row}" for row in rows if row.split("\t")[0] in set(users)]
+    target.write_text(header + "".join(kept))
+    return len(users)
+
+
+@pytest.mark.long
+def test_five_markets_and_a_sixth(data, tmp_path, bin_dir, crossfed):
+    """Coordinator and five silo daemons on XMRec, killed -9 in the statistic stage; the simulator's bytes; then a silo with a
+    fiftieth of t1's users joins and is better off than alone."""
+    folder = data("xmrec-wsdm22")
+    names = ("s1", "s2", "s3", "t1", "t2")
+    files = [f"{n}/train_5core.tsv.gz" for n in names]
+    keys = "quorum_count: 5, deadline_s: 20, select_timeout_s: 2, eval_deadline_s: 900"
+    plan = MARKETS.format(data=folder, files=", ".join(files), fed="{" + keys + "}", fed_keys=keys)
+    columns = {"user": 1, "item": 2, "value": 3}
+    members = {f"{n}-train-5core-tsv-gz": (n, {"path": str(folder / f), "columns": columns}) for n, f in zip(names, files)}
+    small = tmp_path / "small.tsv"
+    assert 50 <= sample_of(folder / files[3], small, 50) <= 60
+    members["z-small"] = ("t1-small", {"path": str(small), "columns": columns})
+    with Federation(tmp_path / "fed", bin_dir, plan, members, seed=7) as fed:
+        late = fed.clients["z-small"]
+        fed.start(only=[m for m in fed.members if m != "z-small"])
+        fed.until(lambda: fed.server.events("round_started"), limit_s=120)
+        fed.server.kill()  # the statistic is being made
+        fed.server.start()
+        for client in fed.clients.values():
+            assert client is late or client.wait(900) == 0
+        late.start()
+        summary = fed.finish(900)
+        simulated = json.loads(run_command([bin_dir / "crossfed", "sim", fed.plan, "--json"], limit_s=900).out)
+        assert summary["rounds"] == 4 and summary["model_blake2b"] == simulated["model_blake2b"]
+        said = json.loads((fed.folder / "z-small/serve/report.json").read_text())
+        valid = {arm: figures["valid"]["ndcg_10_full"] for arm, figures in said["arms"].items()}
+        assert said["served"] == "guarded" and valid["guarded"] > valid["alone"] + 0.02, valid
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
