@@ -37,7 +37,7 @@ PARTS = (
     Part("dst", p.program("faults", "replay/dst", "--seconds", "30"), 120, (CHECK,)),
     Part("dst-long", p.program("faults", "replay/dst", "--seconds", "300"), 600, (LONG,)),
     Part("integration", p.pytest("tests/integration", marks="not long"), 420, (CHECK,)),
-    Part("integration-long", p.pytest("tests/integration"), 2400, (LONG,)),
+    Part("integration-long", p.pytest("tests/integration"), 3600, (LONG,)),
     Part("clang", p.build("release", "all tests", cc="clang"), 600, BOTH),
     Part("clang-unit", p.programs("release", "unit", cc="clang"), 300, (LONG,)),
     Part("clang-grad", p.programs("release", "grad", cc="clang"), 300, (LONG,)),
