@@ -185,8 +185,11 @@ void task_worked(struct xf_session *s, const struct xf_session_event *e) {
   if (e->rc) {
     s->task = XF_TASK_STATE_NONE;
     if (!s->cancelled && s->state == XF_SESSION_READY)
-      /* Of the policy only the account can be judged as late as this. */
-      reply(s, &s->offer.task_id, e->rc, e->rc == XF_E_POLICY ? "policy.max_epsilon" : "local",
+      /* Of the policy only the account, and whether figures may leave, can be judged as late as this. */
+      reply(s, &s->offer.task_id, e->rc,
+            e->rc != XF_E_POLICY                ? "local"
+            : s->offer.kind == XF_TASK_EVALUATE ? "policy.export_metrics"
+                                                : "policy.max_epsilon",
             e->text ? e->text : xf_rc_text(e->rc));
     s->cancelled = false;
     task_free(s);

@@ -212,12 +212,36 @@ static void failed_work(void **state) {
   silo_free(t);
 }
 
+/* What only the work finds out is refused under the key that would have to change. */
+static void late_refusals(void **state) {
+  (void)state;
+  static const struct {
+    enum xf_task_kind kind;
+    enum xf_rc rc;
+    const char *key;
+  } row[] = {{XF_TASK_TRAIN, XF_E_POLICY, "policy.max_epsilon"},
+             {XF_TASK_EVALUATE, XF_E_POLICY, "policy.export_metrics"},
+             {XF_TASK_EVALUATE, XF_E_NOMEM, "local"}};
+  for (size_t k = 0; k < sizeof row / sizeof row[0]; k++) {
+    struct silo *t = staged();
+    const struct xf_msg_task_offer o = task(t, 2, row[k].kind, 1);
+    fetches(t, &o, 0);
+    silo_event(t, XF_SESSION_EV_WORKED, row[k].rc);
+    const struct xf_msg *m = silo_sent(t, XF_MSG_TASK_REPLY);
+    assert_non_null(m);
+    assert_false(m->task_reply.accepted);
+    assert_string_equal(m->task_reply.key, row[k].key);
+    silo_free(t);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(unknown_stage),  cmocka_unit_test(lengths),
       cmocka_unit_test(artifacts_once), cmocka_unit_test(evaluation_between),
       cmocka_unit_test(broken_fetch),   cmocka_unit_test(damaged_chunk),
       cmocka_unit_test(forgotten),      cmocka_unit_test(failed_work),
+      cmocka_unit_test(late_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
