@@ -31,7 +31,7 @@ struct xf_guard_mix {
   double linear, bend;
 };
 /* @unit log */
-static inline float xf_guard_bend(float z) { return logf(.3f + (z > -.2f ? z : -.2f)); }
+static inline float xf_guard_bend(float z) { return z > -.2f ? logf(.3f + z) : logf(.3f - .2f); }
 
 struct xf_guard_spec {
   const struct xf_split *split;

@@ -15,16 +15,22 @@ uint32_t xf_heldout_rivals(const struct xf_heldout_spec *spec, uint32_t user, ui
       if (!xf_csr_find(&s->part[spec->part], user, list->item[k])) out[n++] = list->item[k];
     return n;
   }
+  /* runs of items between the user's positives, which the parts give in ascending order */
   uint32_t at[XF_N_PART];
   for (int p = 0; p < XF_N_PART; p++) at[p] = s->part[p].start[user];
   for (uint32_t i = 0; i < s->n_items; i++) {
-    bool out_of_it = spec->train_items && s->item_count[i] == 0;
+    uint32_t next = s->n_items;
     for (int p = 0; p < XF_N_PART; p++) {
       const struct xf_csr *csr = &s->part[p];
       while (at[p] < csr->start[user + 1] && csr->item[at[p]] < i) at[p]++;
-      out_of_it |= at[p] < csr->start[user + 1] && csr->item[at[p]] == i;
+      if (at[p] < csr->start[user + 1] && csr->item[at[p]] < next) next = csr->item[at[p]];
     }
-    if (!out_of_it) out[n++] = i;
+    if (!spec->train_items)
+      while (i < next) out[n++] = i++;
+    for (; i < next; i++) { /* written whether it counts or not: no branch to guess */
+      out[n] = i;
+      n += s->item_count[i] != 0;
+    }
   }
   return n;
 }

@@ -100,16 +100,29 @@ static struct item_model *new_model(const struct xf_scorer_kind *kind, uint32_t 
   return m;
 }
 
-/* G + r I, both halves. */
+/* The upper half of G + r I. */
 static double *ridged(const struct xf_gram *gram, double r) {
   const size_t n = gram->n;
   double *p = xf_try_calloc(n * n + 1, sizeof *p);
   for (size_t i = 0; i < n && p; i++) {
-    for (uint64_t e = gram->start[i]; e < gram->start[i + 1]; e++)
+    for (uint64_t e = gram->start[i + 1]; e-- > gram->start[i] && gram->item[e] > i;)
       p[i * n + gram->item[e]] = (double)gram->value[e];
     p[i * n + i] = (double)gram->diag[i] + r;
   }
   return p;
+}
+
+/* B from the upper half of P, tile by tile: what is read by rows is also written by columns. */
+static void weights(float *restrict b, const double *restrict p, size_t n) {
+  enum { TILE = 64 };
+  for (size_t r = 0; r < n; r += TILE)
+    for (size_t c = r; c < n; c += TILE)
+      for (size_t i = r; i < n && i < r + TILE; i++)
+        for (size_t j = c > i ? c : i + 1; j < n && j < c + TILE; j++) {
+          const double v = -p[i * n + j];
+          b[i * n + j] = (float)(v / p[j * n + j]);
+          b[j * n + i] = (float)(v / p[i * n + i]);
+        }
 }
 
 enum xf_rc xf_ease_fit(struct xf_scorer **out, const struct xf_gram *gram, double r,
@@ -129,10 +142,8 @@ enum xf_rc xf_ease_fit(struct xf_scorer **out, const struct xf_gram *gram, doubl
   m->dense = xf_try_calloc(n * n + 1, sizeof *m->dense);
   enum xf_rc rc = XF_OK;
   if (!p || !m->dense) rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for EASE over %zu items", n);
-  if (!rc) rc = xf_lapack_invert(p, gram->n, diag);
-  for (size_t i = 0; i < n && !rc; i++)
-    for (size_t j = 0; j < n; j++)
-      if (i != j) m->dense[i * n + j] = (float)(-p[i * n + j] / p[j * n + j]);
+  if (!rc) rc = xf_lapack_invert_half(p, gram->n, diag);
+  if (!rc) weights(m->dense, p, n);
   xf_free(p);
   m->base.cost.memory = n * n * sizeof *m->dense;
   if (rc) item_model_free(&m->base);

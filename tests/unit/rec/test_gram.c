@@ -203,6 +203,41 @@ static void test_ease(void **state) {
   xf_gram_deinit(&g);
 }
 
+// EASE works in tiles on half a matrix: against the inverse written out, over several tiles with rests.
+static void test_ease_tiles(void **state) {
+  (void)state;
+  enum { USERS = 200, N = 131 };
+  static uint32_t start[USERS + 1], item[USERS * N];
+  static double p[N * N];
+  static float b[N];
+  struct xf_rng rng;
+  uint32_t n = 0;
+  xf_rng_init(&rng, 6, 0);
+  for (uint32_t u = 0; u < USERS; u++) {
+    for (uint32_t i = 0; i < N; i++)
+      if (xf_rng_double(&rng) < .06) item[n++] = i;
+    start[u + 1] = n;
+  }
+  const struct xf_csr csr = {.n_row = USERS, .start = start, .item = item};
+  const struct xf_rec_data data = {USERS, N, &csr};
+  struct xf_gram g = build(&data, .5);
+  struct xf_diag diag = {0};
+  struct xf_scorer *s;
+  for (uint32_t i = 0; i < N; i++)
+    for (uint32_t j = 0; j < N; j++)
+      p[i * N + j] = (double)xf_gram_get(&g, i, j) + (i == j ? 2.5 : 0);
+  assert_int_equal(xf_lapack_invert(p, N, &diag), XF_OK);
+  assert_int_equal(xf_ease_fit(&s, &g, 2.5, 0, &diag), XF_OK);
+  for (uint32_t i = 0; i < N; i++) {
+    const struct xf_query q = {XF_NO_ID, &i, 1, NAN};
+    assert_int_equal(xf_scorer_score(s, &q, b, &diag), XF_OK);
+    for (uint32_t j = 0; j < N; j++)
+      assert_float_equal(b[j], i == j ? 0 : (float)(-p[i * N + j] / p[j * N + j]), 1e-6f);
+  }
+  xf_scorer_free(s);
+  xf_gram_deinit(&g);
+}
+
 static void test_kernel_and_why(void **state) {
   (void)state;
   static struct world w;
@@ -289,13 +324,10 @@ static void test_lapack(void **state) {
 int main(void) {
   if (xf_blas_start(NULL, NULL)) return 1;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_dense),
-      cmocka_unit_test(test_by_hand),
-      cmocka_unit_test(test_adds_up),
-      cmocka_unit_test(test_one_user),
-      cmocka_unit_test(test_ease),
-      cmocka_unit_test(test_kernel_and_why),
-      cmocka_unit_test(test_limits_and_noise),
+      cmocka_unit_test(test_dense),          cmocka_unit_test(test_by_hand),
+      cmocka_unit_test(test_adds_up),        cmocka_unit_test(test_one_user),
+      cmocka_unit_test(test_ease),           cmocka_unit_test(test_ease_tiles),
+      cmocka_unit_test(test_kernel_and_why), cmocka_unit_test(test_limits_and_noise),
       cmocka_unit_test(test_lapack),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
