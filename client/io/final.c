@@ -162,15 +162,22 @@ static enum xf_rc report(struct xf_buf *out, const struct finishing *f) {
   return rc ? rc : xf_buf_put_u8(out, '\n');
 }
 
-static enum xf_rc save_report(struct finishing *f) {
+static enum xf_rc save_text(struct finishing *f, const char *name, const struct xf_buf *text) {
   struct xf_client *c = f->base.client;
   char dir[XF_PATH_MAX], path[XF_PATH_MAX];
+  enum xf_rc rc = client_path(c, dir, XF_SERVE_DIR);
+  if (!rc) rc = xf_fs_join(path, dir, name);
+  return rc ? rc : xf_fs_replace(c->fs, path, text->p, text->len, &f->base.diag);
+}
+
+static enum xf_rc save_report(struct finishing *f) {
   struct xf_buf text;
   xf_buf_init(&text, REPORT_MAX);
   enum xf_rc rc = report(&text, f);
-  if (!rc) rc = client_path(c, dir, XF_SERVE_DIR);
-  if (!rc) rc = xf_fs_join(path, dir, XF_SERVE_REPORT);
-  if (!rc) rc = xf_fs_replace(c->fs, path, text.p, text.len, &f->base.diag);
+  if (!rc) rc = save_text(f, XF_SERVE_REPORT, &text);
+  xf_buf_reset(&text);
+  if (!rc) rc = xf_silo_explain(f->base.client->silo, &text);
+  if (!rc && text.len) rc = save_text(f, XF_SERVE_DECISION, &text);
   xf_buf_deinit(&text);
   return rc;
 }

@@ -5,7 +5,9 @@
  *   serve/serve.safetensors  parameters of each arm, or a recommender's lists, names of users and items, train positives, popularity, the plan
  *   serve/report.json        each arm's measures on validation and test, and which arm is served
  *
- * Both hold the silo's own identifiers: directory 0700. Formats: docs/internals/client-io.md.
+ *   serve/decision.txt       a recommender's transfer report in words: candidates, what came from where, what was switched off
+ *
+ * They hold the silo's own identifiers: directory 0700. Formats: docs/internals/client-io.md.
  * Owner: the caller. Thread: one at a time; xf_blas_start before the first xf_serve_top.
  */
 #ifndef XF_CLIENT_IO_SERVE_H
@@ -22,6 +24,7 @@
 #define XF_SERVE_DIR "serve"
 #define XF_SERVE_FILE "serve.safetensors"
 #define XF_SERVE_REPORT "report.json"
+#define XF_SERVE_DECISION "decision.txt"
 
 enum { XF_SERVE_TOP_MAX = 10000 };
 

@@ -87,6 +87,8 @@ def test_stages_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
             for row in simulated["metrics"]:
                 if row["scope"] == f"domain:{member[5:]}":
                     assert said["arms"][row["arm"]]["test"]["ndcg_10_full"] == pytest.approx(row["ndcg_10_full"], abs=1e-9)
+            words = (fed.folder / member / "serve/decision.txt").read_text()
+            assert "popularity" in words and "gain over alone on validation" in words
             user = f"{member[5:]}u3"
             out = json.loads(fed.crossfed("recommend", "--state", fed.folder / member, "--user", user, "-k", "5", "--json").stdout)
             assert len(out["items"]) == 5 and out["arm"] == "guarded"
