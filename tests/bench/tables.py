@@ -257,7 +257,7 @@ def run_cell(cell, part, results, data, key):
     if part == "final":
         env["FINAL"] = "1"
         note_final(results, cell)
-    started = now()
+    started, of = now(), commit()  # before it runs: the tree may move on meanwhile
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryDirectory(prefix="out.", dir=results) as folder:
         made = os.path.join(folder, "run")
         argv = [os.path.join(REPO, cell.argv[0]), *(made if arg == OUT else arg for arg in cell.argv[1:])]
@@ -271,7 +271,7 @@ def run_cell(cell, part, results, data, key):
     rows += summary
     status, reason = judge(code, late, cell.limit_s, other, texts[1], rows)
     result = {"v": 1, "cell": cell.name, "table": cell.table, "part": part, "status": status, "reason": reason, "command": list(cell.argv),
-              "env": {**cell.env, **({"FINAL": "1"} if part == "final" else {})}, "commit": commit(), "host": host(), "seeds": cell.seeds,
+              "env": {**cell.env, **({"FINAL": "1"} if part == "final" else {})}, "commit": of, "host": host(), "seeds": cell.seeds,
               "started": started, "seconds": round(seconds, 3), "peak_rss_bytes": peak, "exit": code, "made_of": key, "rows": rows,
               "text": other, "stderr": texts[1][-4000:], "lines_dropped": dropped}
     write_whole(result_path(results, cell, part), json.dumps(result, indent=1) + "\n")
