@@ -56,29 +56,52 @@ enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm, const fl
   return rc;
 }
 
+static enum xf_rc measure(struct xf_silo *silo, const struct xf_rank_spec *spec,
+                          struct xf_measure_sum *sum, struct xf_diag *diag) {
+  if (silo->recommends) return silo_decision_measure(silo, spec, sum, diag);
+  return silo->made == XF_SILO_POPULARITY
+             ? xf_evaluate_popularity(&silo->data.split, spec, sum, diag)
+             : xf_evaluator_run(silo->evaluator, silo->arm, &silo->data, spec, sum, diag);
+}
+
+static uint64_t eval_seed(const struct xf_silo *silo) {
+  struct xf_rng rng;
+  xf_stream_init(&rng, silo->cfg.plan->seed, "eval", 0, silo->cfg.member);
+  return xf_rng_u64(&rng);
+}
+
 enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part, struct xf_measure_sum *sum,
                            struct xf_diag *diag) {
   const struct xf_measures *m = &silo->measures;
-  struct xf_rng rng;
-  xf_stream_init(&rng, silo->cfg.plan->seed, "eval", 0, silo->cfg.member);
-  const uint64_t seed = xf_rng_u64(&rng);
   memset(sum, 0, m->n * sizeof *sum);
   if (silo->made == XF_SILO_POPULARITY && silo->data.kind != XF_DATASET_INTERACTIONS) return XF_OK;
   for (size_t i = 0, j = 0; i < m->n; i = j) { /* one pass per protocol */
     for (j = i; j < m->n && m->n_neg[j] == m->n_neg[i]; j++) continue;
     const struct xf_rank_spec spec = {.part = part,
                                       .n_neg = m->n_neg[i],
-                                      .seed = seed,
+                                      .seed = eval_seed(silo),
                                       .measure = m->measure + i,
                                       .n_measure = j - i};
-    enum xf_rc rc =
-        silo->recommends ? silo_decision_measure(silo, &spec, sum + i, diag)
-        : silo->made == XF_SILO_POPULARITY
-            ? xf_evaluate_popularity(&silo->data.split, &spec, sum + i, diag)
-            : xf_evaluator_run(silo->evaluator, silo->arm, &silo->data, &spec, sum + i, diag);
+    const enum xf_rc rc = measure(silo, &spec, sum + i, diag);
     if (rc) return rc;
   }
   return XF_OK;
+}
+
+enum xf_rc xf_silo_figures(struct xf_silo *silo, enum xf_part part, float *figure,
+                           struct xf_diag *diag) {
+  const struct xf_measures *m = &silo->measures;
+  const size_t main = xf_measures_main(m);
+  struct xf_measure_sum sum;
+  if (silo->data.kind != XF_DATASET_INTERACTIONS || m->n == 0)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED, "figures of users need interactions and a measure");
+  const struct xf_rank_spec spec = {.part = part,
+                                    .n_neg = m->n_neg[main],
+                                    .seed = eval_seed(silo),
+                                    .measure = m->measure + main,
+                                    .n_measure = 1,
+                                    .per_user = figure};
+  return measure(silo, &spec, &sum, diag);
 }
 
 enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double *valid,

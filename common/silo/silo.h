@@ -135,6 +135,10 @@ XF_WARN_UNUSED enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part par
 XF_WARN_UNUSED enum xf_rc xf_silo_explain(const struct xf_silo *silo, struct xf_buf *text);
 /* Whether this silo can have the arm at all: tables have no popularity, only a recommender is guarded. @thread any */
 bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm);
+/* Every user's figure of the measure that decides, by the arm made last; NaN without a held-out item. Interactions only.
+   @shape figure[n_users] @err E_UNSUPPORTED (tables) and rec's */
+XF_WARN_UNUSED enum xf_rc xf_silo_figures(struct xf_silo *silo, enum xf_part part, float *figure,
+                                          struct xf_diag *diag);
 /* Which arm a silo serves: the best main measure on validation (valid[arm], NaN: not made or no data), of equals the
    simpler one; GUARDED, which has compared the others on validation itself, goes before all. *chosen (may be NULL) is false when nothing could be compared; then ALONE: without evidence no silo may
    end worse off than by itself. @shape valid[XF_SILO_N_ARM] */

@@ -80,6 +80,9 @@ def test_stages_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
         summary = fed.start().finish()
         simulated = json.loads(crossfed("sim", fed.plan, "--json").out)
         assert summary["rounds"] == 5 and summary["model_blake2b"] == simulated["model_blake2b"]
+        verdict = simulated["verdict"]
+        assert [d["domain"] for d in verdict["domains"]] == sorted(USERS) and verdict["lose"] == sum(d["loses"] for d in verdict["domains"])
+        assert all(d["served"] == "guarded" and d["low"] <= d["mean"] <= d["high"] for d in verdict["domains"])
         assert simulated["bytes_up"] < simulated["bytes_down"] * 2
         for member in fed.members:
             said = report(fed, member)

@@ -219,6 +219,7 @@ void sim_deinit(struct sim *sim) {
     xf_buf_deinit(&c->answer.payload);
     xf_free(c->dir_row);
     xf_free(c->base);
+    for (int arm = 0; arm < XF_SILO_N_ARM; arm++) xf_free(c->figure[arm]);
   }
   xf_free(sim->client);
   xf_global_deinit(&sim->global);

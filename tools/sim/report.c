@@ -96,6 +96,14 @@ struct arms_job {
   struct xf_diag diag;
 };
 
+static enum xf_rc figures(struct arms_job *j, enum xf_silo_arm arm) {
+  const struct xf_dataset *data = xf_silo_data(j->c->silo);
+  if (data->kind != XF_DATASET_INTERACTIONS || !j->sim->measures.n) return XF_OK;
+  j->c->figure[arm] = xf_try_calloc((size_t)data->split.n_users + 1, sizeof(float));
+  if (!j->c->figure[arm]) return XF_E_NOMEM;
+  return xf_silo_figures(j->c->silo, XF_PART_TEST, j->c->figure[arm], &j->diag);
+}
+
 static void run_arms(struct xf_job *job) {
   struct arms_job *j = (struct arms_job *)job;
   struct sim_client *c = j->c;
@@ -107,6 +115,7 @@ static void run_arms(struct xf_job *job) {
     j->rc = xf_silo_arm_make(c->silo, arm, c->base, &j->diag);
     if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_VALID, c->valid[a], &j->diag);
     if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_TEST, c->test[a], &j->diag);
+    if (!j->rc) j->rc = figures(j, arm);
     if (j->rc == XF_E_NOTFOUND && xf_resolve_recommends(&j->sim->plan)) j->rc = XF_OK;
     else c->arm_run[a] = j->rc == XF_OK;
   }
@@ -187,7 +196,8 @@ static void json_metrics(struct xf_jsonw *w, const struct sim *sim) {
 }
 
 /* One object for --json and summary.json. */
-static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double wall_s) {
+static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double wall_s,
+                               struct xf_diag *diag) {
   struct xf_jsonw w;
   struct xf_digest d;
   char hex[XF_DIGEST_HEX];
@@ -207,6 +217,8 @@ static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double
   xf_jsonw_kdouble(&w, "wall_s", wall_s);
   xf_jsonw_kuint(&w, "threads", sim->threads);
   json_metrics(&w, sim);
+  enum xf_rc rc = sim_verdict(sim, &w, diag);
+  if (rc) return rc;
   xf_jsonw_kuint(&w, "bytes_up", sim->bytes_up);
   xf_jsonw_kuint(&w, "bytes_down", sim->bytes_down);
   xf_jsonw_kuint(&w, "peak_rss_bytes", (uint64_t)usage.ru_maxrss * 1024);
@@ -296,11 +308,12 @@ enum xf_rc sim_report(struct sim *sim, bool json, struct xf_time from, struct xf
   enum xf_rc rc = make_arms(sim, diag);
   if (!rc) rc = put_final(sim, diag);
   const double wall_s = xf_time_diff_s(xf_time_now(), from);
-  if (!rc) rc = json_summary(&out, sim, wall_s);
+  if (!rc) rc = json_summary(&out, sim, wall_s, diag);
   if (!rc && json) printf("%s\n", xf_buf_cstr(&out));
   else if (!rc) {
     table(sim, wall_s);
-    rc = decisions(sim);
+    rc = sim_verdict(sim, NULL, diag);
+    if (!rc) rc = decisions(sim);
   }
   if (!rc && sim->run.open) {
     char path[XF_PATH_MAX];

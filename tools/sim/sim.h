@@ -4,6 +4,7 @@
  * load.c   plan -> silos (common/silo) and the frozen directory
  * world.c  the event loop that plays shell for both cores; local work runs on worker threads
  * export.c the same federation as files for the daemons
+ * verdict.c whether a domain is worse off than its strongest baseline
  * report.c the arms of each silo, the table, the run directory
  * verb.c   the command
  * Not for: a silo's own process (client/io). Thread: the loop is one thread; a client's work runs on a worker
@@ -20,6 +21,7 @@
 #include "silo/silo.h"
 #include "store/rundir.h"
 #include "tensor/blas.h"
+#include "json/jsonw.h"
 
 struct sim;
 
@@ -40,7 +42,9 @@ struct sim_client {
   struct xf_measure_sum valid[XF_SILO_N_ARM][XF_RESOLVE_MEASURES];
   struct xf_measure_sum test[XF_SILO_N_ARM][XF_RESOLVE_MEASURES];
   bool arm_run[XF_SILO_N_ARM];
-  enum xf_silo_arm served; /* best on validation */
+  float
+      *figure[XF_SILO_N_ARM]; /* [n_users] on test, of the measure that decides; NULL for tables */
+  enum xf_silo_arm served;    /* best on validation */
 };
 
 struct sim {
@@ -79,6 +83,10 @@ XF_WARN_UNUSED enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag);
 XF_WARN_UNUSED enum xf_rc sim_report_round(struct sim *sim, uint64_t round,
                                            const struct xf_buf *payload, const uint32_t *who,
                                            size_t n, struct xf_diag *diag);
+/* Which domains lose, by paired test figures (rec/paired.h); as a member "verdict" of an open JSON object, or as text.
+   @err E_NOMEM */
+XF_WARN_UNUSED enum xf_rc sim_verdict(const struct sim *sim, struct xf_jsonw *json,
+                                      struct xf_diag *diag);
 /* Makes and measures the arms of every client; then the table or JSON on stdout and summary.json.
    @err E_IO and the silos' */
 XF_WARN_UNUSED enum xf_rc sim_report(struct sim *sim, bool json, struct xf_time from,
