@@ -126,8 +126,12 @@ static void one_user(struct eval *e, uint32_t u, const float *score) {
   }
 }
 
-static enum xf_rc block(struct eval *e, const uint32_t *users, uint32_t n, xf_rank_score score,
-                        void *arg, struct xf_diag *diag) {
+static bool is_asked(const struct eval *e, uint32_t u) {
+  return row_count(&e->split->part[e->spec->part], u) > 0 && (!e->spec->users || e->spec->users[u]);
+}
+
+static enum xf_rc block(struct eval *e, size_t n_eval, const uint32_t *users, uint32_t n,
+                        xf_rank_score score, void *arg, struct xf_diag *diag) {
   const float *s = NULL;
   const size_t n_items = e->split->n_items;
   const enum xf_rc rc = n ? score(arg, users, n, &s, diag) : XF_OK;
@@ -138,7 +142,9 @@ static enum xf_rc block(struct eval *e, const uint32_t *users, uint32_t n, xf_ra
                        "the score of item %zu for user %u is not a number; the "
                        "model has diverged",
                        bad % n_items, users[bad / n_items]);
-  for (uint32_t i = 0; i < n; i++) one_user(e, users[i], s + i * n_items);
+  for (size_t k = 0; k < n_eval; k++)
+    for (uint32_t i = 0; i < n; i++)
+      if (is_asked(&e[k], users[i])) one_user(&e[k], users[i], s + i * n_items);
   return XF_OK;
 }
 
@@ -154,29 +160,55 @@ static bool eval_init(struct eval *e) {
   return e->mark && e->sample;
 }
 
+static void eval_deinit(struct eval *e) {
+  xf_free(e->neg);
+  xf_free(e->pos);
+  xf_free(e->rank);
+  xf_free(e->mark);
+  xf_free(e->sample);
+}
+
+static enum xf_rc eval_start(struct eval *e, struct xf_diag *diag) {
+  const struct xf_rank_spec *spec = e->spec;
+  for (size_t m = 0; m < spec->n_measure; m++) e->sum[m] = (struct xf_measure_sum){0};
+  if (spec->per_user)
+    for (size_t i = 0; i < (size_t)e->split->n_users * spec->n_measure; i++)
+      spec->per_user[i] = NAN;
+  const enum xf_rc rc = check(spec, e, diag);
+  if (!rc && !eval_init(e))
+    return xf_diag_set(diag, XF_E_NOMEM, "not enough memory to rank %u items", e->split->n_items);
+  return rc;
+}
+
+enum xf_rc xf_rank_eval_parts(struct xf_measure_sum *const *sum, const struct xf_split *split,
+                              const struct xf_rank_spec *spec, size_t n_spec, xf_rank_score score,
+                              void *arg, struct xf_diag *diag) {
+  struct eval e[XF_RANK_SPECS] = {{0}};
+  uint32_t users[XF_SCORE_BLOCK], n = 0;
+  enum xf_rc rc = XF_OK;
+  if (n_spec < 1 || n_spec > XF_RANK_SPECS)
+    return xf_diag_set(diag, XF_E_INVAL, "%zu evaluations at once; give 1 to %d", n_spec,
+                       XF_RANK_SPECS);
+  for (size_t k = 0; !rc && k < n_spec; k++) {
+    e[k] = (struct eval){.split = split, .spec = &spec[k], .sum = sum[k]};
+    rc = eval_start(&e[k], diag);
+  }
+  for (uint32_t u = 0; !rc && u < split->n_users; u++) {
+    bool asked = false;
+    for (size_t k = 0; k < n_spec; k++) asked |= is_asked(&e[k], u);
+    if (!asked) continue;
+    users[n++] = u;
+    if (n < XF_SCORE_BLOCK) continue;
+    rc = block(e, n_spec, users, n, score, arg, diag);
+    n = 0;
+  }
+  if (!rc) rc = block(e, n_spec, users, n, score, arg, diag);
+  for (size_t k = 0; k < n_spec; k++) eval_deinit(&e[k]);
+  return rc;
+}
+
 enum xf_rc xf_rank_eval(struct xf_measure_sum *sum, const struct xf_split *split,
                         const struct xf_rank_spec *spec, xf_rank_score score, void *arg,
                         struct xf_diag *diag) {
-  struct eval e = {.split = split, .spec = spec, .sum = sum};
-  uint32_t users[XF_SCORE_BLOCK], n = 0;
-  for (size_t m = 0; m < spec->n_measure; m++) sum[m] = (struct xf_measure_sum){0};
-  if (spec->per_user)
-    for (size_t i = 0; i < (size_t)split->n_users * spec->n_measure; i++) spec->per_user[i] = NAN;
-  enum xf_rc rc = check(spec, &e, diag);
-  if (!rc && !eval_init(&e))
-    rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory to rank %u items", split->n_items);
-  for (uint32_t u = 0; !rc && u < split->n_users; u++) {
-    if (row_count(&split->part[spec->part], u) == 0 || (spec->users && !spec->users[u])) continue;
-    users[n++] = u;
-    if (n < XF_SCORE_BLOCK) continue;
-    rc = block(&e, users, n, score, arg, diag);
-    n = 0;
-  }
-  if (!rc) rc = block(&e, users, n, score, arg, diag);
-  xf_free(e.neg);
-  xf_free(e.pos);
-  xf_free(e.rank);
-  xf_free(e.mark);
-  xf_free(e.sample);
-  return rc;
+  return xf_rank_eval_parts(&sum, split, spec, 1, score, arg, diag);
 }

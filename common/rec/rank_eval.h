@@ -33,5 +33,12 @@ struct xf_rank_spec {
 XF_WARN_UNUSED enum xf_rc xf_rank_eval(struct xf_measure_sum *sum, const struct xf_split *split,
                                        const struct xf_rank_spec *spec, xf_rank_score score,
                                        void *arg, struct xf_diag *diag);
+/* Several parts at once: a user is asked once for all specs, so scores must not depend on the part. The sums are those of one
+   evaluation each. @shape sum[n_spec] of [spec.n_measure], n_spec <= XF_RANK_SPECS @err as xf_rank_eval */
+enum { XF_RANK_SPECS = 4 };
+XF_WARN_UNUSED enum xf_rc xf_rank_eval_parts(struct xf_measure_sum *const *sum,
+                                             const struct xf_split *split,
+                                             const struct xf_rank_spec *spec, size_t n_spec,
+                                             xf_rank_score score, void *arg, struct xf_diag *diag);
 
 #endif

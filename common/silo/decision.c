@@ -10,12 +10,15 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 struct silo_decision {
   atomic_uint refs;      /* the silo's, and one for each snapshot that is served */
   struct xf_digest base; /* of the model it was made from */
   struct xf_recommender *rec;
   struct xf_feature_models models[XF_PLAN_STAGES_MAX]; /* below the net of a scorer stage */
+  struct xf_measure_sum sum[XF_SILO_N_ARM][XF_N_PART][XF_RESOLVE_MEASURES]; /* measured so far, */
+  bool known[XF_SILO_N_ARM][XF_N_PART][XF_RESOLVE_MEASURES]; /* on the silo's thread only */
 };
 
 void silo_decision_free(struct silo_decision *decision) {
@@ -175,15 +178,37 @@ static enum xf_rc no_arm(const struct xf_silo *s, struct xf_diag *diag) {
                      xf_silo_arm_name(s->made));
 }
 
-enum xf_rc silo_decision_measure(struct xf_silo *s, const struct xf_rank_spec *spec,
-                                 struct xf_measure_sum *sum, struct xf_diag *diag) {
+/* A decision is measured more than once: by an evaluation in the run and beside the other arms. So the sums are kept, and where
+   scores do not depend on the part, validation and test are measured together: asking is what costs. */
+static enum xf_rc measure_new(struct xf_silo *s, const struct xf_rank_spec *spec, size_t at,
+                              struct xf_diag *diag) {
+  struct silo_decision *d = s->decision;
   struct asking a = {.scorer = arm_scorer(s), .split = &s->data.split, .part = spec->part};
-  if (!a.scorer) return no_arm(s, diag);
+  struct xf_rank_spec each[2] = {*spec, *spec};
+  struct xf_measure_sum *sum[2];
+  const bool timed = s->data.split.part[spec->part].time != NULL;
+  const size_t n = timed ? 1 : 2;
+  each[1].part = spec->part == XF_PART_TEST ? XF_PART_VALID : XF_PART_TEST;
+  for (size_t k = 0; k < n; k++) sum[k] = d->sum[s->made][each[k].part] + at;
   a.row = xf_try_calloc((size_t)64 * s->data.split.n_items + 1, sizeof *a.row);
   if (!a.row) return XF_E_NOMEM;
-  const enum xf_rc rc = xf_rank_eval(sum, &s->data.split, spec, ask, &a, diag);
+  const enum xf_rc rc = xf_rank_eval_parts(sum, a.split, each, n, ask, &a, diag);
   xf_free(a.row);
+  for (size_t k = 0; !rc && k < n; k++)
+    for (size_t m = 0; m < spec->n_measure; m++) d->known[s->made][each[k].part][at + m] = true;
   return rc;
+}
+
+enum xf_rc silo_decision_measure(struct xf_silo *s, const struct xf_rank_spec *spec,
+                                 struct xf_measure_sum *sum, struct xf_diag *diag) {
+  const size_t at = (size_t)(spec->measure - s->measures.measure);
+  if (!arm_scorer(s)) return no_arm(s, diag);
+  if (!s->decision->known[s->made][spec->part][at]) {
+    const enum xf_rc rc = measure_new(s, spec, at, diag);
+    if (rc) return rc;
+  }
+  memcpy(sum, s->decision->sum[s->made][spec->part] + at, spec->n_measure * sizeof *sum);
+  return XF_OK;
 }
 
 enum xf_rc silo_decision_scores(struct xf_silo *s, uint32_t user, float *out,

@@ -113,6 +113,7 @@ void silo_gram_deinit(struct silo_gram *gram);
 
 /* What the silo decides with the model `base` (decision.c): fitted once for each model. */
 enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *diag);
+/* Measures the arm made last; spec->measure points into the silo's own measures. */
 enum xf_rc silo_decision_measure(struct xf_silo *s, const struct xf_rank_spec *spec,
                                  struct xf_measure_sum *sum, struct xf_diag *diag);
 enum xf_rc silo_decision_scores(struct xf_silo *s, uint32_t user, float *out, struct xf_diag *diag);

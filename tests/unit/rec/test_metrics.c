@@ -192,6 +192,36 @@ static void test_rank_eval(void **state) {
   close_to(sum[0].count, 1);
 }
 
+static uint32_t times_asked;
+
+static enum xf_rc score_counted(void *arg, const uint32_t *users, uint32_t n, const float **out,
+                                struct xf_diag *diag) {
+  times_asked += n;
+  return score(arg, users, n, out, diag);
+}
+
+/* Validation and test together: the sums of two evaluations, each user asked once. */
+static void test_rank_eval_parts(void **state) {
+  (void)state;
+  const struct xf_measure measure[] = {parse("hr@2"), parse("mrr")};
+  const bool second[3] = {false, true, true};
+  struct xf_rank_spec spec[2] = {
+      {.part = XF_PART_VALID, .measure = measure, .n_measure = 2},
+      {.part = XF_PART_TEST, .measure = measure, .n_measure = 2, .n_neg = 2, .seed = 3}};
+  for (int some = 0; some < 2; some++) {
+    struct xf_measure_sum alone[2][2], both[2][2], *const sum[2] = {both[0], both[1]};
+    spec[1].users = some ? second : NULL;
+    for (int k = 0; k < 2; k++)
+      assert_int_equal(xf_rank_eval(alone[k], &split, &spec[k], score, NULL, NULL), XF_OK);
+    times_asked = 0;
+    assert_int_equal(xf_rank_eval_parts(sum, &split, spec, 2, score_counted, NULL, NULL), XF_OK);
+    assert_memory_equal(alone, both, sizeof both);
+    assert_int_equal(times_asked, 2);
+    assert_true(both[0][0].count == 1 && both[1][0].count == (some ? 1 : 2));
+    assert_int_equal(xf_rank_eval_parts(sum, &split, spec, 0, score, NULL, NULL), XF_E_INVAL);
+  }
+}
+
 /* A constant scorer must not look good. */
 static void test_constant_scorer(void **state) {
   (void)state;
@@ -224,10 +254,15 @@ static void test_popularity(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_leave_one_out), cmocka_unit_test(test_multi_positive),
-      cmocka_unit_test(test_ties),          cmocka_unit_test(test_names),
-      cmocka_unit_test(test_paired),        cmocka_unit_test(test_topk),
-      cmocka_unit_test(test_rank_eval),     cmocka_unit_test(test_constant_scorer),
+      cmocka_unit_test(test_leave_one_out),
+      cmocka_unit_test(test_multi_positive),
+      cmocka_unit_test(test_ties),
+      cmocka_unit_test(test_names),
+      cmocka_unit_test(test_paired),
+      cmocka_unit_test(test_topk),
+      cmocka_unit_test(test_rank_eval),
+      cmocka_unit_test(test_rank_eval_parts),
+      cmocka_unit_test(test_constant_scorer),
       cmocka_unit_test(test_popularity),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
