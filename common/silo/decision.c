@@ -17,12 +17,16 @@ struct silo_decision {
   struct xf_digest base; /* of the model it was made from */
   struct xf_recommender *rec;
   struct xf_feature_models models[XF_PLAN_STAGES_MAX]; /* below the net of a scorer stage */
-  struct xf_measure_sum sum[XF_SILO_N_ARM][XF_N_PART][XF_RESOLVE_MEASURES]; /* measured so far, */
-  bool known[XF_SILO_N_ARM][XF_N_PART][XF_RESOLVE_MEASURES]; /* on the silo's thread only */
+  /* Measured so far, on the silo's thread only: sums, and each user's values; NULL: not yet. */
+  struct xf_measure_sum sum[XF_SILO_N_ARM][XF_N_PART][XF_RESOLVE_MEASURES];
+  float *value[XF_SILO_N_ARM][XF_N_PART][XF_RESOLVE_MEASURES]; /* [n_users] */
 };
 
 void silo_decision_free(struct silo_decision *decision) {
   if (!decision || atomic_fetch_sub(&decision->refs, 1) > 1) return;
+  for (int a = 0; a < XF_SILO_N_ARM; a++)
+    for (int p = 0; p < XF_N_PART; p++)
+      for (int m = 0; m < XF_RESOLVE_MEASURES; m++) xf_free(decision->value[a][p][m]);
   xf_recommender_free(decision->rec); /* frees the nets over `models`, too */
   for (int i = 0; i < XF_PLAN_STAGES_MAX; i++) xf_feature_models_deinit(&decision->models[i]);
   xf_free(decision);
@@ -178,36 +182,59 @@ static enum xf_rc no_arm(const struct xf_silo *s, struct xf_diag *diag) {
                      xf_silo_arm_name(s->made));
 }
 
-/* A decision is measured more than once: by an evaluation in the run and beside the other arms. So the sums are kept, and where
-   scores do not depend on the part, validation and test are measured together: asking is what costs. */
+/* Takes the sums and the values of a pass apart by measure. */
+static enum xf_rc keep(struct xf_silo *s, const struct xf_rank_spec *spec, size_t at) {
+  const size_t n_users = s->data.split.n_users;
+  float **value = s->decision->value[s->made][spec->part] + at;
+  for (size_t m = 0; m < spec->n_measure; m++) {
+    float *v = xf_try_calloc(n_users + 1, sizeof *v);
+    if (!v) return XF_E_NOMEM;
+    for (size_t u = 0; u < n_users; u++) v[u] = spec->per_user[u * spec->n_measure + m];
+    xf_free(value[m]);
+    value[m] = v;
+  }
+  return XF_OK;
+}
+
+/* A decision is measured more than once: by an evaluation in the run, beside the other arms, user by user. So what was measured is
+   kept, and where scores do not depend on the part, validation and test are measured together: asking is what costs. */
 static enum xf_rc measure_new(struct xf_silo *s, const struct xf_rank_spec *spec, size_t at,
                               struct xf_diag *diag) {
   struct silo_decision *d = s->decision;
   struct asking a = {.scorer = arm_scorer(s), .split = &s->data.split, .part = spec->part};
   struct xf_rank_spec each[2] = {*spec, *spec};
   struct xf_measure_sum *sum[2];
-  const bool timed = s->data.split.part[spec->part].time != NULL;
-  const size_t n = timed ? 1 : 2;
+  const size_t n = s->data.split.part[spec->part].time ? 1 : 2; /* parts */
+  const size_t n_value = a.split->n_users * spec->n_measure + 1;
+  enum xf_rc rc = XF_OK;
   each[1].part = spec->part == XF_PART_TEST ? XF_PART_VALID : XF_PART_TEST;
-  for (size_t k = 0; k < n; k++) sum[k] = d->sum[s->made][each[k].part] + at;
-  a.row = xf_try_calloc((size_t)64 * s->data.split.n_items + 1, sizeof *a.row);
-  if (!a.row) return XF_E_NOMEM;
-  const enum xf_rc rc = xf_rank_eval_parts(sum, a.split, each, n, ask, &a, diag);
+  a.row = xf_try_calloc((size_t)64 * a.split->n_items + 1, sizeof *a.row);
+  for (size_t k = 0; k < 2; k++) {
+    sum[k] = d->sum[s->made][each[k].part] + at;
+    each[k].per_user = xf_try_calloc(n_value, sizeof *each[k].per_user);
+    if (!each[k].per_user || !a.row) rc = XF_E_NOMEM;
+  }
+  if (!rc) rc = xf_rank_eval_parts(sum, a.split, each, n, ask, &a, diag);
+  for (size_t k = 0; k < n && !rc; k++) rc = keep(s, &each[k], at);
   xf_free(a.row);
-  for (size_t k = 0; !rc && k < n; k++)
-    for (size_t m = 0; m < spec->n_measure; m++) d->known[s->made][each[k].part][at + m] = true;
+  xf_free(each[0].per_user);
+  xf_free(each[1].per_user);
   return rc;
 }
 
 enum xf_rc silo_decision_measure(struct xf_silo *s, const struct xf_rank_spec *spec,
                                  struct xf_measure_sum *sum, struct xf_diag *diag) {
   const size_t at = (size_t)(spec->measure - s->measures.measure);
+  bool known = true;
   if (!arm_scorer(s)) return no_arm(s, diag);
-  if (!s->decision->known[s->made][spec->part][at]) {
-    const enum xf_rc rc = measure_new(s, spec, at, diag);
-    if (rc) return rc;
-  }
+  float **value = s->decision->value[s->made][spec->part] + at;
+  for (size_t m = 0; m < spec->n_measure; m++) known &= value[m] != NULL;
+  const enum xf_rc rc = known ? XF_OK : measure_new(s, spec, at, diag);
+  if (rc) return rc;
   memcpy(sum, s->decision->sum[s->made][spec->part] + at, spec->n_measure * sizeof *sum);
+  for (size_t u = 0; spec->per_user && u < s->data.split.n_users; u++)
+    for (size_t m = 0; m < spec->n_measure; m++)
+      spec->per_user[u * spec->n_measure + m] = value[m][u];
   return XF_OK;
 }
 

@@ -76,6 +76,7 @@ static enum xf_rc ask(void *arg, const uint32_t *users, uint32_t n, const float 
 /* An arm of silo k, made of its base, measures what the scorer measures and scores as it does. */
 static void same_arm(size_t k, enum xf_silo_arm arm, const struct xf_recommender *rec) {
   static struct asking a;
+  static float value[20000], figure[20000];
   struct xf_silo *s = t.s[k].silo;
   const struct xf_measures *m = xf_silo_measures(s);
   struct xf_rng rng;
@@ -97,9 +98,15 @@ static void same_arm(size_t k, enum xf_silo_arm arm, const struct xf_recommender
                                       .n_neg = m->n_neg[0],
                                       .seed = seed,
                                       .measure = m->measure,
-                                      .n_measure = m->n};
+                                      .n_measure = m->n,
+                                      .per_user = value};
+    const size_t n_users = a.split->n_users, main = xf_measures_main(m);
+    assert_true(n_users * m->n <= sizeof value / sizeof *value);
     if (xf_silo_measure(s, a.part, got, &diag)) fail_msg("%s", diag.text);
     assert_int_equal(xf_rank_eval(want, a.split, &spec, ask, &a, &diag), XF_OK);
+    if (xf_silo_figures(s, a.part, figure, &diag)) fail_msg("%s", diag.text);
+    for (size_t u = 0; u < n_users; u++) /* bits: NaN without a held-out item */
+      assert_memory_equal(&figure[u], &value[u * m->n + main], sizeof *figure);
     for (size_t i = 0; i < m->n; i++)
       if (got[i].sum != want[i].sum || got[i].count != want[i].count || !(got[i].count > 0))
         fail_msg("silo %zu %s %s: %g of %g, not %g of %g", k, xf_silo_arm_name(arm), m->key[i],
