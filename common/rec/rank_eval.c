@@ -14,11 +14,13 @@ struct eval {
   const struct xf_rank_spec *spec;
   struct xf_measure_sum *sum;
   bool auc;
-  float *neg;       /* [n_items] scores of the candidates that are not relevant */
-  float *pos;       /* [n_items] */
-  uint32_t *rank;   /* [n_items] */
-  uint32_t *mark;   /* [n_items] for sampling */
-  uint32_t *sample; /* [n_neg] */
+  float *neg;              /* [n_items] scores of the candidates that are not relevant */
+  float *pos;              /* [n_items] */
+  uint32_t *rank;          /* [n_items] */
+  uint32_t *mark;          /* [n_items] for sampling */
+  uint32_t *sample;        /* [n_neg] */
+  uint32_t of, n_sample;   /* whose sample it is: user + 1, 0 for nobody's yet */
+  const struct eval *twin; /* an earlier one that draws the same, or NULL */
 };
 
 static enum xf_rc check(const struct xf_rank_spec *spec, struct eval *e, struct xf_diag *diag) {
@@ -57,7 +59,8 @@ static uint32_t full_candidates(struct eval *e, uint32_t u, const float *score) 
   return left;
 }
 
-static uint32_t sampled_candidates(struct eval *e, uint32_t u, const float *score) {
+/* The candidates are of no part, so evaluations of several parts share them. */
+static uint32_t draw(struct eval *e, uint32_t u) {
   const uint32_t stamp = u + 1;
   uint32_t n_pos = 0;
   for (int p = 0; p < XF_N_PART; p++) {
@@ -72,9 +75,17 @@ static uint32_t sampled_candidates(struct eval *e, uint32_t u, const float *scor
   }
   struct xf_rng rng;
   xf_rng_init(&rng, e->spec->seed, u);
-  const uint32_t n = xf_sampler_distinct(&rng, e->sample, e->spec->n_neg, e->split->n_items, n_pos,
-                                         e->mark, stamp);
-  for (uint32_t i = 0; i < n; i++) e->neg[i] = score[e->sample[i]];
+  e->of = stamp;
+  e->n_sample = xf_sampler_distinct(&rng, e->sample, e->spec->n_neg, e->split->n_items, n_pos,
+                                    e->mark, stamp);
+  return e->n_sample;
+}
+
+static uint32_t sampled_candidates(struct eval *e, uint32_t u, const float *score) {
+  const bool shared = e->twin && e->twin->of == u + 1;
+  const uint32_t n = shared ? e->twin->n_sample : draw(e, u);
+  const uint32_t *sample = shared ? e->twin->sample : e->sample;
+  for (uint32_t i = 0; i < n; i++) e->neg[i] = score[sample[i]];
   return n;
 }
 
@@ -142,8 +153,8 @@ static enum xf_rc block(struct eval *e, size_t n_eval, const uint32_t *users, ui
                        "the score of item %zu for user %u is not a number; the "
                        "model has diverged",
                        bad % n_items, users[bad / n_items]);
-  for (size_t k = 0; k < n_eval; k++)
-    for (uint32_t i = 0; i < n; i++)
+  for (uint32_t i = 0; i < n; i++)
+    for (size_t k = 0; k < n_eval; k++)
       if (is_asked(&e[k], users[i])) one_user(&e[k], users[i], s + i * n_items);
   return XF_OK;
 }
@@ -191,6 +202,10 @@ enum xf_rc xf_rank_eval_parts(struct xf_measure_sum *const *sum, const struct xf
                        XF_RANK_SPECS);
   for (size_t k = 0; !rc && k < n_spec; k++) {
     e[k] = (struct eval){.split = split, .spec = &spec[k], .sum = sum[k]};
+    for (size_t j = 0; j < k && !e[k].twin; j++)
+      if (spec[j].n_neg == spec[k].n_neg && spec[j].seed == spec[k].seed &&
+          spec[j].train_items == spec[k].train_items)
+        e[k].twin = &e[j];
     rc = eval_start(&e[k], diag);
   }
   for (uint32_t u = 0; !rc && u < split->n_users; u++) {

@@ -208,16 +208,17 @@ static void test_rank_eval_parts(void **state) {
   struct xf_rank_spec spec[2] = {
       {.part = XF_PART_VALID, .measure = measure, .n_measure = 2},
       {.part = XF_PART_TEST, .measure = measure, .n_measure = 2, .n_neg = 2, .seed = 3}};
-  for (int some = 0; some < 2; some++) {
+  for (int some = 0; some < 4; some++) {
     struct xf_measure_sum alone[2][2], both[2][2], *const sum[2] = {both[0], both[1]};
-    spec[1].users = some ? second : NULL;
+    spec[1].users = some % 2 ? second : NULL;
+    if (some == 2) spec[0].n_neg = spec[1].n_neg, spec[0].seed = spec[1].seed; /* one sample */
     for (int k = 0; k < 2; k++)
       assert_int_equal(xf_rank_eval(alone[k], &split, &spec[k], score, NULL, NULL), XF_OK);
     times_asked = 0;
     assert_int_equal(xf_rank_eval_parts(sum, &split, spec, 2, score_counted, NULL, NULL), XF_OK);
     assert_memory_equal(alone, both, sizeof both);
     assert_int_equal(times_asked, 2);
-    assert_true(both[0][0].count == 1 && both[1][0].count == (some ? 1 : 2));
+    assert_true(both[0][0].count == 1 && both[1][0].count == (some % 2 ? 1 : 2));
     assert_int_equal(xf_rank_eval_parts(sum, &split, spec, 0, score, NULL, NULL), XF_E_INVAL);
   }
 }
