@@ -231,8 +231,10 @@ static void test_ease_tiles(void **state) {
   for (uint32_t i = 0; i < N; i++) {
     const struct xf_query q = {XF_NO_ID, &i, 1, NAN};
     assert_int_equal(xf_scorer_score(s, &q, b, &diag), XF_OK);
-    for (uint32_t j = 0; j < N; j++)
-      assert_float_equal(b[j], i == j ? 0 : (float)(-p[i * N + j] / p[j * N + j]), 1e-6f);
+    for (uint32_t j = 0; j < N; j++) {
+      const float want = i == j ? 0.0F : (float)(-p[i * N + j] / p[j * N + j]);
+      assert_float_equal(b[j], want, 1e-6F);
+    }
   }
   xf_scorer_free(s);
   xf_gram_deinit(&g);
