@@ -81,7 +81,8 @@ static void run_node(const struct xf_nnplan *p, int y) {
                        .C = extent(p, n->cols),
                        .attr = &n->attr,
                        .n_in = n->n_in,
-                       .divisor = (double)extent(p, n->attr.dim)};
+                       .divisor = (double)extent(p, n->attr.dim),
+                       .scratch = p->scratch};
   if (xf_op_info(n->op)->n_out > 1) a.out2 = at_out(p, y + 1);
   for (int k = 0; k < n->n_in; k++) {
     const struct xf_node *in = &p->g->node[n->in[k]];

@@ -175,7 +175,11 @@ static enum xf_rc plan_steps(struct planner *pl) {
     if (rc) return rc;
     const struct xf_node *n = &g->node[y];
     for (int k = 0; k < n->n_in; k++) pl->last[root_of(g, n->in[k])] = p->n_step;
-    if (xf_op_run_f[n->op]) p->step[p->n_step++] = y;
+    if (xf_op_run_f[n->op]) {
+      const uint64_t scratch = xf_op_scratch(g, n);
+      if (scratch > p->n_scratch) p->n_scratch = scratch;
+      p->step[p->n_step++] = y;
+    }
     if (n->op == XF_OP_INPUT || n->op == XF_OP_IDS) p->input_used[n->attr.index] = true;
   }
   for (size_t i = 0; i < p->spec.n_output; i++) pl->last[root_of(g, p->spec.outputs[i])] = FOREVER;
@@ -268,7 +272,7 @@ static void plan_id_checks(struct planner *pl) {
   }
 }
 
-/* --- memory: tensors first, then what row-sparse gradients keep */
+/* --- memory: tensors first, then scratch, then what row-sparse gradients keep */
 
 static size_t reserve(size_t *len, uint64_t n, size_t size) {
   const size_t at = *len;
@@ -276,9 +280,11 @@ static size_t reserve(size_t *len, uint64_t n, size_t size) {
   return at;
 }
 
-/* Walks over the row-sparse memory: once to add it up (base NULL), once to hand it out. */
-static size_t lay_out_sparse(struct xf_nnplan *p, uint8_t *base) {
+/* Walks over what is no tensor: once to add it up (base NULL), once to hand it out. */
+static size_t lay_out_rest(struct xf_nnplan *p, uint8_t *base) {
   size_t len = p->tensor_len;
+  const size_t scratch = reserve(&len, p->n_scratch, p->real);
+  if (base) p->scratch = base + scratch;
   for (size_t i = 0; i < p->n_rowset; i++) {
     struct xf_rowset *s = &p->rowset[i];
     const size_t key = reserve(&len, s->max_pos, sizeof *s->key),
@@ -303,12 +309,12 @@ static size_t lay_out_sparse(struct xf_nnplan *p, uint8_t *base) {
 
 static enum xf_rc allocate_arena(struct planner *pl) {
   struct xf_nnplan *p = pl->p;
-  p->arena_len = lay_out_sparse(p, NULL) + ALIGN;
+  p->arena_len = lay_out_rest(p, NULL) + ALIGN;
   p->arena = xf_try_pages(p->arena_len);
   if (!p->arena)
     return xf_diag_set(pl->diag, XF_E_NOMEM,
                        "no memory for a plan of %zu bytes; lower the batch size", p->arena_len);
-  (void)lay_out_sparse(p, p->arena);
+  (void)lay_out_rest(p, p->arena);
   return XF_OK;
 }
 

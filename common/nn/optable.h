@@ -115,6 +115,8 @@ struct xf_kargs {
   const struct xf_attr *attr;
   int n_in;
   double divisor; /* DIV_DIM */
+  void
+      *scratch; /* xf_op_scratch numbers, shared by all nodes of a plan; garbage before and after */
 };
 
 /* The rules of an operation. @own static */
@@ -122,6 +124,9 @@ const struct xf_op_info *xf_op_info(enum xf_op op);
 /* The kernels in float and double, NULL for operations without one (leaves, views). @own static */
 extern void (*const xf_op_run_f[XF_N_OP])(const struct xf_kargs *a);
 extern void (*const xf_op_run_d[XF_N_OP])(const struct xf_kargs *a);
+
+/* Numbers of scratch that a node's kernel may write, at most for any extents of the symbols. @unit numbers */
+uint64_t xf_op_scratch(const struct xf_graph *g, const struct xf_node *node);
 
 /* The two operations that only derivatives need. @shape see XF_OP_LIST */
 int xf_op_act_grad(struct xf_graph *g, int grad, int y, enum xf_act act);

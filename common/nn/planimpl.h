@@ -62,7 +62,8 @@ struct xf_nnplan {
   struct xf_sink *sink; /* ascending by segment */
   size_t n_sink;
   struct xf_grad_piece *piece; /* [n_sink] */
-  uint8_t *arena;
+  uint8_t *arena, *scratch;    /* scratch: n_scratch numbers within the arena */
+  uint64_t n_scratch;
   size_t arena_len, tensor_len, unshared_len;
   uint32_t actual[XF_N_SYM]; /* of the last run, as are: */
   const uint8_t *params;

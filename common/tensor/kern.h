@@ -10,6 +10,8 @@
 #ifndef XF_TENSOR_KERN_H
 #define XF_TENSOR_KERN_H
 
+#include "tensor/conv.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
