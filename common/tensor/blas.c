@@ -7,6 +7,7 @@
 #include <cblas.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void xf_fast_gemm(float *c, const float *a, const float *b, const struct xf_gemm *s) {
@@ -93,7 +94,22 @@ static enum xf_rc check_products(struct xf_diag *diag) {
       openblas_get_config(), openblas_get_corename(), bad->m, bad->k, bad->n);
 }
 
+static enum xf_rc check_forced(struct xf_diag *diag) {
+  const char *forced = getenv(XF_KERN_ENV);
+  if (!forced || xf_kern_find(forced)) return XF_OK;
+  char have[64] = "";
+  const struct xf_kern *k;
+  for (size_t i = 0, at = 0; (k = xf_kern_next(i)) != NULL && at < sizeof have; i++)
+    at += (size_t)snprintf(have + at, sizeof have - at, " %s", k->isa);
+  return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                     XF_KERN_ENV
+                     "=%s: this machine has no such kernels, but:%s; unset it for the fastest",
+                     forced, have);
+}
+
 enum xf_rc xf_blas_start(struct xf_blas_info *info, struct xf_diag *diag) {
+  enum xf_rc rc = check_forced(diag);
+  if (rc) return rc;
   const int flavour = openblas_get_parallel();
   if (flavour != OPENBLAS_THREAD)
     return xf_diag_set(

@@ -16,12 +16,12 @@
 struct xf_blas_info {
   char config[160]; /* "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
   char core[32];    /* kernels in use: "Haswell", "Cooperlake" ... */
-  char isa[16];     /* our own kernels: "x86-64-v2", "avx2" */
+  char isa[16];     /* our own kernels: "base", "avx2", "avx512" */
 };
 
 /* Sets one BLAS thread; refuses the openmp flavour (spins under several callers) and the serial one (wrong
    products under several callers); multiplies small integer matrices on two threads at once and compares
-   exactly. `info` may be NULL. @err E_UNSUPPORTED (flavour) E_CORRUPT (wrong product)
+   exactly. `info` may be NULL. @err E_UNSUPPORTED (flavour; XF_KERN_ENV names kernels that this CPU has not) E_CORRUPT (wrong product)
    @source docs/internals/tensor.md "BLAS" */
 XF_WARN_UNUSED enum xf_rc xf_blas_start(struct xf_blas_info *info, struct xf_diag *diag);
 

@@ -1,7 +1,7 @@
-/* The fast kernels for CPUs with AVX2; the build adds -mavx2 to this file. */
+/* The fast kernels for CPUs with AVX2 and FMA; the build adds -mavx2 -mfma to this file. */
 #include "tensor/fast.h"
 
-#ifdef __AVX2__
+#if defined(__AVX2__) && defined(__FMA__)
 #define XF_ISA "avx2"
 #define xf_fast_table xf_fast_avx2
 #include "tensor/fast_body.inc"
