@@ -25,7 +25,8 @@ static const char usage[] =
     "epsilon\n"
     "when there is noise. Exit status 78 when it is refused.\n"
     "  --set KEY=VALUE   overrides one value: fed.rounds=5, stages[0].local.epochs=2\n"
-    "  --rows N          for the bytes: aligned rows (users) that one silo holds\n"
+    "  --rows N          for the bytes: aligned rows that one silo holds (users; items; of both, N "
+    "each)\n"
     "  --members N       for the bytes: silos that take part, all of this size\n"
     "  --digest          only the plan digest (without `sim`): what silos accept and the ledger "
     "records\n"
@@ -87,14 +88,18 @@ static enum xf_rc put_bytes(struct xf_buf *out, const struct xf_plan *plan,
   enum xf_rc rc = xf_global_init(&g, plan, NULL, &diag);
   if (rc) return xf_buf_printf(out, "# bytes: no estimate: %s\n", xf_diag_text(&diag, rc));
   const bool keyed = xf_plan_is_aligned(plan);
-  const struct xf_plan_lens lens = xf_global_lens(&g, plan, (size_t)sizes->rows);
+  struct xf_member_rows held = {{0}, {0}};
+  for (uint32_t k = 0; k < g.n_space; k++) held.n[k] = (size_t)sizes->rows;
+  const struct xf_plan_lens lens = xf_global_lens(&g, plan, &held);
   const struct traffic t = traffic_of(plan, &lens);
   if (g.n_shared)
     rc = xf_buf_printf(out, "# shared part %llu floats, %llu bytes\n",
                        (unsigned long long)g.n_shared, (unsigned long long)(4 * g.n_shared));
-  if (!rc && g.row_cols)
-    rc = xf_buf_printf(out, "# %llu floats, %llu bytes for each aligned row of a silo\n",
-                       (unsigned long long)g.row_cols, (unsigned long long)(4 * g.row_cols));
+  for (uint32_t k = 0; k < g.n_space && !rc; k++)
+    if (g.row_cols[k])
+      rc = xf_buf_printf(out, "# %llu floats, %llu bytes for each aligned row (%s) of a silo\n",
+                         (unsigned long long)g.row_cols[k], (unsigned long long)(4 * g.row_cols[k]),
+                         g.ns[k]);
   if (!rc && keyed && !sizes->has_rows) {
     rc = xf_buf_printf(out, "# bytes: say with --rows how many aligned rows a silo holds\n");
   } else if (!rc) {

@@ -13,11 +13,9 @@
 struct again {
   const struct xf_verify_round *round;
   struct xf_plan plan;
-  const char *ns; /* namespace of the aligned rows, or NULL */
-  struct xf_directory directory;
-  struct xf_manifest *keys; /* [round->n_part], of each participant; aligned only */
-  uint32_t **row;           /* [round->n_part], its rows in the directory */
-  size_t *n_row;
+  struct xf_spaces spaces;
+  struct xf_directory directory[XF_SPACES_MAX];
+  struct xf_member_rows *rows; /* [round->n_part], of each participant */
   struct xf_global global;
   float *model;
   struct xf_diag *diag;
@@ -37,7 +35,7 @@ static enum xf_rc read_plan(struct again *a) {
   if (r->stage >= a->plan.n_stages)
     return xf_diag_set(a->diag, XF_E_CORRUPT, "the round is of stage %u, the plan has %u", r->stage,
                        a->plan.n_stages);
-  a->ns = xf_resolve_ns(&a->plan);
+  a->spaces = xf_resolve_spaces(&a->plan);
   return XF_OK;
 }
 
@@ -55,9 +53,11 @@ static enum xf_rc on_member(void *arg, const struct xf_ledger_member *member) {
 }
 
 /* A manifest from the ledger, whose digest must be that of its keys. E_NOTFOUND: the member sent none. */
-static enum xf_rc read_manifest(struct again *a, const char *member, struct xf_manifest *out) {
+static enum xf_rc read_manifest(struct again *a, uint32_t space, const char *member,
+                                struct xf_manifest *out) {
   struct xf_digest want, got;
-  enum xf_rc rc = xf_ledger_manifest_get(a->round->ledger, member, a->ns, out, &want, a->diag);
+  const char *ns = a->spaces.at[space].ns;
+  enum xf_rc rc = xf_ledger_manifest_get(a->round->ledger, member, ns, out, &want, a->diag);
   if (rc) return rc;
   xf_sha256(&got, out->key, out->n * XF_KEY_LEN);
   return xf_digest_equal(&got, &want)
@@ -67,28 +67,28 @@ static enum xf_rc read_manifest(struct again *a, const char *member, struct xf_m
 }
 
 /* The frozen directory, and the keys that the parent model carries, are this union. */
-static enum xf_rc check_directory(struct again *a) {
+static enum xf_rc check_directory(struct again *a, uint32_t space) {
+  const char *ns = a->spaces.at[space].ns;
   struct xf_manifest kept = {0};
   struct xf_digest want, got;
   uint64_t n = 0;
-  const struct xf_manifest *all = &a->directory.all;
-  enum xf_rc rc = xf_ledger_directory_get(a->round->ledger, a->ns, &want, &n, a->diag);
+  const struct xf_manifest *all = &a->directory[space].all;
+  enum xf_rc rc = xf_ledger_directory_get(a->round->ledger, ns, &want, &n, a->diag);
   xf_sha256(&got, all->key, all->n * XF_KEY_LEN);
   if (!rc && (n != all->n || !xf_digest_equal(&want, &got)))
     rc = xf_diag_set(a->diag, XF_E_CORRUPT,
                      "the frozen directory of \"%s\" (%llu keys) is not the union of the manifests "
                      "(%zu keys)",
-                     a->ns, (unsigned long long)n, all->n);
-  if (!rc) rc = xf_checkpoint_keys(a->round->base, &kept, a->ns, a->diag);
+                     ns, (unsigned long long)n, all->n);
+  if (!rc) rc = xf_checkpoint_keys(a->round->base, &kept, ns, a->diag);
   if (!rc && (kept.n != all->n || memcmp(kept.key, all->key, all->n * XF_KEY_LEN) != 0))
-    rc =
-        xf_diag_set(a->diag, XF_E_CORRUPT,
-                    "the keys in the parent model are not those of the directory of \"%s\"", a->ns);
+    rc = xf_diag_set(a->diag, XF_E_CORRUPT,
+                     "the keys in the parent model are not those of the directory of \"%s\"", ns);
   xf_manifest_deinit(&kept);
   return rc;
 }
 
-static enum xf_rc read_directory(struct again *a) {
+static enum xf_rc read_directory(struct again *a, uint32_t space) {
   struct members m = {0};
   enum xf_rc rc = xf_ledger_members(a->round->ledger, on_member, &m, a->diag);
   const size_t cap = m.n ? m.n : 1;
@@ -96,7 +96,7 @@ static enum xf_rc read_directory(struct again *a) {
   const struct xf_manifest **part = xf_calloc(cap, sizeof *part);
   size_t n = 0;
   for (size_t i = 0; i < m.n && !rc; i++) {
-    rc = read_manifest(a, m.id[i], &keys[n]);
+    rc = read_manifest(a, space, m.id[i], &keys[n]);
     if (rc == XF_E_NOTFOUND) rc = XF_OK; /* joined after the freeze: holds no row */
     else if (!rc) {
       part[n] = &keys[n];
@@ -104,9 +104,9 @@ static enum xf_rc read_directory(struct again *a) {
     }
   }
   if (!rc) {
-    rc = xf_directory_init(&a->directory, part, n);
+    rc = xf_directory_init(&a->directory[space], part, n);
     if (rc) (void)xf_diag_set(a->diag, rc, "the union of %zu manifests: %s", n, xf_rc_text(rc));
-    else xf_directory_keep(&a->directory, xf_resolve_min_holders(&a->plan));
+    else xf_directory_keep(&a->directory[space], a->spaces.at[space].min_holders);
   }
   for (size_t i = 0; i < cap; i++) xf_manifest_deinit(&keys[i]);
   xf_free(part);
@@ -115,14 +115,17 @@ static enum xf_rc read_directory(struct again *a) {
   return rc;
 }
 
-static enum xf_rc read_rows(struct again *a) {
+static enum xf_rc read_rows(struct again *a, uint32_t space) {
   const struct xf_verify_round *r = a->round;
   for (size_t k = 0; k < r->n_part; k++) {
-    enum xf_rc rc = read_manifest(a, r->who[k].member, &a->keys[k]);
+    struct xf_member_rows *held = &a->rows[k];
+    struct xf_manifest keys;
+    enum xf_rc rc = read_manifest(a, space, r->who[k].member, &keys);
     if (!rc) {
-      a->row[k] = xf_calloc(a->keys[k].n ? a->keys[k].n : 1, sizeof *a->row[k]);
-      a->n_row[k] = xf_directory_rows(a->row[k], NULL, &a->directory, &a->keys[k]);
+      held->row[space] = xf_calloc(keys.n + 1, sizeof *held->row[space]);
+      held->n[space] = xf_directory_rows(held->row[space], NULL, &a->directory[space], &keys);
     }
+    xf_manifest_deinit(&keys);
     if (rc)
       return xf_diag_set(a->diag, rc == XF_E_NOTFOUND ? XF_E_CORRUPT : rc,
                          "the keys of the participant \"%s\": %s", r->who[k].member,
@@ -170,7 +173,7 @@ static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) 
 static enum xf_rc check_part(const struct again *a, size_t k) {
   const struct xf_spool_head *head = &a->round->part[k].head;
   const struct xf_ledger_part *who = &a->round->who[k];
-  const uint64_t want = xf_stagefold_wire(&a->global, a->round->stage, a->n_row[k]) * sizeof(float);
+  const uint64_t want = xf_stagefold_wire(&a->global, a->round->stage, &a->rows[k]) * sizeof(float);
   if (strcmp(head->member, who->member) != 0 || head->round != a->round->round)
     return xf_diag_set(a->diag, XF_E_CORRUPT,
                        "the update of \"%s\" in the spool is of \"%s\" for round %llu", who->member,
@@ -197,8 +200,7 @@ static enum xf_rc fold(struct again *a) {
     member[k] = (struct xf_stagefold_member){.id = r->who[k].member,
                                              .slot = k,
                                              .weight = (uint32_t)r->who[k].weight, /* below 2^29 */
-                                             .row = a->row[k],
-                                             .n_row = a->n_row[k]};
+                                             .rows = &a->rows[k]};
     rc = check_part(a, k);
   }
   struct xf_stagefold job = {
@@ -232,27 +234,21 @@ enum xf_rc xf_tool_recompute(void *arg, const struct xf_verify_round *round, flo
   a->round = round;
   a->model = model;
   a->diag = diag;
-  a->keys = xf_calloc(cap, sizeof *a->keys);
-  a->row = xf_calloc(cap, sizeof *a->row);
-  a->n_row = xf_calloc(cap, sizeof *a->n_row);
+  a->rows = xf_calloc(cap, sizeof *a->rows);
   enum xf_rc rc = read_plan(a);
-  if (!rc && a->ns) {
-    rc = read_directory(a);
-    if (!rc) rc = read_rows(a);
-    if (!rc) rc = check_directory(a);
+  for (uint32_t s = 0; s < a->spaces.n && !rc; s++) {
+    rc = read_directory(a, s);
+    if (!rc) rc = read_rows(a, s);
+    if (!rc) rc = check_directory(a, s);
   }
-  if (!rc) rc = xf_global_init(&a->global, &a->plan, a->ns ? &a->directory : NULL, diag);
+  if (!rc) rc = xf_global_init(&a->global, &a->plan, a->spaces.n ? a->directory : NULL, diag);
   if (!rc) rc = check_shape(a, n);
   if (!rc) rc = fold(a);
   xf_global_deinit(&a->global);
-  for (size_t k = 0; k < cap; k++) {
-    xf_manifest_deinit(&a->keys[k]);
-    xf_free(a->row[k]);
-  }
-  xf_directory_deinit(&a->directory);
-  xf_free(a->keys);
-  xf_free(a->row);
-  xf_free(a->n_row);
+  for (size_t k = 0; k < cap; k++)
+    for (int s = 0; s < XF_SPACES_MAX; s++) xf_free(a->rows[k].row[s]);
+  for (int s = 0; s < XF_SPACES_MAX; s++) xf_directory_deinit(&a->directory[s]);
+  xf_free(a->rows);
   xf_free(a);
   return rc;
 }

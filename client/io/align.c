@@ -1,4 +1,5 @@
-/* Alignment: this silo's keys go out sorted, per key the number of holders comes back; kept for restarts. */
+/* Alignment: this silo's keys go out sorted, per key the number of holders comes back; kept for restarts. A plan may align two
+   namespaces, items and users: each has its own request, directory and file, and the silo is aligned when it has all. */
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/cursor.h"
@@ -8,54 +9,75 @@
 
 #include <string.h>
 
-#define DIRECTORY_FILE "directory.bin"
+static const char *const directory_file[XF_SPACES_MAX] = {"directory.bin", "directory-2.bin"};
 
 static const uint8_t magic[8] = {'X', 'F', 'D', 'I', 'R', '1', 0, 0};
 enum { DIRECTORY_HEAD = 8 + 2 * XF_DIGEST_LEN + 2 * 8 };
 
-/* --- sending the manifest --- */
+/* What is known of a namespace; a new one takes the next place. NULL: there are too many, or no name. */
+static struct client_space *space_of(struct client_align *a, const char *ns) {
+  for (int k = 0; k < XF_SPACES_MAX; k++) {
+    struct client_space *s = &a->space[k];
+    if (s->ns[0] && strcmp(s->ns, ns) == 0) return s;
+    if (s->ns[0]) continue;
+    return ns[0] && xf_str_copy(s->ns, sizeof s->ns, ns) == XF_OK ? s : NULL;
+  }
+  return NULL;
+}
+
+/* --- sending the manifests --- */
 
 void client_manifest(struct xf_client *c, const char *ns) {
-  struct client_align *a = &c->align;
-  if (xf_str_copy(a->ns, sizeof a->ns, ns)) return; /* the wire allows no longer one */
-  a->manifest_wanted = true;
-  a->sent = 0;
+  struct client_space *s = space_of(&c->align, ns);
+  if (!s) {
+    xf_log(XF_LOG_WARN, "manifest_unknown", XF_S("namespace", ns));
+    return;
+  }
+  s->wanted = true;
+  s->sent = 0;
   if (c->adopted) client_manifest_pump(c);
 }
 
-void client_manifest_pump(struct xf_client *c) {
-  struct client_align *a = &c->align;
-  if (!a->manifest_wanted || !c->adopted) return;
-  const char *ns = xf_resolve_ns(c->plan);
-  if (!ns || strcmp(ns, a->ns) != 0) {
-    xf_log(XF_LOG_WARN, "manifest_unknown", XF_S("namespace", a->ns));
-    a->manifest_wanted = false;
-    return;
+/* false: the connection takes no more for now */
+static bool send_keys(struct xf_client *c, struct client_space *s) {
+  const struct xf_spaces spaces = xf_resolve_spaces(c->plan);
+  const uint32_t k = xf_spaces_find(&spaces, s->ns);
+  if (k == spaces.n) {
+    xf_log(XF_LOG_WARN, "manifest_unknown", XF_S("namespace", s->ns));
+    s->wanted = false;
+    return true;
   }
-  const struct xf_manifest *m = xf_silo_manifest(c->silo);
+  const struct xf_manifest *m = xf_silo_manifest(c->silo, k);
   const uint64_t part = c->chunk_max / XF_KEY_LEN;
   do {
-    const uint64_t left = m->n - a->sent, n = left < part ? left : part;
+    const uint64_t left = m->n - s->sent, n = left < part ? left : part;
     const struct xf_msg msg = {.type = XF_MSG_MANIFEST,
-                               .manifest = {.ns = a->ns,
+                               .manifest = {.ns = s->ns,
                                             .total = m->n,
-                                            .offset = a->sent,
-                                            .keys = (const uint8_t *)(m->key + a->sent),
+                                            .offset = s->sent,
+                                            .keys = (const uint8_t *)(m->key + s->sent),
                                             .keys_len = (size_t)n * XF_KEY_LEN}};
     enum xf_rc rc = client_send_bulk(c, &msg);
-    if (rc == XF_E_AGAIN) return; /* on_drain goes on */
-    if (rc) break;                /* asked again on the next connection */
-    a->sent += n;
-  } while (a->sent < m->n);
-  a->manifest_wanted = false;
-  if (a->sent == m->n) xf_log(XF_LOG_INFO, "manifest_sent", XF_U("keys", m->n));
+    if (rc == XF_E_AGAIN) return false; /* on_drain goes on */
+    if (rc) break;                      /* asked again on the next connection */
+    s->sent += n;
+  } while (s->sent < m->n);
+  s->wanted = false;
+  if (s->sent == m->n)
+    xf_log(XF_LOG_INFO, "manifest_sent", XF_S("namespace", s->ns), XF_U("keys", m->n));
+  return true;
 }
 
-/* --- the directory --- */
+void client_manifest_pump(struct xf_client *c) {
+  for (int k = 0; k < XF_SPACES_MAX && c->adopted; k++)
+    if (c->align.space[k].wanted && !send_keys(c, &c->align.space[k])) return;
+}
 
-static enum xf_rc directory_save(struct xf_client *c, struct xf_diag *diag) {
-  const struct client_align *a = &c->align;
-  const struct xf_manifest *m = xf_silo_manifest(c->silo);
+/* --- the directories --- */
+
+static enum xf_rc directory_save(struct xf_client *c, uint32_t space, const struct client_space *a,
+                                 struct xf_diag *diag) {
+  const struct xf_manifest *m = xf_silo_manifest(c->silo, space);
   struct xf_digest keys;
   struct xf_buf out;
   char path[XF_PATH_MAX];
@@ -67,7 +89,7 @@ static enum xf_rc directory_save(struct xf_client *c, struct xf_diag *diag) {
   if (!rc) rc = xf_buf_put_u64le(&out, a->n_all);
   if (!rc) rc = xf_buf_put_u64le(&out, a->total);
   for (uint64_t i = 0; i < a->total && !rc; i++) rc = xf_buf_put_u32le(&out, a->holders[i]);
-  if (!rc) rc = client_path(c, path, DIRECTORY_FILE);
+  if (!rc) rc = client_path(c, path, directory_file[space]);
   if (!rc) rc = xf_fs_replace(c->fs, path, out.p, out.len, diag);
   xf_buf_deinit(&out);
   return rc;
@@ -79,20 +101,23 @@ static uint64_t get_le(const uint8_t *p, size_t n) {
   return v;
 }
 
-static enum xf_rc directory_parse(struct xf_client *c, const char *path, const struct xf_buf *in,
-                                  struct xf_diag *diag) {
-  struct client_align *a = &c->align;
-  const struct xf_manifest *m = xf_silo_manifest(c->silo);
+static enum xf_rc directory_parse(struct xf_client *c, uint32_t space, struct client_space *a,
+                                  const char *path, const struct xf_buf *in, struct xf_diag *diag) {
+  const struct xf_manifest *m = xf_silo_manifest(c->silo, space);
   struct xf_digest keys;
   if (in->len < DIRECTORY_HEAD || memcmp(in->p, magic, sizeof magic) != 0 ||
       get_le(in->p + DIRECTORY_HEAD - 8, 8) != (in->len - DIRECTORY_HEAD) / 4)
     return xf_diag_set(diag, XF_E_CORRUPT, "\"%s\" is damaged", path);
+  if (a->complete && memcmp(a->digest.b, in->p + 8, XF_DIGEST_LEN) != 0)
+    return XF_OK; /* of another run */
   xf_sha256(&keys, m->key, m->n * XF_KEY_LEN);
   if (memcmp(keys.b, in->p + 8 + XF_DIGEST_LEN, XF_DIGEST_LEN) != 0)
-    return xf_diag_set(diag, XF_E_CONFLICT,
-                       "the users of \"%s\" are not those this silo was aligned with: put the old "
-                       "data back, or start a new run with an empty state_dir",
-                       c->cfg.data.path);
+    return xf_diag_set(
+        diag, XF_E_CONFLICT,
+        "the users or items of \"%s\" are not those this silo was aligned with: put the old "
+        "data back, or start a new run with an empty state_dir",
+        c->cfg.data.path);
+  if (a->complete) return XF_OK;
   memcpy(a->digest.b, in->p + 8, XF_DIGEST_LEN);
   a->n_all = get_le(in->p + DIRECTORY_HEAD - 16, 8);
   a->total = a->got = m->n;
@@ -105,48 +130,83 @@ static enum xf_rc directory_parse(struct xf_client *c, const char *path, const s
   return XF_OK;
 }
 
-/* What was received in this life goes before what was stored; they can only differ in another run. */
-static enum xf_rc directory_load(struct xf_client *c, struct xf_diag *diag) {
-  const struct xf_manifest *m = xf_silo_manifest(c->silo);
+/* What was received in this life goes before what was stored; they can only differ in another run. In the same one the silo
+   must still have the keys it was aligned with. */
+static enum xf_rc directory_load(struct xf_client *c, uint32_t space, struct client_space *a,
+                                 struct xf_diag *diag) {
+  const struct xf_manifest *m = xf_silo_manifest(c->silo, space);
   char path[XF_PATH_MAX];
   struct xf_buf in;
-  enum xf_rc rc = client_path(c, path, DIRECTORY_FILE);
+  enum xf_rc rc = client_path(c, path, directory_file[space]);
   if (rc) return rc;
   xf_buf_init(&in, DIRECTORY_HEAD + m->n * sizeof(uint32_t));
   rc = xf_fs_read_file(c->fs, path, &in, diag);
-  if (!rc) rc = directory_parse(c, path, &in, diag);
+  if (!rc) rc = directory_parse(c, space, a, path, &in, diag);
   if (rc == XF_E_LIMIT)
     rc = xf_diag_set(diag, XF_E_CONFLICT,
-                     "\"%s\" lists more users than the data have: did the data change?", path);
+                     "\"%s\" lists more keys than the data have: did the data change?", path);
   xf_buf_deinit(&in);
   return rc == XF_E_NOTFOUND ? XF_OK : rc;
 }
 
 static enum xf_rc align(struct xf_client *c, bool save, struct xf_diag *diag) {
-  struct client_align *a = &c->align;
-  const struct xf_manifest *m = xf_silo_manifest(c->silo);
-  uint64_t known = 0;
-  if (a->total != m->n)
-    return xf_diag_set(diag, XF_E_CONFLICT,
-                       "the coordinator's directory answers %llu keys, this silo has %zu: did the "
-                       "data change?",
-                       (unsigned long long)a->total, m->n);
-  for (uint64_t i = 0; i < a->total; i++) known += a->holders[i] > 0;
-  enum xf_rc rc = save ? directory_save(c, diag) : XF_OK;
-  if (!rc) rc = xf_silo_align(c->silo, a->holders, diag);
+  const struct xf_spaces spaces = xf_resolve_spaces(c->plan);
+  const uint32_t *holders[XF_SPACES_MAX] = {0};
+  uint64_t known = 0, total = 0, all = 0;
+  enum xf_rc rc = XF_OK;
+  for (uint32_t k = 0; k < spaces.n && !rc; k++) {
+    const struct client_space *a = space_of(&c->align, spaces.at[k].ns);
+    const struct xf_manifest *m = xf_silo_manifest(c->silo, k);
+    if (a->total != m->n)
+      return xf_diag_set(diag, XF_E_CONFLICT,
+                         "the coordinator's directory answers %llu keys, this silo has %zu: did "
+                         "the data change?",
+                         (unsigned long long)a->total, m->n);
+    for (uint64_t i = 0; i < a->total; i++) known += a->holders[i] > 0;
+    total += a->total;
+    all += a->n_all;
+    holders[k] = a->holders;
+    if (save) rc = directory_save(c, k, a, diag);
+  }
+  if (!rc) rc = xf_silo_align(c->silo, holders, diag);
   if (rc) return rc;
-  a->aligned = true;
-  xf_log(XF_LOG_INFO, "aligned", XF_U("keys", a->total), XF_U("known", known),
-         XF_U("directory", a->n_all), XF_U("model_bytes", xf_silo_model_len(c->silo)));
+  c->align.aligned = true;
+  xf_log(XF_LOG_INFO, "aligned", XF_U("keys", total), XF_U("known", known), XF_U("directory", all),
+         XF_U("model_bytes", xf_silo_model_len(c->silo)));
   return XF_OK;
 }
 
+const uint32_t *client_holders(const struct xf_client *c, uint32_t space) {
+  const struct xf_spaces spaces = xf_resolve_spaces(c->plan);
+  for (int k = 0; k < XF_SPACES_MAX; k++)
+    if (strcmp(c->align.space[k].ns, spaces.at[space].ns) == 0) return c->align.space[k].holders;
+  return NULL; /* not of an aligned silo */
+}
+
+/* Whether all directories that the plan needs are whole. */
+static bool complete(struct xf_client *c) {
+  const struct xf_spaces spaces = xf_resolve_spaces(c->plan);
+  for (uint32_t k = 0; k < spaces.n; k++) {
+    const struct client_space *a = space_of(&c->align, spaces.at[k].ns);
+    if (!a || !a->complete) return false;
+  }
+  return true;
+}
+
 enum xf_rc client_align_adopted(struct xf_client *c, struct xf_diag *diag) {
-  struct client_align *a = &c->align;
-  if (!xf_resolve_ns(c->plan)) return XF_OK;
-  const bool received = a->complete;
-  enum xf_rc rc = received ? XF_OK : directory_load(c, diag);
-  return rc || !a->complete ? rc : align(c, received, diag);
+  const struct xf_spaces spaces = xf_resolve_spaces(c->plan);
+  bool received = false;
+  enum xf_rc rc = XF_OK;
+  for (uint32_t k = 0; k < spaces.n && !rc; k++) {
+    struct client_space *a = space_of(&c->align, spaces.at[k].ns);
+    if (!a)
+      return xf_diag_set(diag, XF_E_INVAL,
+                         "the coordinator asks for keys of other namespaces "
+                         "than the plan's");
+    received = received || a->complete;
+    rc = directory_load(c, k, a, diag);
+  }
+  return rc || spaces.n == 0 || !complete(c) ? rc : align(c, received, diag);
 }
 
 void client_align_ready(struct xf_client *c) {
@@ -158,7 +218,7 @@ static void align_fail(struct xf_client *c, enum xf_rc rc, const char *text) {
 }
 
 /* A first part begins anew; others must follow each other. false: nothing to do with it */
-static bool take_part(struct client_align *a, const struct xf_msg_directory *part) {
+static bool take_part(struct client_space *a, const struct xf_msg_directory *part) {
   const uint64_t n = part->holders_len / 4;
   if (part->offset == 0) {
     xf_free(a->holders);
@@ -179,14 +239,19 @@ static bool take_part(struct client_align *a, const struct xf_msg_directory *par
 }
 
 void client_directory(struct xf_client *c, const struct xf_msg_directory *part) {
-  struct client_align *a = &c->align;
+  struct client_space *a = space_of(&c->align, part->ns);
   struct xf_diag diag;
   xf_diag_init(&diag);
+  if (!a) {
+    align_fail(c, XF_E_INVAL,
+               "the coordinator sends a directory of another namespace than the plan's");
+    return;
+  }
   if (part->total > XF_MANIFEST_MAX) {
     align_fail(c, XF_E_LIMIT, "the directory has more keys than any silo can");
     return;
   }
-  if (a->aligned) { /* sent on every connection; it is frozen */
+  if (c->align.aligned) { /* sent on every connection; it is frozen */
     if (!xf_digest_equal(&part->digest, &a->digest))
       align_fail(c, XF_E_CONFLICT, "the coordinator's directory is another than this silo knows");
     return;
@@ -195,7 +260,8 @@ void client_directory(struct xf_client *c, const struct xf_msg_directory *part) 
     align_fail(c, XF_E_FORMAT, "the parts of the directory do not follow each other");
     return;
   }
-  if (!a->complete || !c->adopted) return; /* aligned when the data are there */
+  if (!a->complete || !c->adopted || !complete(c))
+    return; /* aligned when all and the data are there */
   enum xf_rc rc = align(c, true, &diag);
   if (rc) {
     align_fail(c, rc, xf_diag_text(&diag, rc));

@@ -50,15 +50,20 @@ struct client_later {
   char text[256];
 };
 
-/* The directory's answer for this silo's keys. */
-struct client_align {
-  bool manifest_wanted; /* a request that came before the data were loaded, or is being sent */
-  uint64_t sent;        /* keys */
-  char ns[64];
+/* Keys of one namespace: what is asked of this silo, and the directory's answer. */
+struct client_space {
+  char ns[64];   /* "": not used */
+  bool wanted;   /* a request that came before the data were loaded, or is being sent */
+  uint64_t sent; /* keys */
   struct xf_digest digest;
   uint64_t n_all, total, got; /* keys */
   uint32_t *holders;          /* [total] */
-  bool complete, aligned;
+  bool complete;
+};
+
+struct client_align {
+  struct client_space space[XF_SPACES_MAX]; /* in the order they were first heard of */
+  bool aligned;
 };
 
 enum { CLIENT_LATER = 8, CLIENT_HELD = 8, CLIENT_SIGNALS = 4 };

@@ -273,7 +273,7 @@ static void release(struct xf_client *c) {
   xf_silo_free(c->silo);
   xf_free(c->plan);
   xf_free(c->base);
-  xf_free(c->align.holders);
+  for (int k = 0; k < XF_SPACES_MAX; k++) xf_free(c->align.space[k].holders);
   xf_outbox_close(c->outbox);
   xf_secret_deinit(&c->align_key);
   xf_tls_ctx_free(c->tls);

@@ -29,47 +29,58 @@ struct finishing {
 
 /* --- model.safetensors: shared segments and this silo's own rows, with their keys --- */
 
-static enum xf_rc own_layout(struct xf_layout *out, const struct xf_layout *from, size_t n_rows,
-                             struct xf_diag *diag) {
+static enum xf_rc own_layout(struct xf_layout *out, const struct xf_layout *from,
+                             const struct xf_checkpoint_keys *keys, struct xf_diag *diag) {
   xf_layout_init(out);
   enum xf_rc rc = XF_OK;
   for (size_t i = 0; i < from->n_seg && !rc; i++) {
     const struct xf_segment *s = &from->seg[i];
     if (!xf_segment_global(s)) continue;
-    const uint32_t rows = xf_segment_keyed(s) ? (uint32_t)n_rows : s->rows;
+    const size_t k = xf_segment_keyed(s) && strcmp(keys[0].ns, s->ns) != 0 ? 1 : 0;
+    const uint32_t rows = xf_segment_keyed(s) ? (uint32_t)keys[k].n : s->rows;
     rc = xf_layout_add(out, s->name, s->role, s->ns, rows, s->cols, diag);
   }
   return rc;
 }
 
-static size_t own_keys(const struct xf_client *c, struct xf_key *out) {
-  const struct xf_manifest *m = xf_silo_manifest(c->silo);
-  size_t n = 0;
+/* Those of a namespace that its directory knows. @own *key: caller */
+static enum xf_rc own_keys(const struct xf_client *c, uint32_t k, struct xf_key **key, size_t *n) {
+  const struct xf_manifest *m = xf_silo_manifest(c->silo, k);
+  const uint32_t *holders = client_holders(c, k);
+  *n = 0;
+  *key = xf_try_calloc(m->n + 1, sizeof **key);
+  if (!*key) return XF_E_NOMEM;
   for (size_t i = 0; i < m->n; i++)
-    if (c->align.holders[i]) out[n++] = m->key[i];
-  return n;
+    if (holders[i]) (*key)[(*n)++] = m->key[i];
+  return XF_OK;
 }
 
 static enum xf_rc save_model(struct finishing *f) {
   struct xf_client *c = f->base.client;
   struct xf_diag *diag = &f->base.diag;
-  const char *ns = xf_resolve_ns(c->plan);
+  const struct xf_spaces spaces = xf_resolve_spaces(c->plan);
+  struct xf_checkpoint_keys known[XF_SPACES_MAX] = {{0}};
+  struct xf_key *key[XF_SPACES_MAX] = {0};
   struct xf_checkpoint_info info = {
       .round = f->offer.round, .plan = f->offer.plan_digest, .layout = f->offer.layout_digest};
   struct xf_checkpoint_saved saved;
   struct xf_layout layout;
   char path[XF_PATH_MAX];
-  struct xf_key *keys = xf_try_calloc(xf_silo_manifest(c->silo)->n + 1, sizeof *keys);
-  if (!keys) return XF_E_NOMEM;
-  const struct xf_checkpoint_keys known = {ns, keys, ns ? own_keys(c, keys) : 0};
+  enum xf_rc rc = XF_OK;
+  xf_layout_init(&layout);
   memcpy(info.run, c->run, sizeof info.run);
-  enum xf_rc rc = own_layout(&layout, xf_silo_layout(c->silo), known.n, diag);
+  for (uint32_t k = 0; k < spaces.n && !rc; k++) {
+    rc = own_keys(c, k, &key[k], &known[k].n);
+    known[k].ns = spaces.at[k].ns;
+    known[k].key = key[k];
+  }
+  if (!rc) rc = own_layout(&layout, xf_silo_layout(c->silo), known, diag);
   const struct xf_checkpoint_src src = {
-      .layout = &layout, .global = c->base, .keys = &known, .n_keys = ns ? 1 : 0};
+      .layout = &layout, .global = c->base, .keys = known, .n_keys = spaces.n};
   if (!rc) rc = client_path(c, path, XF_STATE_MODEL);
   if (!rc) rc = xf_checkpoint_save(c->fs, path, &info, &src, &saved, diag);
   xf_layout_deinit(&layout);
-  xf_free(keys);
+  for (uint32_t k = 0; k < spaces.n; k++) xf_free(key[k]);
   return rc;
 }
 

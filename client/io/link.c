@@ -48,7 +48,7 @@ static void forget(struct xf_client *c) {
   c->link = NULL;
   c->n_held = 0;
   c->upload.on = false;
-  c->align.manifest_wanted = false; /* asked again */
+  for (int k = 0; k < XF_SPACES_MAX; k++) c->align.space[k].wanted = false; /* asked again */
 }
 
 static void link_on_close(void *arg, enum xf_rc rc, const struct xf_diag *diag) {

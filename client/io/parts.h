@@ -56,6 +56,8 @@ void client_adopt(struct xf_client *c, const struct xf_session_action *action);
 void client_manifest(struct xf_client *c, const char *ns);
 void client_manifest_pump(struct xf_client *c);
 void client_directory(struct xf_client *c, const struct xf_msg_directory *part);
+/* The directory's answer for each key of a namespace of the plan; the silo is aligned. @own client */
+const uint32_t *client_holders(const struct xf_client *c, uint32_t space);
 /* Aligns a silo just adopted with what is known already (stored, or received meanwhile). @err E_CONFLICT E_CORRUPT
    E_LIMIT E_IO */
 XF_WARN_UNUSED enum xf_rc client_align_adopted(struct xf_client *c, struct xf_diag *diag);

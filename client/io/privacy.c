@@ -14,8 +14,8 @@ static struct xf_statement statement(const struct xf_client *c, const char *expo
                            .delta = c->plan->privacy.delta,
                            .exports = exports,
                            .users = c->plan->privacy.unit == XF_PLAN_UNIT_USER,
-                           .rows = xf_resolve_ns(c->plan) != NULL,
-                           .trusted_alignment = xf_resolve_ns(c->plan) != NULL};
+                           .rows = xf_resolve_spaces(c->plan).n > 0,
+                           .trusted_alignment = xf_resolve_spaces(c->plan).n > 0};
   if (!noise || c->cfg.policy.export_metrics) {
     exports[s.n_exports++] = "samples";
     exports[s.n_exports++] = "loss";

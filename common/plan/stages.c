@@ -65,10 +65,11 @@ static enum xf_rc check_names(const struct xf_plan *plan, struct xf_diag *diag) 
 /* Which stages go with the model. */
 static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) {
   const bool recommender = plan->model.kind == XF_PLAN_MODEL_RECOMMENDER;
-  uint32_t works = 0;
+  uint32_t works = 0, kinds = 0;
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     works += s->kind != XF_PLAN_STAGE_EVALUATE;
+    kinds |= 1u << s->kind;
     if (s->kind == XF_PLAN_STAGE_EVALUATE && s->fed.rounds)
       REFUSE("stages[%u].fed.rounds: an evaluation commits no model; leave it out", i);
     if (s->kind != XF_PLAN_STAGE_EVALUATE && !s->fed.rounds)
@@ -88,6 +89,13 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
   if (recommender && plan->data.kind != XF_PLAN_DATA_INTERACTIONS)
     REFUSE("model.kind: recommender learns from interactions, and data.kind is %s",
            xf_plan_data_text(plan->data.kind));
+  const uint32_t both = 1u << XF_PLAN_STAGE_STATISTIC | 1u << XF_PLAN_STAGE_ROWS;
+  if (recommender && (kinds & both) == both &&
+      strcmp(plan->model.user_ns, plan->model.item_ns) == 0)
+    REFUSE(
+        "model.user_ns: \"%s\" is also model.item_ns; statistics name items and rows users, which "
+        "need namespaces of their own",
+        plan->model.user_ns);
   if (recommender && plan->model.loss != XF_PLAN_LOSS_BPR)
     REFUSE("model.loss: %s belongs to a network; leave it out",
            xf_plan_loss_text(plan->model.loss));

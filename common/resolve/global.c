@@ -14,9 +14,12 @@ enum { LAYOUT_BYTES_MAX = 1 << 20 };
 
 static enum xf_rc make_layout(struct xf_global *out, const struct xf_plan *plan,
                               const struct xf_directory *directory, struct xf_diag *diag) {
-  const uint32_t n_keys = directory ? (uint32_t)directory->all.n : 0;
+  const struct xf_spaces spaces = xf_resolve_spaces(plan);
+  const uint32_t n_keys = directory && spaces.n ? (uint32_t)directory->all.n : 0;
   if (xf_resolve_recommends(plan)) {
-    const struct xf_stage_sizes sizes = {.n_keys = n_keys};
+    struct xf_stage_sizes sizes = {0};
+    for (uint32_t k = 0; k < spaces.n && directory; k++)
+      sizes.n_keys[k] = (uint32_t)directory[k].all.n;
     out->layout = &out->made;
     return xf_resolve_layout(&out->made, plan, &sizes, diag);
   }
@@ -28,15 +31,36 @@ static enum xf_rc make_layout(struct xf_global *out, const struct xf_plan *plan,
   return rc;
 }
 
+static uint32_t find_space(const struct xf_global *g, const char *ns) {
+  uint32_t k = 0;
+  while (k < g->n_space && strcmp(g->ns[k], ns) != 0) k++;
+  return k;
+}
+
 /* The parts of one group, in layout order. */
 static void add_parts(struct xf_global *g, bool keyed) {
   for (size_t i = 0; i < g->layout->n_seg; i++) {
     const struct xf_segment *s = &g->layout->seg[i];
     if (!xf_segment_global(s) || xf_segment_keyed(s) != keyed) continue;
-    g->part[g->n_part++] = (struct xf_global_part){s->role, s->stage, s->rows, s->cols, g->n};
+    const uint32_t space = keyed ? find_space(g, s->ns) : 0;
+    g->part[g->n_part++] =
+        (struct xf_global_part){s->role, space, s->stage, s->rows, s->cols, g->n};
     g->n += xf_segment_len(s);
-    if (s->role == XF_ROLE_ALIGNED) g->row_cols += s->cols;
+    if (s->role == XF_ROLE_ALIGNED) g->row_cols[space] += s->cols;
   }
+}
+
+/* Namespaces of the layout, by first appearance. */
+static enum xf_rc add_spaces(struct xf_global *g, struct xf_diag *diag) {
+  for (size_t i = 0; i < g->layout->n_seg; i++) {
+    const struct xf_segment *s = &g->layout->seg[i];
+    if (!xf_segment_keyed(s) || find_space(g, s->ns) < g->n_space) continue;
+    if (g->n_space == XF_SPACES_MAX)
+      return xf_diag_set(diag, XF_E_LIMIT, "segment %s: namespace \"%s\" is one more than %d",
+                         s->name, s->ns, XF_SPACES_MAX);
+    g->ns[g->n_space++] = s->ns;
+  }
+  return XF_OK;
 }
 
 /* A stage's segments as a layout of their own, for the shape of its fold. */
@@ -52,11 +76,17 @@ static enum xf_rc make_stage(struct xf_global *g, uint32_t stage, struct xf_diag
     if (s->role == XF_ROLE_PAIRED) out->pairs = s->rows;
     else rc = xf_layout_add(&mine, s->name, s->role, s->ns, s->rows, s->cols, diag);
   }
+  bool keyed = false;
   out->shared_at = out->keyed_at = UINT64_MAX;
   for (size_t k = 0; k < g->n_part; k++) {
     if (g->part[k].stage != stage) continue;
     uint64_t *at = g->part[k].role == XF_ROLE_SHARED ? &out->shared_at : &out->keyed_at;
     if (*at == UINT64_MAX) *at = g->part[k].from;
+    if (g->part[k].role == XF_ROLE_SHARED) continue;
+    if (keyed && out->space != g->part[k].space)
+      rc = xf_diag_set(diag, XF_E_CONFIG, "stage %u has keys of two namespaces", stage);
+    out->space = g->part[k].space;
+    keyed = true;
   }
   if (!rc) rc = xf_fold_shape_init(&out->shape, &mine, diag);
   /* its names are borrowed from a layout: let them be the lasting one's */
@@ -70,11 +100,13 @@ static enum xf_rc make_stage(struct xf_global *g, uint32_t stage, struct xf_diag
 
 enum xf_rc xf_global_lay(struct xf_global *out, const struct xf_layout *layout, uint32_t n_stage,
                          struct xf_diag *diag) {
-  enum xf_rc rc = XF_OK;
   out->layout = layout;
   out->part = xf_calloc(layout->n_seg ? layout->n_seg : 1, sizeof *out->part);
   out->n_part = 0;
-  out->n = out->row_cols = 0;
+  out->n = out->n_space = 0;
+  memset(out->row_cols, 0, sizeof out->row_cols);
+  enum xf_rc rc = add_spaces(out, diag);
+  if (rc) return rc;
   add_parts(out, false);
   out->n_shared = out->n;
   add_parts(out, true);
@@ -124,14 +156,14 @@ static enum xf_rc first_stages(const struct xf_global *global, float *x, const s
 enum xf_rc xf_global_first(const struct xf_global *global, float *x, const struct xf_plan *plan,
                            const struct xf_directory *directory, struct xf_diag *diag) {
   if (!global->model) return first_stages(global, x, plan, diag);
+  const struct xf_spaces spaces = xf_resolve_spaces(plan);
   const size_t n_rows = directory ? directory->all.n : 0;
   uint32_t *row = xf_calloc(n_rows ? n_rows : 1, sizeof *row);
   for (size_t i = 0; i < n_rows; i++) row[i] = (uint32_t)i;
-  const struct xf_wire_rows rows = {xf_resolve_ns(plan), row, n_rows};
+  const struct xf_wire_rows rows = {spaces.at[0].ns, row, n_rows};
   struct xf_wire_map map = {0};
   float *full = NULL;
-  enum xf_rc rc = xf_wire_map_init(&map, global->layout, rows.ns ? &rows : NULL, rows.ns != NULL,
-                                   XF_STAGE_ALL, diag);
+  enum xf_rc rc = xf_wire_map_init(&map, global->layout, &rows, spaces.n, XF_STAGE_ALL, diag);
   if (rc) goto out;
   full = xf_try_calloc(global->layout->n, sizeof *full);
   if (!full) {
@@ -161,16 +193,18 @@ enum xf_rc xf_layout_digest(struct xf_digest *out, const struct xf_layout *layou
 }
 
 /* Floats of a part in a member's wire vector. */
-static uint64_t part_len(const struct xf_global_part *p, size_t n_rows) {
+static uint64_t part_len(const struct xf_global_part *p, const struct xf_member_rows *rows) {
   if (p->role == XF_ROLE_SHARED) return (uint64_t)p->rows * p->cols;
+  const size_t n_rows = rows->n[p->space];
   return p->role == XF_ROLE_PAIRED ? xf_triangle_count((uint32_t)n_rows)
                                    : (uint64_t)n_rows * p->cols;
 }
 
-uint64_t xf_global_wire(const struct xf_global *global, uint32_t stages, size_t n_rows) {
+uint64_t xf_global_wire(const struct xf_global *global, uint32_t stages,
+                        const struct xf_member_rows *rows) {
   uint64_t n = 0;
   for (size_t k = 0; k < global->n_part; k++)
-    if (stages >> global->part[k].stage & 1) n += part_len(&global->part[k], n_rows);
+    if (stages >> global->part[k].stage & 1) n += part_len(&global->part[k], rows);
   return n;
 }
 
@@ -203,15 +237,17 @@ static struct xf_global_run run_pairs(const struct xf_global_part *p, const uint
 }
 
 struct xf_global_run xf_global_run_at(const struct xf_global *global, uint32_t stages,
-                                      const uint32_t *row, size_t n_row, uint64_t at) {
+                                      const struct xf_member_rows *rows, uint64_t at) {
   for (size_t k = 0; k < global->n_part; k++) {
     const struct xf_global_part *p = &global->part[k];
-    const uint64_t len = stages >> p->stage & 1 ? part_len(p, n_row) : 0;
+    const uint64_t len = stages >> p->stage & 1 ? part_len(p, rows) : 0;
     if (at >= len) {
       at -= len;
       continue;
     }
     if (p->role == XF_ROLE_SHARED) return (struct xf_global_run){p->from + at, len - at};
+    const uint32_t *row = rows->row[p->space];
+    const size_t n_row = rows->n[p->space];
     return p->role == XF_ROLE_PAIRED ? run_pairs(p, row, n_row, at) : run_rows(p, row, n_row, at);
   }
   XF_ASSERT(false); /* the position was to be inside the wire vector */
@@ -225,26 +261,26 @@ struct xf_global_view xf_global_view_of(const struct xf_plan *plan, bool train, 
 }
 
 uint64_t xf_global_view_len(const struct xf_global *global, struct xf_global_view view,
-                            size_t n_rows) {
-  return xf_global_wire(global, view.set[0], n_rows) + xf_global_wire(global, view.set[1], n_rows);
+                            const struct xf_member_rows *rows) {
+  return xf_global_wire(global, view.set[0], rows) + xf_global_wire(global, view.set[1], rows);
 }
 
 struct xf_global_run xf_global_view_at(const struct xf_global *global, struct xf_global_view view,
-                                       const uint32_t *row, size_t n_row, uint64_t at) {
-  const uint64_t first = xf_global_wire(global, view.set[0], n_row);
-  return at < first ? xf_global_run_at(global, view.set[0], row, n_row, at)
-                    : xf_global_run_at(global, view.set[1], row, n_row, at - first);
+                                       const struct xf_member_rows *rows, uint64_t at) {
+  const uint64_t first = xf_global_wire(global, view.set[0], rows);
+  return at < first ? xf_global_run_at(global, view.set[0], rows, at)
+                    : xf_global_run_at(global, view.set[1], rows, at - first);
 }
 
 struct xf_plan_lens xf_global_lens(const struct xf_global *global, const struct xf_plan *plan,
-                                   size_t n_rows) {
+                                   const struct xf_member_rows *rows) {
   struct xf_plan_lens lens = {.n_stage = plan->n_stages};
-  lens.all = xf_global_wire(global, XF_STAGE_ALL, n_rows) * sizeof(float);
+  lens.all = xf_global_wire(global, XF_STAGE_ALL, rows) * sizeof(float);
   for (uint32_t i = 0; i < lens.n_stage; i++) {
     const struct xf_global_view view = xf_global_view_of(plan, true, i);
-    lens.in[i] = xf_global_wire(global, view.set[0], n_rows) * sizeof(float);
-    lens.down[i] = xf_global_view_len(global, view, n_rows) * sizeof(float);
-    lens.up[i] = xf_global_wire(global, 1u << i, n_rows) * sizeof(float);
+    lens.in[i] = xf_global_wire(global, view.set[0], rows) * sizeof(float);
+    lens.down[i] = xf_global_view_len(global, view, rows) * sizeof(float);
+    lens.up[i] = xf_global_wire(global, 1u << i, rows) * sizeof(float);
   }
   return lens;
 }

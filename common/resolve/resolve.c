@@ -8,17 +8,16 @@ static enum xf_rc not_here(struct xf_diag *diag, const char *what) {
   return xf_diag_set(diag, XF_E_UNSUPPORTED, "%s: not in this version of crossfed", what);
 }
 
-/* What one silo can hold: keys of one namespace, counted alike in every stage. */
+/* A namespace has one directory: all its stages count holders alike. */
 static enum xf_rc check_recommender(const struct xf_plan *plan, struct xf_diag *diag) {
-  const struct xf_plan_stage_part *first = NULL;
+  const struct xf_spaces spaces = xf_resolve_spaces(plan);
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;
-    if (!first) first = s;
-    if (s->kind != first->kind)
-      return not_here(diag, "stages: statistic and rows in one plan (items and users)");
-    if (s->rows.min_holders != first->rows.min_holders)
-      return not_here(diag, "rows.min_holders: different ones in one plan");
+    for (uint32_t k = 0; k < spaces.n; k++)
+      if (spaces.at[k].items == (s->kind == XF_PLAN_STAGE_STATISTIC) &&
+          s->rows.min_holders != spaces.at[k].min_holders)
+        return not_here(diag, "rows.min_holders: different ones for the same keys");
   }
   struct xf_layout layout;
   const struct xf_stage_sizes none = {0};
@@ -89,7 +88,7 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
 }
 
 bool xf_resolve_pulls(const struct xf_plan *plan, uint32_t stage) {
-  return !xf_resolve_recommends(plan) && xf_resolve_ns(plan) &&
+  return !xf_resolve_recommends(plan) && xf_resolve_spaces(plan).n &&
          plan->stages[stage].rows.rule == XF_PLAN_ROW_RULE_PULL;
 }
 

@@ -8,8 +8,9 @@
 
 enum { PAIR_ROWS = 64 }; /* rows of a triangle in one piece of work */
 
-uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage, size_t n_row) {
-  return xf_global_wire(global, 1u << stage, n_row);
+uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage,
+                           const struct xf_member_rows *rows) {
+  return xf_global_wire(global, 1u << stage, rows);
 }
 
 /* A position of the stage's shape in the global vector: its shared floats lie together, its keyed ones as well. */
@@ -49,7 +50,7 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
   struct xf_fold_rows *rows = xf_calloc(f->n_member ? f->n_member : 1, sizeof *rows);
   for (size_t k = 0; k < f->n_member; k++) {
     const struct xf_stagefold_member *m = &f->member[k];
-    rows[k] = (struct xf_fold_rows){m->row, m->n_row};
+    rows[k] = (struct xf_fold_rows){m->rows->row[s->space], m->rows->n[s->space]};
     member[k] = (struct xf_fold_member){m->id, m->slot, m->weight, s->shape.n_ns ? &rows[k] : NULL};
   }
   xf_fold_sort(member, f->n_member);
@@ -112,9 +113,9 @@ static enum xf_rc fold_pairs(struct xf_stagefold *f, struct xf_diag *diag) {
   qsort(f->member, n, sizeof *f->member, by_id);
   for (size_t k = 0; k < n; k++) {
     const struct xf_stagefold_member *m = &f->member[k];
-    member[k] = (struct xf_trisum_member){m->id, k, m->row, (uint32_t)m->n_row};
-    p.wire[k] =
-        xf_stagefold_wire(f->global, f->stage, m->n_row) - xf_triangle_count((uint32_t)m->n_row);
+    const uint32_t n_row = (uint32_t)m->rows->n[s->space];
+    member[k] = (struct xf_trisum_member){m->id, k, m->rows->row[s->space], n_row};
+    p.wire[k] = xf_stagefold_wire(f->global, f->stage, m->rows) - xf_triangle_count(n_row);
   }
   const struct xf_trisum_job job = {s->pairs, member, n, &p, pairs_read, pairs_old, pairs_new};
   enum xf_rc rc = xf_trisum_check(&job, diag);

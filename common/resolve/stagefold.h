@@ -17,8 +17,7 @@ struct xf_stagefold_member {
   const char *id;
   size_t slot; /* what `read` calls this member */
   uint32_t weight;
-  const uint32_t *row; /* [n_row] ascending directory rows */
-  size_t n_row;
+  const struct xf_member_rows *rows;
 };
 
 struct xf_stagefold {
@@ -33,7 +32,8 @@ struct xf_stagefold {
 };
 
 /* Floats of a member's update. @unit floats */
-uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage, size_t n_row);
+uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage,
+                           const struct xf_member_rows *rows);
 /* Folds. @err E_INVAL E_RANGE (names the member) E_NAN E_NOMEM, those of the callbacks */
 XF_WARN_UNUSED enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag);
 

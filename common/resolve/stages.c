@@ -5,34 +5,36 @@
 #include "rec/unitfree.h"
 
 #include <stdio.h>
+#include <string.h>
 
 bool xf_resolve_recommends(const struct xf_plan *plan) {
   return plan->model.kind == XF_PLAN_MODEL_RECOMMENDER;
 }
 
-static bool has_kind(const struct xf_plan *plan, enum xf_plan_stage kind) {
-  for (uint32_t i = 0; i < plan->n_stages; i++)
-    if (plan->stages[i].kind == kind) return true;
-  return false;
+uint32_t xf_spaces_find(const struct xf_spaces *spaces, const char *ns) {
+  uint32_t i = 0;
+  while (i < spaces->n && strcmp(spaces->at[i].ns, ns) != 0) i++;
+  return i;
 }
 
-bool xf_resolve_keys_items(const struct xf_plan *plan) {
-  return xf_resolve_recommends(plan) && has_kind(plan, XF_PLAN_STAGE_STATISTIC);
-}
-
-const char *xf_resolve_ns(const struct xf_plan *plan) {
-  if (!xf_resolve_recommends(plan))
-    return plan->model.kind == XF_PLAN_MODEL_MF && plan->model.users == XF_PLAN_USERS_ALIGNED
-               ? plan->model.user_ns
-               : NULL;
-  if (has_kind(plan, XF_PLAN_STAGE_STATISTIC)) return plan->model.item_ns;
-  return has_kind(plan, XF_PLAN_STAGE_ROWS) ? plan->model.user_ns : NULL;
-}
-
-uint32_t xf_resolve_min_holders(const struct xf_plan *plan) {
-  struct xf_plan_view v;
-  xf_plan_policy_view(&v, plan);
-  return v.min_holders ? v.min_holders : 1;
+struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan) {
+  struct xf_spaces out = {.n = 0};
+  if (!xf_resolve_recommends(plan)) {
+    struct xf_plan_view v;
+    xf_plan_policy_view(&v, plan);
+    if (plan->model.kind == XF_PLAN_MODEL_MF && plan->model.users == XF_PLAN_USERS_ALIGNED)
+      out.at[out.n++] = (struct xf_space){plan->model.user_ns, false, v.min_holders};
+    return out;
+  }
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const struct xf_plan_stage_part *s = &plan->stages[i];
+    if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;
+    const bool items = s->kind == XF_PLAN_STAGE_STATISTIC;
+    const char *ns = items ? plan->model.item_ns : plan->model.user_ns;
+    if (xf_spaces_find(&out, ns) < out.n) continue;
+    out.at[out.n++] = (struct xf_space){ns, items, s->rows.min_holders};
+  }
+  return out;
 }
 
 void xf_resolve_segment(char *out, const struct xf_plan_stage_part *stage, const char *part) {
@@ -45,6 +47,7 @@ struct building {
   struct xf_layout *out;
   const struct xf_plan_stage_part *stage;
   uint32_t index;
+  const struct xf_spaces *spaces;
   struct xf_diag *diag;
 };
 
@@ -60,19 +63,21 @@ static enum xf_rc add(const struct building *b, const char *part, enum xf_role r
 static enum xf_rc add_statistic(const struct building *b, const struct xf_plan *plan,
                                 const struct xf_stage_sizes *z) {
   const char *ns = plan->model.item_ns;
-  const uint32_t rows = z->silo ? z->n_items : z->n_keys;
+  const uint32_t n_keys = z->n_keys[xf_spaces_find(b->spaces, ns)];
+  const uint32_t rows = z->silo ? z->n_items : n_keys;
   if (b->stage->statistic.of == XF_PLAN_STATISTIC_COUNTS)
     return add(b, "counts", XF_ROLE_ALIGNED, ns, rows, 1);
   enum xf_rc rc = XF_OK;
   if (plan->privacy.noise_multiplier == 0) rc = add(b, "diagonal", XF_ROLE_ALIGNED, ns, rows, 1);
-  return rc ? rc : add(b, "pairs", XF_ROLE_PAIRED, ns, z->n_keys, 1);
+  return rc ? rc : add(b, "pairs", XF_ROLE_PAIRED, ns, n_keys, 1);
 }
 
 static enum xf_rc add_rows(const struct building *b, const struct xf_plan *plan,
                            const struct xf_stage_sizes *z) {
   const uint32_t dim = b->stage->rows.dim;
-  enum xf_rc rc =
-      add(b, "user", XF_ROLE_ALIGNED, plan->model.user_ns, z->silo ? z->n_users : z->n_keys, dim);
+  const char *ns = plan->model.user_ns;
+  const uint32_t rows = z->silo ? z->n_users : z->n_keys[xf_spaces_find(b->spaces, ns)];
+  enum xf_rc rc = add(b, "user", XF_ROLE_ALIGNED, ns, rows, dim);
   return rc ? rc : add(b, "item", XF_ROLE_DOMAIN, NULL, z->silo ? z->n_items : 0, dim);
 }
 
@@ -106,10 +111,11 @@ enum xf_rc xf_resolve_scorer_first(const struct xf_model *net, float *x, const s
 
 enum xf_rc xf_resolve_layout(struct xf_layout *out, const struct xf_plan *plan,
                              const struct xf_stage_sizes *sizes, struct xf_diag *diag) {
+  const struct xf_spaces spaces = xf_resolve_spaces(plan);
   enum xf_rc rc = XF_OK;
   xf_layout_init(out);
   for (uint32_t i = 0; i < plan->n_stages && !rc; i++) {
-    const struct building b = {out, &plan->stages[i], i, diag};
+    const struct building b = {out, &plan->stages[i], i, &spaces, diag};
     switch (plan->stages[i].kind) {
     case XF_PLAN_STAGE_STATISTIC: rc = add_statistic(&b, plan, sizes); break;
     case XF_PLAN_STAGE_ROWS: rc = add_rows(&b, plan, sizes); break;

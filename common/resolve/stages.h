@@ -16,22 +16,34 @@
 #include "model/model.h"
 #include "plan/plan.h"
 
+enum { XF_SPACES_MAX = 2 }; /* items and users */
+
+/* A namespace whose keys a plan aligns: silos announce theirs, the coordinator freezes a directory of it. */
+struct xf_space {
+  const char *ns;       /* the plan's */
+  bool items;           /* its keys name items, else users */
+  uint32_t min_holders; /* silos that must hold a key before the directory knows it */
+};
+/* All of a plan, in the order in which its stages first need them. */
+struct xf_spaces {
+  struct xf_space at[XF_SPACES_MAX];
+  uint32_t n; /* 0: nothing is aligned */
+};
+
 /* Rows of the tables: a silo's, or at the coordinator 0 users, 0 items. */
 struct xf_stage_sizes {
   uint32_t n_users, n_items;
-  uint32_t
-      n_keys; /* of the namespace: the directory's, or those of the silo that the directory knows */
-  bool silo;  /* aligned tables have all the silo's rows, else the directory's */
+  uint32_t n_keys
+      [XF_SPACES_MAX]; /* of each namespace: the directory's, or those of the silo that the directory knows */
+  bool silo;           /* aligned tables have all the silo's rows, else the directory's */
 };
 
 /* Whether the plan's model is a recommender: statistics, rows, a scorer, a guard. @thread any */
 bool xf_resolve_recommends(const struct xf_plan *plan);
-/* What the keys of the plan's namespace name: items (statistics) or users (rows, aligned users). @thread any */
-bool xf_resolve_keys_items(const struct xf_plan *plan);
-/* The namespace that the plan aligns, or NULL. One per plan in this version (xf_resolve_check). @own static or plan */
-const char *xf_resolve_ns(const struct xf_plan *plan);
-/* Holders that a key needs for the directory to know it. @unit silos */
-uint32_t xf_resolve_min_holders(const struct xf_plan *plan);
+/* The namespaces that the plan aligns: of items for statistics, of users for rows and aligned users. @own borrows plan */
+struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan);
+/* Index of a namespace by its name, or spaces->n. @thread any */
+uint32_t xf_spaces_find(const struct xf_spaces *spaces, const char *ns);
 /* The layout of a recommender's plan. @own out: xf_layout_deinit, also after an error @err E_LIMIT E_UNSUPPORTED */
 XF_WARN_UNUSED enum xf_rc xf_resolve_layout(struct xf_layout *out, const struct xf_plan *plan,
                                             const struct xf_stage_sizes *sizes,

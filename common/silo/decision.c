@@ -42,10 +42,11 @@ static bool has_rows(const float *base, uint64_t n) {
 /* Train events of users that at least two silos hold. */
 static float *make_overlap(const struct xf_silo *s) {
   const struct xf_csr *train = &s->data.split.part[XF_PART_TRAIN];
-  if (xf_resolve_keys_items(s->cfg.plan) || s->n_known == 0) return NULL;
+  const struct silo_space *users = silo_space_of(s, false);
+  if (!users || users->n_known == 0) return NULL;
   float *out = xf_try_calloc((size_t)s->data.split.n_items + 1, sizeof *out);
-  for (size_t k = 0; out && k < s->n_known; k++)
-    for (uint32_t e = train->start[s->known_row[k]]; e < train->start[s->known_row[k] + 1]; e++)
+  for (size_t k = 0; out && k < users->n_known; k++)
+    for (uint32_t row = users->known_row[k], e = train->start[row]; e < train->start[row + 1]; e++)
       out[train->item[e]]++;
   return out;
 }
@@ -68,7 +69,7 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
     if (st->kind == XF_PLAN_STAGE_ROWS) {
       const struct xf_segment *user = silo_segment(s, i, "user");
       const float *rows = base + silo_wire_at(s, XF_STAGE_ALL, user);
-      if (!has_rows(rows, s->n_known * (uint64_t)user->cols)) continue;
+      if (!has_rows(rows, silo_space_of(s, false)->n_known * (uint64_t)user->cols)) continue;
       rc = silo_rows_final(s, i, rows, &g->pull[g->n_rows], diag);
       g->rows[g->n_rows] = (struct xf_recommender_rows){
           .name = st->name, .als = &s->rows[i].als, .pull = &g->pull[g->n_rows]};
@@ -76,7 +77,9 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
     } else if (st->kind == XF_PLAN_STAGE_STATISTIC && !g->has_gram &&
                st->statistic.of == XF_PLAN_STATISTIC_GRAM) {
       rc = silo_gram_init(&g->gram, s, i, base, XF_STAGE_ALL, &g->has_gram);
-      if (rc) xf_diag_set(diag, rc, "no memory for the others' statistic of %zu items", s->n_known);
+      if (rc)
+        xf_diag_set(diag, rc, "no memory for the others' statistic of %zu items",
+                    silo_space_of(s, true)->n_known);
     }
   }
   if (!rc) g->overlap = make_overlap(s);

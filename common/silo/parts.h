@@ -19,6 +19,17 @@ struct silo_rows {
   bool ready;
 };
 
+/* A namespace that the plan aligns, as this silo sees it. */
+struct silo_space {
+  struct xf_space plan;
+  struct xf_manifest manifest;
+  struct xf_key *local_key; /* [n_users or n_items] by local row */
+  uint32_t *key_row;        /* [manifest.n] local row of each key */
+  uint32_t *known_row; /* [n_known] local rows of the keys that the directory knows, in key order */
+  uint32_t *holders;   /* [n_known] */
+  size_t n_known;
+};
+
 struct silo_decision;
 struct silo_scorer;
 
@@ -34,12 +45,8 @@ struct xf_silo {
   struct xf_trainer *trainer;
   struct xf_evaluator *evaluator;
   struct xf_digest layout_digest;
-  struct xf_manifest manifest;
-  struct xf_key *local_key; /* [n_users or n_items] by local row */
-  uint32_t *key_row;        /* [manifest.n] local row of each key */
-  uint32_t *known_row; /* [n_known] local rows of the keys that the directory knows, in key order */
-  uint32_t *holders;   /* [n_known] */
-  size_t n_known;
+  struct silo_space space[XF_SPACES_MAX];
+  uint32_t n_space;
   bool aligned;
   struct xf_wire_map map;                       /* of all stages */
   struct xf_wire_map slice[XF_PLAN_STAGES_MAX]; /* of one */
@@ -67,11 +74,13 @@ void silo_start(const struct xf_silo *s, float *start, const float *base);
 /* Streams of a task; round 2^32 + t is task t of the `alone` arm. */
 void silo_streams(const struct xf_silo *s, uint64_t round, struct xf_rng *shuffle,
                   struct xf_rng *negative);
-/* Stages of a recommender (stages.c): layout and vectors for n known keys; frees them. */
-enum xf_rc silo_stages_init(struct xf_silo *s, uint32_t n_keys, struct xf_diag *diag);
+/* Stages of a recommender (stages.c): layout and vectors for the known keys; frees them. */
+enum xf_rc silo_stages_init(struct xf_silo *s, struct xf_diag *diag);
 void silo_stages_deinit(struct xf_silo *s);
 /* The slice of a stage in a wire vector of all stages: its first keyed float. The segment of that name. */
 const struct xf_segment *silo_segment(const struct xf_silo *s, uint32_t stage, const char *part);
+/* The namespace whose keys name items, or users; NULL: the plan does not align them. */
+const struct silo_space *silo_space_of(const struct xf_silo *s, bool items);
 /* Where a keyed segment's known rows lie in the wire vector of `stages`. @unit floats */
 uint64_t silo_wire_at(const struct xf_silo *s, uint32_t stages, const struct xf_segment *seg);
 

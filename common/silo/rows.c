@@ -23,8 +23,9 @@ static enum xf_rc make_als(struct xf_silo *s, uint32_t stage, struct xf_diag *di
     xf_free(key);
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for rows of %u users", data.n_users);
   }
+  const struct xf_key *local = silo_space_of(s, false)->local_key;
   for (uint32_t u = 0; u < data.n_users; u++)
-    for (size_t b = 0; b < sizeof *key; b++) key[u] |= (uint64_t)s->local_key[u].b[b] << (8 * b);
+    for (size_t b = 0; b < sizeof *key; b++) key[u] |= (uint64_t)local[u].b[b] << (8 * b);
   struct xf_rng rng;
   xf_stream_init(&rng, s->cfg.plan->seed, "init", 0, NULL);
   const struct xf_als_spec spec = {.dim = st->rows.dim,
@@ -77,11 +78,12 @@ static void make_target(struct xf_silo *s, uint32_t stage, const float *base, bo
   const size_t d = als->spec.dim;
   float *target = s->rows[stage].target;
   memset(target, 0, (size_t)als->n_users * d * sizeof *target);
-  for (size_t k = 0; k < s->n_known; k++) {
-    const size_t at = (size_t)s->known_row[k] * d;
+  const struct silo_space *users = silo_space_of(s, false);
+  for (size_t k = 0; k < users->n_known; k++) {
+    const size_t at = (size_t)users->known_row[k] * d;
     if (plain) memcpy(target + at, base + k * d, d * sizeof *target);
     else
-      xf_pull_prior(target + at, base + k * d, als->p + at, d, s->holders[k],
+      xf_pull_prior(target + at, base + k * d, als->p + at, d, users->holders[k],
                     s->cfg.plan->stages[stage].rows.min_holders, 1);
   }
 }

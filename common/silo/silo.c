@@ -21,31 +21,45 @@ enum xf_rc silo_first(const struct xf_silo *s, float *x, struct xf_diag *diag) {
   struct xf_rng shared, own;
   xf_stream_init(&shared, s->cfg.plan->seed, "init", 0, NULL);
   xf_stream_init(&own, s->cfg.plan->seed, "init", 0, s->cfg.member);
-  const struct xf_model_seed seed = {&shared, &own, s->local_key, NULL};
+  const struct xf_model_seed seed = {&shared, &own, s->space[0].local_key, NULL};
   return xf_model_init(s->model, x, &seed, diag);
 }
 
-static enum xf_rc make_keys(struct xf_silo *s, struct xf_diag *diag) {
-  const char *ns = xf_resolve_ns(s->cfg.plan);
-  if (!ns) return XF_OK;
+static enum xf_rc make_space(struct xf_silo *s, struct silo_space *p, struct xf_diag *diag) {
   if (!s->cfg.align_key)
     return xf_diag_set(diag, XF_E_CONFIG,
                        "the plan aligns %s in namespace \"%s\": the silo needs the silos' shared "
                        "key (data.align_key)",
-                       xf_resolve_keys_items(s->cfg.plan) ? "items" : "users", ns);
-  const struct xf_names *names =
-      xf_resolve_keys_items(s->cfg.plan) ? &s->data.inter.items : &s->data.inter.users;
-  s->local_key = xf_try_calloc(names->n, sizeof *s->local_key);
-  s->key_row = xf_try_calloc(names->n, sizeof *s->key_row);
-  if (!s->local_key || !s->key_row) return XF_E_NOMEM;
+                       p->plan.items ? "items" : "users", p->plan.ns);
+  const struct xf_names *names = p->plan.items ? &s->data.inter.items : &s->data.inter.users;
+  p->local_key = xf_try_calloc(names->n, sizeof *p->local_key);
+  p->key_row = xf_try_calloc(names->n, sizeof *p->key_row);
+  if (!p->local_key || !p->key_row) return XF_E_NOMEM;
   for (uint32_t i = 0; i < names->n; i++) {
     const char *text = xf_names_get(names, i);
-    xf_pseudonym(s->local_key[i].b, s->cfg.align_key, ns, text, strlen(text));
+    xf_pseudonym(p->local_key[i].b, s->cfg.align_key, p->plan.ns, text, strlen(text));
   }
-  enum xf_rc rc = xf_manifest_init(&s->manifest, s->local_key, names->n, diag);
+  enum xf_rc rc = xf_manifest_init(&p->manifest, p->local_key, names->n, diag);
   for (uint32_t i = 0; i < names->n && !rc; i++)
-    s->key_row[xf_manifest_find(&s->manifest, &s->local_key[i])] = i;
+    p->key_row[xf_manifest_find(&p->manifest, &p->local_key[i])] = i;
   return rc;
+}
+
+static enum xf_rc make_keys(struct xf_silo *s, struct xf_diag *diag) {
+  const struct xf_spaces spaces = xf_resolve_spaces(s->cfg.plan);
+  enum xf_rc rc = XF_OK;
+  s->n_space = spaces.n;
+  for (uint32_t k = 0; k < spaces.n && !rc; k++) {
+    s->space[k].plan = spaces.at[k];
+    rc = make_space(s, &s->space[k], diag);
+  }
+  return rc;
+}
+
+const struct silo_space *silo_space_of(const struct xf_silo *s, bool items) {
+  for (uint32_t k = 0; k < s->n_space; k++)
+    if (s->space[k].plan.items == items) return &s->space[k];
+  return NULL;
 }
 
 static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
@@ -58,7 +72,7 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
     return xf_diag_set(diag, XF_E_CONFIG, "the data have %zu train samples; needed: 1 to 2^32-1",
                        n_train);
   enum xf_rc rc = xf_resolve_measures(&s->measures, s->cfg.plan, diag);
-  if (rc || s->recommends) return rc ? rc : silo_stages_init(s, 0, diag);
+  if (rc || s->recommends) return rc ? rc : silo_stages_init(s, diag);
   rc = xf_resolve_model(&config, s->cfg.plan, diag);
   if (!rc) rc = xf_model_new(&s->model, &config, size, diag);
   if (rc) return rc;
@@ -100,7 +114,7 @@ enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config
   if (!rc) rc = make_keys(s, diag);
   if (!rc) rc = make_model(s, diag);
   if (!rc) rc = make_vectors(s, diag);
-  if (!rc && !xf_resolve_ns(s->cfg.plan)) rc = xf_silo_align(s, NULL, diag);
+  if (!rc && s->n_space == 0) rc = xf_silo_align(s, NULL, diag);
   if (rc) {
     xf_silo_free(s);
     return rc;
@@ -118,11 +132,14 @@ void xf_silo_free(struct xf_silo *silo) {
   xf_wire_map_deinit(&silo->map);
   xf_model_free(silo->model);
   xf_dataset_deinit(&silo->data);
-  xf_manifest_deinit(&silo->manifest);
-  xf_free(silo->local_key);
-  xf_free(silo->key_row);
-  xf_free(silo->known_row);
-  xf_free(silo->holders);
+  for (uint32_t k = 0; k < silo->n_space; k++) {
+    struct silo_space *p = &silo->space[k];
+    xf_manifest_deinit(&p->manifest);
+    xf_free(p->local_key);
+    xf_free(p->key_row);
+    xf_free(p->known_row);
+    xf_free(p->holders);
+  }
   xf_free(silo->full);
   xf_free(silo->next);
   xf_free(silo->task);
@@ -134,16 +151,22 @@ void xf_silo_free(struct xf_silo *silo) {
   xf_free(silo);
 }
 
-const struct xf_manifest *xf_silo_manifest(const struct xf_silo *silo) { return &silo->manifest; }
+uint32_t xf_silo_spaces(const struct xf_silo *silo) { return silo->n_space; }
+
+const struct xf_manifest *xf_silo_manifest(const struct xf_silo *silo, uint32_t space) {
+  return &silo->space[space].manifest;
+}
 
 /* The wire maps of all stages and of each, and what tasks move by them. */
-static enum xf_rc make_maps(struct xf_silo *s, const char *ns, struct xf_diag *diag) {
-  const struct xf_wire_rows rows = {ns, s->known_row, s->n_known};
-  const struct xf_wire_rows *given = ns ? &rows : NULL;
+static enum xf_rc make_maps(struct xf_silo *s, struct xf_diag *diag) {
+  struct xf_wire_rows rows[XF_SPACES_MAX] = {{0}};
+  for (uint32_t k = 0; k < s->n_space; k++)
+    rows[k] =
+        (struct xf_wire_rows){s->space[k].plan.ns, s->space[k].known_row, s->space[k].n_known};
   const struct xf_plan *plan = s->cfg.plan;
-  enum xf_rc rc = xf_wire_map_init(&s->map, s->layout, given, ns != NULL, XF_STAGE_ALL, diag);
+  enum xf_rc rc = xf_wire_map_init(&s->map, s->layout, rows, s->n_space, XF_STAGE_ALL, diag);
   for (uint32_t i = 0; i < plan->n_stages && !rc; i++)
-    rc = xf_wire_map_init(&s->slice[i], s->layout, given, ns != NULL, 1u << i, diag);
+    rc = xf_wire_map_init(&s->slice[i], s->layout, rows, s->n_space, 1u << i, diag);
   if (rc) return rc;
   s->lens.all = s->map.n_wire * sizeof(float);
   for (uint32_t i = 0; i < plan->n_stages; i++) {
@@ -158,22 +181,27 @@ static enum xf_rc make_maps(struct xf_silo *s, const char *ns, struct xf_diag *d
   return XF_OK;
 }
 
-enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *holders, struct xf_diag *diag) {
+/* Takes what the directory says of one namespace's keys. */
+static enum xf_rc take_holders(struct silo_space *p, const uint32_t *holders) {
+  p->known_row = xf_try_calloc(p->manifest.n, sizeof *p->known_row);
+  p->holders = xf_try_calloc(p->manifest.n, sizeof *p->holders);
+  if (!p->known_row || !p->holders) return XF_E_NOMEM;
+  for (size_t i = 0; i < p->manifest.n; i++) {
+    if (!holders[i]) continue;
+    p->known_row[p->n_known] = p->key_row[i];
+    p->holders[p->n_known++] = holders[i];
+  }
+  return XF_OK;
+}
+
+enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *const *holders,
+                         struct xf_diag *diag) {
   struct xf_silo *s = silo;
   if (s->aligned) return xf_diag_set(diag, XF_E_STATE, "the silo is aligned already");
-  const char *ns = xf_resolve_ns(s->cfg.plan);
-  if (ns) {
-    s->known_row = xf_try_calloc(s->manifest.n, sizeof *s->known_row);
-    s->holders = xf_try_calloc(s->manifest.n, sizeof *s->holders);
-    if (!s->known_row || !s->holders) return XF_E_NOMEM;
-    for (size_t i = 0; i < s->manifest.n; i++) {
-      if (!holders[i]) continue;
-      s->known_row[s->n_known] = s->key_row[i];
-      s->holders[s->n_known++] = holders[i];
-    }
-  }
-  enum xf_rc rc = s->recommends ? silo_stages_init(s, (uint32_t)s->n_known, diag) : XF_OK;
-  if (!rc) rc = make_maps(s, ns, diag);
+  enum xf_rc rc = XF_OK;
+  for (uint32_t k = 0; k < s->n_space && !rc; k++) rc = take_holders(&s->space[k], holders[k]);
+  if (!rc && s->recommends) rc = silo_stages_init(s, diag);
+  if (!rc) rc = make_maps(s, diag);
   if (rc) return rc;
   s->wire = xf_try_calloc((size_t)s->map.n_wire + 1, sizeof(float));
   if (s->cfg.noise_multiplier > 0)

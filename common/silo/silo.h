@@ -48,11 +48,14 @@ XF_WARN_UNUSED enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo
 /* Releases; NULL is legal. @own takes silo */
 void xf_silo_free(struct xf_silo *silo);
 
-/* The silo's keys, ascending; empty without alignment. @own borrowed */
-const struct xf_manifest *xf_silo_manifest(const struct xf_silo *silo);
-/* The directory's answer: holders[i] of the i-th key, 0 for a key it does not know (its row stays here). Once, before
-   the first task; a plan without alignment needs no call. @shape holders[manifest.n] @err E_STATE E_LIMIT */
-XF_WARN_UNUSED enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *holders,
+/* Namespaces that the plan aligns, in the order of xf_resolve_spaces; 0: none. @thread any */
+uint32_t xf_silo_spaces(const struct xf_silo *silo);
+/* The silo's keys of a namespace, ascending; empty for one the plan does not align. @own borrowed */
+const struct xf_manifest *xf_silo_manifest(const struct xf_silo *silo, uint32_t space);
+/* The directories' answers: holders[k][i] of the i-th key of namespace k, 0 for a key it does not know (its row stays here).
+   Once, before the first task; a plan without alignment needs no call. @shape holders[spaces][manifest.n]
+   @err E_STATE E_LIMIT E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_silo_align(struct xf_silo *silo, const uint32_t *const *holders,
                                         struct xf_diag *diag);
 /* Bytes of the wire vector of all stages; 0 before alignment. @unit bytes */
 uint64_t xf_silo_model_len(const struct xf_silo *silo);

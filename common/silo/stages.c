@@ -6,11 +6,10 @@
 
 #include <string.h>
 
-static enum xf_rc make_layout(struct xf_silo *s, uint32_t n_keys, struct xf_diag *diag) {
-  const struct xf_stage_sizes sizes = {.n_users = s->data.split.n_users,
-                                       .n_items = s->data.split.n_items,
-                                       .n_keys = n_keys,
-                                       .silo = true};
+static enum xf_rc make_layout(struct xf_silo *s, struct xf_diag *diag) {
+  struct xf_stage_sizes sizes = {
+      .n_users = s->data.split.n_users, .n_items = s->data.split.n_items, .silo = true};
+  for (uint32_t k = 0; k < s->n_space; k++) sizes.n_keys[k] = (uint32_t)s->space[k].n_known;
   xf_layout_deinit(&s->stages);
   enum xf_rc rc = xf_resolve_layout(&s->stages, s->cfg.plan, &sizes, diag);
   s->layout = &s->stages;
@@ -32,9 +31,9 @@ static enum xf_rc make_vectors(struct xf_silo *s, struct xf_diag *diag) {
   return XF_OK;
 }
 
-enum xf_rc silo_stages_init(struct xf_silo *s, uint32_t n_keys, struct xf_diag *diag) {
+enum xf_rc silo_stages_init(struct xf_silo *s, struct xf_diag *diag) {
   if (!s->rows) s->rows = xf_calloc(s->cfg.plan->n_stages, sizeof *s->rows);
-  enum xf_rc rc = make_layout(s, n_keys, diag);
+  enum xf_rc rc = make_layout(s, diag);
   return rc ? rc : make_vectors(s, diag);
 }
 
@@ -57,6 +56,13 @@ const struct xf_segment *silo_segment(const struct xf_silo *s, uint32_t stage, c
   return xf_layout_find(s->layout, name);
 }
 
+/* Known keys of an aligned segment's namespace. */
+static uint64_t known(const struct xf_silo *s, const struct xf_segment *seg) {
+  for (uint32_t k = 0; k < s->n_space; k++)
+    if (strcmp(s->space[k].plan.ns, seg->ns) == 0) return s->space[k].n_known;
+  return 0;
+}
+
 uint64_t silo_wire_at(const struct xf_silo *s, uint32_t stages, const struct xf_segment *seg) {
   uint64_t at = 0;
   for (int keyed = 0; keyed < 2; keyed++)
@@ -65,7 +71,7 @@ uint64_t silo_wire_at(const struct xf_silo *s, uint32_t stages, const struct xf_
       if (!xf_segment_global(g) || xf_segment_keyed(g) != keyed || !(stages >> g->stage & 1))
         continue;
       if (g == seg) return at;
-      at += g->role == XF_ROLE_ALIGNED ? (uint64_t)s->n_known * g->cols : xf_segment_len(g);
+      at += g->role == XF_ROLE_ALIGNED ? known(s, g) * g->cols : xf_segment_len(g);
     }
   return UINT64_MAX;
 }

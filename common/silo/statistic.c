@@ -15,33 +15,36 @@ static struct xf_rec_data train_of(const struct xf_silo *s) {
 }
 
 static enum xf_rc counts(struct xf_silo *s, uint32_t stage) {
+  const struct silo_space *items = silo_space_of(s, true);
   const struct xf_segment *seg = silo_segment(s, stage, "counts");
   float *out = s->task + seg->offset;
   memset(out, 0, (size_t)xf_segment_len(seg) * sizeof *out);
-  for (size_t k = 0; k < s->n_known; k++)
-    out[s->known_row[k]] = (float)s->data.split.item_count[s->known_row[k]];
+  for (size_t k = 0; k < items->n_known; k++)
+    out[items->known_row[k]] = (float)s->data.split.item_count[items->known_row[k]];
   return XF_OK;
 }
 
 /* Each user counts their items among the known ones, so one sum serves all silos (evidence: recipe R1, step 2). */
 static enum xf_rc gram(struct xf_silo *s, uint32_t stage, double step, struct xf_diag *diag) {
+  const struct silo_space *items = silo_space_of(s, true);
   const struct xf_segment *diagonal = silo_segment(s, stage, "diagonal");
   const struct xf_segment *pairs = silo_segment(s, stage, "pairs");
   const struct xf_rec_data data = train_of(s);
   struct xf_gram g = {0};
   uint8_t *counted = xf_try_calloc((size_t)data.n_items + 1, 1);
-  float *diag_out = xf_try_calloc(s->n_known + 1, sizeof *diag_out);
+  float *diag_out = xf_try_calloc(items->n_known + 1, sizeof *diag_out);
   enum xf_rc rc = counted && diag_out ? XF_OK : XF_E_NOMEM;
-  for (size_t k = 0; k < s->n_known && !rc; k++) counted[s->known_row[k]] = 1;
+  for (size_t k = 0; k < items->n_known && !rc; k++) counted[items->known_row[k]] = 1;
   const struct xf_gram_spec spec = {
       .beta = s->cfg.plan->stages[stage].statistic.beta, .counted = counted, .step = step};
   if (!rc) rc = xf_gram_build(&g, &data, &spec, diag);
   if (!rc)
-    rc = xf_gram_pack(&g, s->known_row, (uint32_t)s->n_known, s->task + pairs->offset, diag_out);
+    rc = xf_gram_pack(&g, items->known_row, (uint32_t)items->n_known, s->task + pairs->offset,
+                      diag_out);
   if (!rc && diagonal) {
     float *out = s->task + diagonal->offset;
     memset(out, 0, (size_t)xf_segment_len(diagonal) * sizeof *out);
-    for (size_t k = 0; k < s->n_known; k++) out[s->known_row[k]] = diag_out[k];
+    for (size_t k = 0; k < items->n_known; k++) out[items->known_row[k]] = diag_out[k];
   }
   xf_gram_deinit(&g);
   xf_free(counted);
@@ -73,6 +76,7 @@ static enum xf_rc add_noise(struct xf_silo *s, const struct xf_silo_task *task,
 enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
                           struct xf_silo_answer *a, struct xf_diag *diag) {
   const uint32_t stage = task->offer.stage;
+  const struct silo_space *items = silo_space_of(s, true);
   const bool is_gram = s->cfg.plan->stages[stage].statistic.of == XF_PLAN_STATISTIC_GRAM;
   const bool noise = s->cfg.noise_multiplier > 0;
   const struct xf_release_spec spec = {.sensitivity = XF_GRAM_SENSITIVITY,
@@ -84,7 +88,7 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
   memcpy(s->task, s->full, (size_t)s->layout->n * sizeof *s->task);
   rc = is_gram ? gram(s, stage, release.step, diag) : counts(s, stage);
   if (rc == XF_E_NOMEM)
-    return xf_diag_set(diag, rc, "no memory for the statistic of %zu items", s->n_known);
+    return xf_diag_set(diag, rc, "no memory for the statistic of %zu items", items->n_known);
   if (rc) return rc;
   xf_wire_map_gather(&s->slice[stage], s->wire, s->task);
   return noise ? add_noise(s, task, &release, a, diag) : XF_OK;
@@ -94,9 +98,10 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
 
 /* Deviation of the noise in the others' sum: each holder added its own. A pair has at most as many as its items. */
 static double others_sd(const struct xf_silo *s) {
+  const struct silo_space *items = silo_space_of(s, true);
   uint32_t most = 1;
-  for (size_t k = 0; k < s->n_known; k++)
-    if (s->holders[k] > most) most = s->holders[k];
+  for (size_t k = 0; k < items->n_known; k++)
+    if (items->holders[k] > most) most = items->holders[k];
   return s->cfg.plan->privacy.noise_multiplier * XF_GRAM_SENSITIVITY * sqrt((double)most - 1);
 }
 
@@ -109,6 +114,7 @@ static bool committed(const float *sum, size_t n) {
 
 enum xf_rc silo_gram_init(struct silo_gram *out, const struct xf_silo *s, uint32_t stage,
                           const float *sum, uint32_t stages, bool *there) {
+  const struct silo_space *items = silo_space_of(s, true);
   const struct xf_segment *pairs = silo_segment(s, stage, "pairs");
   const struct xf_segment *diagonal = silo_segment(s, stage, "diagonal");
   const size_t n = (size_t)xf_segment_len(pairs);
@@ -117,7 +123,7 @@ enum xf_rc silo_gram_init(struct silo_gram *out, const struct xf_silo *s, uint32
   *there = committed(all, n);
   if (!*there) return XF_OK;
   out->triangle = xf_try_calloc(n + 1, sizeof *out->triangle);
-  out->diagonal = xf_try_calloc(s->n_known + 1, sizeof *out->diagonal);
+  out->diagonal = xf_try_calloc(items->n_known + 1, sizeof *out->diagonal);
   if (!out->triangle || !out->diagonal) {
     silo_gram_deinit(out);
     return XF_E_NOMEM;
@@ -126,10 +132,11 @@ enum xf_rc silo_gram_init(struct silo_gram *out, const struct xf_silo *s, uint32
   if (diagonal) {
     all = sum + silo_wire_at(s, stages, diagonal);
     own = s->full + diagonal->offset;
-    for (size_t k = 0; k < s->n_known; k++) out->diagonal[k] = all[k] - own[s->known_row[k]];
+    for (size_t k = 0; k < items->n_known; k++)
+      out->diagonal[k] = all[k] - own[items->known_row[k]];
   }
-  out->gram = (struct xf_recommender_gram){.shared = s->known_row,
-                                           .m = (uint32_t)s->n_known,
+  out->gram = (struct xf_recommender_gram){.shared = items->known_row,
+                                           .m = (uint32_t)items->n_known,
                                            .triangle = out->triangle,
                                            .diagonal = diagonal ? out->diagonal : NULL,
                                            .beta = s->cfg.plan->stages[stage].statistic.beta,

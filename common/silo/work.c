@@ -30,16 +30,17 @@ void silo_start(const struct xf_silo *s, float *start, const float *base) {
    holders reported. */
 static void task_prior(struct xf_silo *s, const float *base) {
   const uint32_t min = s->cfg.plan->stages[0].rows.min_holders, need = min > 2 ? min : 2;
+  const struct silo_space *p = &s->space[0]; /* a plan that is no recommender's has one */
   memset(s->prior, 0, s->layout->n * sizeof(float));
   memset(s->held, 0, s->data.split.n_users);
   base += s->map.n_shared;
   for (size_t g = 0; g < s->layout->n_seg; g++) {
     const struct xf_segment *seg = &s->layout->seg[g];
     if (seg->role != XF_ROLE_ALIGNED) continue;
-    for (size_t i = 0; i < s->n_known; i++, base += seg->cols) {
-      const size_t at = (size_t)seg->offset + (size_t)s->known_row[i] * seg->cols;
-      xf_pull_prior(s->prior + at, base, s->full + at, seg->cols, s->holders[i], min, 1.0);
-      s->held[s->known_row[i]] = s->holders[i] >= need;
+    for (size_t i = 0; i < p->n_known; i++, base += seg->cols) {
+      const size_t at = (size_t)seg->offset + (size_t)p->known_row[i] * seg->cols;
+      xf_pull_prior(s->prior + at, base, s->full + at, seg->cols, p->holders[i], min, 1.0);
+      s->held[p->known_row[i]] = p->holders[i] >= need;
     }
   }
 }
@@ -66,13 +67,15 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
   const size_t n = (size_t)s->slice[stage].n_wire;
   const double clip_row = s->cfg.plan->stages[stage].rows.clip_row;
   struct xf_clip_report clip = {0};
+  const struct silo_space *users =
+      silo_space_of(s, false); /* items' rows are summed, not clipped */
   float *rows = s->wire + s->slice[stage].n_shared;
   enum xf_rc rc = XF_OK;
   a->norm = sqrt(xf_vec_norm2(s->wire, n));
-  for (size_t g = 0; g < s->layout->n_seg && clip_row > 0 && !rc; g++) {
+  for (size_t g = 0; g < s->layout->n_seg && clip_row > 0 && users && !rc; g++) {
     if (s->layout->seg[g].role != XF_ROLE_ALIGNED || s->layout->seg[g].stage != stage) continue;
-    rc = xf_clip_rows(rows, s->n_known, s->layout->seg[g].cols, clip_row, &clip);
-    rows += s->n_known * s->layout->seg[g].cols;
+    rc = xf_clip_rows(rows, users->n_known, s->layout->seg[g].cols, clip_row, &clip);
+    rows += users->n_known * s->layout->seg[g].cols;
     a->clipped |= clip.n_clipped > 0;
   }
   if (rc) return xf_diag_set(diag, rc, "the update is not finite");

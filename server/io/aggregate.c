@@ -146,9 +146,9 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
   enum xf_rc rc = XF_OK;
   for (size_t k = 0; k < a->n_part && !rc; k++) {
     const uint32_t i = a->part[k].member;
-    const uint64_t want = xf_stagefold_wire(&st->global, stage, st->m[i].n_row) * sizeof(float);
+    const uint64_t want = xf_stagefold_wire(&st->global, stage, &st->m[i].rows) * sizeof(float);
     member[k] = (struct xf_stagefold_member){st->cfg->members[i].id, k, (uint32_t)a->part[k].weight,
-                                             st->m[i].row, st->m[i].n_row};
+                                             &st->m[i].rows};
     if (f->entry[k].head.payload_len != want)
       rc = xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes", st->cfg->members[i].id,
                        (unsigned long long)f->entry[k].head.payload_len);

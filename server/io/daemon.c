@@ -286,7 +286,7 @@ static enum xf_rc open_all(struct srv *srv, bool new_run, struct xf_diag *diag) 
 
 /* What the core hears first: who is aligned already, and that time passes. */
 static void first_events(struct srv *srv) {
-  for (uint32_t i = 0; i < srv->st.n && srv->st.ns; i++)
+  for (uint32_t i = 0; i < srv->st.n && srv->st.spaces.n; i++)
     if (srv->st.m[i].aligned)
       srv_feed(srv, &(struct xf_coord_event){.type = XF_COORD_EV_ALIGNED, .member = i});
   srv_feed(srv, &(struct xf_coord_event){.type = XF_COORD_EV_TICK});

@@ -46,6 +46,7 @@ struct srv_session {
   struct xf_buf
       pending;    /* frames to send after what streams now; a frame of type 0: the directory */
   bool directory; /* is streaming */
+  uint32_t directory_space; /* which */
   uint64_t directory_at;
   struct srv_range range[SRV_RANGES];
   size_t n_range;

@@ -10,10 +10,6 @@
 
 #define OLD_DIR "old"
 
-static struct xf_checkpoint_keys keys_of(const struct srv_state *st) {
-  return (struct xf_checkpoint_keys){st->ns, st->directory.all.key, st->directory.all.n};
-}
-
 static struct xf_checkpoint_info info_of(const struct srv_state *st, uint64_t round,
                                          const struct xf_digest *parent) {
   struct xf_checkpoint_info info = {
@@ -28,16 +24,23 @@ static enum xf_rc save(const struct srv_state *st, uint64_t round, const float *
                        char name[XF_STATE_CKPT_NAME], struct xf_checkpoint_saved *saved,
                        struct xf_diag *diag) {
   char path[XF_PATH_MAX];
-  const struct xf_checkpoint_keys keys = keys_of(st);
+  struct xf_checkpoint_keys keys[XF_SPACES_MAX] = {{0}};
+  for (uint32_t k = 0; k < st->spaces.n; k++)
+    keys[k] = (struct xf_checkpoint_keys){st->spaces.at[k].ns, st->directory[k].all.key,
+                                          st->directory[k].all.n};
   const struct xf_checkpoint_src src = {.layout = st->global.layout,
                                         .global = global,
                                         .momentum = momentum,
-                                        .keys = &keys,
-                                        .n_keys = st->ns ? 1 : 0};
+                                        .keys = keys,
+                                        .n_keys = st->spaces.n};
   const struct xf_checkpoint_info info = info_of(st, round, parent);
   xf_state_checkpoint_name(name, round);
   enum xf_rc rc = srv_state_path(st, path, name, diag);
   return rc ? rc : xf_checkpoint_save(st->fs, path, &info, &src, saved, diag);
+}
+
+static const struct xf_directory *directories(const struct srv_state *st) {
+  return st->spaces.n ? st->directory : NULL;
 }
 
 enum xf_rc srv_model_zero(struct srv_state *st, struct xf_ledger_checkpoint *out,
@@ -48,7 +51,7 @@ enum xf_rc srv_model_zero(struct srv_state *st, struct xf_ledger_checkpoint *out
   if (!x)
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
                        (unsigned long long)st->global.n);
-  enum xf_rc rc = xf_global_first(&st->global, x, &st->plan, st->ns ? &st->directory : NULL, diag);
+  enum xf_rc rc = xf_global_first(&st->global, x, &st->plan, directories(st), diag);
   if (!rc) rc = save(st, 0, x, NULL, NULL, name, &saved, diag);
   xf_free_pages(x, st->global.n * sizeof *x);
   if (rc) return rc;
@@ -61,9 +64,8 @@ enum xf_rc srv_model_zero(struct srv_state *st, struct xf_ledger_checkpoint *out
 enum xf_rc srv_model_first(struct srv_state *st, struct xf_diag *diag) {
   struct xf_ledger_recovery have;
   struct xf_ledger_checkpoint row;
-  const struct xf_directory *directory = st->ns ? &st->directory : NULL;
   enum xf_rc rc = XF_OK;
-  if (!st->has_global) rc = xf_global_init(&st->global, &st->plan, directory, diag);
+  if (!st->has_global) rc = xf_global_init(&st->global, &st->plan, directories(st), diag);
   if (rc) return rc;
   st->has_global = true;
   rc = xf_ledger_recover(st->ledger, &have, diag);
@@ -102,7 +104,7 @@ enum xf_rc srv_model_open(struct srv_state *st, const struct xf_ledger_checkpoin
 
 struct xf_plan_lens srv_model_lens(const struct srv_state *st, uint32_t member) {
   if (!st->has_global) return (struct xf_plan_lens){.n_stage = st->plan.n_stages};
-  return xf_global_lens(&st->global, &st->plan, st->m[member].n_row);
+  return xf_global_lens(&st->global, &st->plan, &st->m[member].rows);
 }
 
 /* Floats of a view, run by run. */
@@ -110,8 +112,7 @@ static enum xf_rc read_floats(struct srv_state *st, uint32_t member, struct xf_g
                               uint64_t at, float *out, size_t n, struct xf_diag *diag) {
   const struct srv_member *m = &st->m[member];
   for (size_t done = 0; done < n;) {
-    const struct xf_global_run run =
-        xf_global_view_at(&st->global, view, m->row, m->n_row, at + done);
+    const struct xf_global_run run = xf_global_view_at(&st->global, view, &m->rows, at + done);
     size_t k = n - done;
     if (k > run.len) k = (size_t)run.len;
     enum xf_rc rc = xf_checkpoint_read(&st->model, out + done, run.from, k, diag);
@@ -124,7 +125,7 @@ static enum xf_rc read_floats(struct srv_state *st, uint32_t member, struct xf_g
 enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, struct xf_global_view view,
                           uint64_t at, uint8_t *out, size_t len, struct xf_diag *diag) {
   float x[XF_CHUNK_MAX / sizeof(float) + 2];
-  const uint64_t total = xf_global_view_len(&st->global, view, st->m[member].n_row) * sizeof(float);
+  const uint64_t total = xf_global_view_len(&st->global, view, &st->m[member].rows) * sizeof(float);
   const uint64_t first = at / sizeof(float);
   if (at > total || len > total - at || len > XF_CHUNK_MAX)
     return xf_diag_set(diag, XF_E_RANGE, "model bytes %llu+%zu of %llu", (unsigned long long)at,
@@ -220,9 +221,11 @@ enum xf_rc srv_model_reserve(struct srv_state *st, enum xf_task_kind kind, struc
   for (uint32_t i = 0; i < st->n; i++)
     need +=
         XF_SPOOL_HEADER + (kind == XF_TASK_EVALUATE ? XF_REPORT_MAX : srv_model_lens(st, i).all);
+  uint64_t keys = 0;
+  for (uint32_t k = 0; k < st->spaces.n; k++) keys += st->directory[k].all.n;
   if (kind == XF_TASK_TRAIN)
-    need += 2 * (2 * st->global.n * sizeof(float) + st->directory.all.n * XF_KEY_LEN +
-                 XF_SAFETENSORS_HEADER_MAX / 8);
+    need +=
+        2 * (2 * st->global.n * sizeof(float) + keys * XF_KEY_LEN + XF_SAFETENSORS_HEADER_MAX / 8);
   return xf_state_check_space(st->fs, st->cfg->state_dir, need, diag);
 }
 

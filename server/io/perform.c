@@ -196,9 +196,9 @@ void srv_perform(struct srv *srv, const struct xf_coord_action *a) {
     if (s) srv_session_close(s, true);
     return;
   case XF_COORD_ALIGN:
-    if (s)
-      srv_session_send(
-          s, &(struct xf_msg){.type = XF_MSG_MANIFEST_REQUEST, .manifest_request = {srv->st.ns}});
+    for (uint32_t k = 0; s && k < srv->st.spaces.n; k++)
+      srv_session_send(s, &(struct xf_msg){.type = XF_MSG_MANIFEST_REQUEST,
+                                           .manifest_request = {srv->st.spaces.at[k].ns}});
     return;
   case XF_COORD_FREEZE: freeze(srv); return;
   case XF_COORD_DIRECTORY:

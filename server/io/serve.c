@@ -21,14 +21,19 @@ void srv_serve_queue(struct srv_session *s, const struct xf_msg *msg) {
   if (xf_msg_encode(&s->pending, msg)) overflow(s);
 }
 
+static void start_directory(struct srv_session *s) {
+  s->directory = true;
+  s->directory_space = 0;
+  s->directory_at = 0;
+}
+
 void srv_serve_directory(struct srv_session *s) {
   if (s->closing || s->member == UINT32_MAX) return;
   if (s->pending.len || s->directory) {
     if (xf_buf_put(&s->pending, DIRECTORY_MARK, sizeof DIRECTORY_MARK)) overflow(s);
     return;
   }
-  s->directory = true;
-  s->directory_at = 0;
+  start_directory(s);
   srv_serve_pump(s);
 }
 
@@ -71,14 +76,17 @@ static bool push(struct srv_session *s, const struct xf_msg *msg) {
 }
 
 static bool push_directory(struct srv_session *s) {
+  const struct srv_state *st = &s->srv->st;
   struct xf_msg msg;
-  const uint64_t total = s->srv->st.m[s->member].manifest.n;
-  do {
-    const size_t n =
-        srv_align_part(&s->srv->st, s->member, s->directory_at, &msg, s->srv->chunk, XF_CHUNK_MAX);
+  while (s->directory_space < st->spaces.n) {
+    const size_t n = srv_align_part(st, s->member, s->directory_space, s->directory_at, &msg,
+                                    s->srv->chunk, XF_CHUNK_MAX);
     if (!push(s, &msg)) return false;
     s->directory_at += n;
-  } while (s->directory_at < total);
+    if (s->directory_at < st->m[s->member].keys[s->directory_space].manifest.n) continue;
+    s->directory_space++;
+    s->directory_at = 0;
+  }
   s->directory = false;
   return true;
 }
@@ -91,8 +99,7 @@ static bool push_pending(struct srv_session *s) {
     const uint16_t type = (uint16_t)(p[4] << 8 | p[5]);
     if (type == 0) {
       xf_buf_consume(&s->pending, XF_FRAME_HEADER);
-      s->directory = true;
-      s->directory_at = 0;
+      start_directory(s);
       return true; /* the caller sends it next */
     }
     struct xf_arena arena;

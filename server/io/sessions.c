@@ -41,7 +41,7 @@ static void left(struct srv_session *s, const char *reason) {
   s->open = false;
   s->n_range = 0;
   s->directory = false;
-  if (s->member != UINT32_MAX && srv->st.m[s->member].total) srv_align_drop(&srv->st, s->member);
+  if (s->member != UINT32_MAX && !srv->st.m[s->member].aligned) srv_align_drop(&srv->st, s->member);
   if (s->welcomed) {
     xf_log(XF_LOG_INFO, "client_left", XF_S("client", s->peer), XF_S("reason", reason));
     srv_seen_set(&srv->st, s->member, false, xf_wall_now_us(), reason);
@@ -143,8 +143,8 @@ static void on_manifest(struct srv_session *s, const struct xf_msg *msg) {
   if (rc == XF_E_IO || rc == XF_E_NOSPACE) srv_fail(srv, rc, "manifest", &diag);
   else if (rc) refuse_manifest(s, rc, &diag);
   if (rc || !complete || was) return;
-  const struct srv_member *m = &srv->st.m[s->member];
-  xf_log(XF_LOG_INFO, "member_aligned", XF_S("client", s->peer), XF_U("keys", m->manifest.n));
+  xf_log(XF_LOG_INFO, "member_aligned", XF_S("client", s->peer),
+         XF_U("keys", srv_align_keys(&srv->st, s->member)));
   if (srv->st.frozen) {
     if (srv_model_lens(&srv->st, s->member).all == 0) {
       xf_diag_set(&diag, XF_E_LATE,

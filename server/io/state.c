@@ -64,10 +64,12 @@ enum xf_rc srv_state_init(struct srv_state *st, struct srv_config *cfg, struct x
   xf_buf_init(&st->canonical, CANONICAL_MAX);
   st->n = cfg->n_members;
   st->m = xf_calloc(st->n, sizeof *st->m);
-  for (uint32_t i = 0; i < st->n; i++) xf_buf_init(&st->m[i].keys, XF_MANIFEST_MAX * XF_KEY_LEN);
+  for (uint32_t i = 0; i < st->n; i++)
+    for (int k = 0; k < XF_SPACES_MAX; k++)
+      xf_buf_init(&st->m[i].keys[k].arriving, XF_MANIFEST_MAX * XF_KEY_LEN);
   enum xf_rc rc = plan_load(st, diag);
   if (rc) return rc;
-  st->ns = xf_resolve_ns(&st->plan);
+  st->spaces = xf_resolve_spaces(&st->plan);
   struct xf_global any; /* the layout digest does not depend on the rows */
   rc = xf_global_init(&any, &st->plan, NULL, diag);
   if (rc) return xf_diag_prefix(diag, XF_E_CONFIG, "plan %s", st->cfg->plan);
@@ -186,12 +188,14 @@ void srv_state_close(struct srv_state *st) {
   st->has_model = false;
   if (st->has_global) xf_global_deinit(&st->global);
   st->has_global = false;
-  xf_directory_deinit(&st->directory);
-  for (uint32_t i = 0; i < st->n; i++) {
-    xf_manifest_deinit(&st->m[i].manifest);
-    xf_free(st->m[i].row);
-    xf_free(st->m[i].holders);
-    xf_buf_deinit(&st->m[i].keys);
+  for (int k = 0; k < XF_SPACES_MAX; k++) {
+    xf_directory_deinit(&st->directory[k]);
+    for (uint32_t i = 0; i < st->n; i++) {
+      xf_manifest_deinit(&st->m[i].keys[k].manifest);
+      xf_free(st->m[i].rows.row[k]);
+      xf_free(st->m[i].keys[k].holders);
+      xf_buf_deinit(&st->m[i].keys[k].arriving);
+    }
   }
   xf_free(st->m);
   st->m = NULL;

@@ -33,17 +33,22 @@ struct srv_seen {
   char reason[96];           /* why it left */
 };
 
+/* A member's keys of one namespace. */
+struct srv_keys {
+  struct xf_manifest manifest;
+  uint32_t *holders;      /* [manifest.n] of each key; 0: not in the directory */
+  struct xf_buf arriving; /* bytes of keys */
+  uint64_t total;         /* keys announced */
+  bool whole;             /* all of them have come, and wait for the other namespace's */
+};
+
 struct srv_member {
   struct srv_seen seen;
   bool aligned; /* its keys are known (always, for a plan without alignment) */
   bool
       late; /* announced after the freeze: takes part without rows, or only reads a recommender's */
-  struct xf_manifest manifest; /* its keys */
-  uint32_t *row;               /* [n_row] rows of those that the frozen directory knows */
-  size_t n_row;
-  uint32_t *holders;  /* [manifest.n] of each key; 0: not in the directory */
-  struct xf_buf keys; /* arriving: bytes of keys */
-  uint64_t total;     /* keys announced; 0: nothing is arriving */
+  struct srv_keys keys[XF_SPACES_MAX];
+  struct xf_member_rows rows; /* those of its keys that the frozen directories know */
 };
 
 /* A model computed and not yet committed. */
@@ -64,7 +69,7 @@ struct srv_state {
   struct xf_buf canonical;
   struct xf_digest plan_digest, layout_digest;
   struct xf_measures measures;
-  const char *ns; /* of aligned rows; NULL: none */
+  struct xf_spaces spaces; /* that the plan aligns */
   uint32_t n;
   struct srv_member *m; /* [n], in the order of cfg->members */
 
@@ -77,8 +82,8 @@ struct srv_state {
   int64_t created_us;
 
   bool frozen;
-  struct xf_directory directory; /* empty without alignment */
-  struct xf_digest directory_digest;
+  struct xf_directory directory[XF_SPACES_MAX];
+  struct xf_digest directory_digest[XF_SPACES_MAX];
   bool has_global;
   struct xf_global global;
 
@@ -107,19 +112,22 @@ XF_WARN_UNUSED enum xf_rc srv_state_path(const struct srv_state *st, char out[XF
                                          const char *name, struct xf_diag *diag);
 
 /* --- align.c --- */
-/* Manifests and, when it was frozen, the directory from the ledger. */
+/* Manifests and, when they were frozen, the directories from the ledger. */
 XF_WARN_UNUSED enum xf_rc srv_align_load(struct srv_state *st, struct xf_diag *diag);
-/* One Manifest message. *complete: all its keys are here and stored. An error is the sentence for the silo. */
+/* One Manifest message. *complete: the member's keys of all namespaces are here and stored. An error is the sentence for the
+   silo. */
 XF_WARN_UNUSED enum xf_rc srv_align_take(struct srv_state *st, uint32_t member,
                                          const struct xf_msg_manifest *msg, bool *complete,
                                          struct xf_diag *diag);
 /* Forgets a half-received manifest (its connection is gone). */
 void srv_align_drop(struct srv_state *st, uint32_t member);
-/* Freezes the union of what is there, makes model 0, stores both. */
+/* Freezes the unions of what is there, makes model 0, stores all. */
 XF_WARN_UNUSED enum xf_rc srv_align_freeze(struct srv_state *st, struct xf_diag *diag);
-/* Part `at` of a member's directory into msg (holders in buf); returns the keys it covers. */
-size_t srv_align_part(const struct srv_state *st, uint32_t member, uint64_t at, struct xf_msg *msg,
-                      uint8_t *buf, size_t cap);
+/* Part `at` of a member's directory of one namespace into msg (holders in buf); returns the keys it covers. */
+size_t srv_align_part(const struct srv_state *st, uint32_t member, uint32_t space, uint64_t at,
+                      struct xf_msg *msg, uint8_t *buf, size_t cap);
+/* Keys that a member announced, over all namespaces. */
+uint64_t srv_align_keys(const struct srv_state *st, uint32_t member);
 
 /* --- model.c --- */
 /* Global shape; and model 0 (file and ledger row), when the run has none: inside an open ledger transaction. */

@@ -124,7 +124,9 @@ static enum xf_rc say_status(struct srv *srv, struct xf_buf *out) {
   xf_jsonw_kbool(&w, "done", v.done);
   xf_jsonw_kstr(&w, "reason", v.reason);
   xf_jsonw_kbool(&w, "directory_frozen", srv->st.frozen);
-  xf_jsonw_kuint(&w, "directory_keys", srv->st.directory.all.n);
+  uint64_t keys = 0;
+  for (uint32_t k = 0; k < srv->st.spaces.n; k++) keys += srv->st.directory[k].all.n;
+  xf_jsonw_kuint(&w, "directory_keys", keys);
   xf_jsonw_kdigest(&w, "model_blake2b", &v.model_digest);
   xf_jsonw_kuint(&w, "wal_bytes", xf_ledger_wal_bytes(srv->st.ledger));
   xf_jsonw_kuint(&w, "connections", srv->n_session);

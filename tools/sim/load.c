@@ -137,23 +137,36 @@ static int client_order(const void *a, const void *b) {
   return strcmp(((const struct sim_client *)a)->id, ((const struct sim_client *)b)->id);
 }
 
-/* Everybody's keys at once: what the coordinator's alignment collects from silos. */
-static enum xf_rc align(struct sim *sim, struct xf_diag *diag) {
-  if (!xf_resolve_ns(&sim->plan)) return XF_OK;
+/* Everybody's keys of a namespace at once: what the coordinator's alignment collects from silos. */
+static enum xf_rc freeze(struct sim *sim, uint32_t space) {
   const struct xf_manifest **part = xf_calloc(sim->n_client, sizeof *part);
-  for (size_t i = 0; i < sim->n_client; i++) part[i] = xf_silo_manifest(sim->client[i].silo);
-  enum xf_rc rc = xf_directory_init(&sim->directory, part, sim->n_client);
-  if (!rc) xf_directory_keep(&sim->directory, xf_resolve_min_holders(&sim->plan));
-  for (size_t i = 0; i < sim->n_client && !rc; i++) {
-    struct sim_client *c = &sim->client[i];
-    const size_t n = part[i]->n;
-    uint32_t *holders = xf_calloc(n, sizeof *holders);
-    c->dir_row = xf_calloc(n, sizeof *c->dir_row);
-    c->n_row = xf_directory_rows(c->dir_row, holders, &sim->directory, part[i]);
-    rc = xf_silo_align(c->silo, holders, diag);
-    xf_free(holders);
-  }
+  for (size_t i = 0; i < sim->n_client; i++) part[i] = xf_silo_manifest(sim->client[i].silo, space);
+  const enum xf_rc rc = xf_directory_init(&sim->directory[space], part, sim->n_client);
+  if (!rc) xf_directory_keep(&sim->directory[space], sim->spaces.at[space].min_holders);
   xf_free(part);
+  return rc;
+}
+
+static enum xf_rc tell(struct sim *sim, struct sim_client *c, struct xf_diag *diag) {
+  uint32_t *holders[XF_SPACES_MAX] = {0};
+  const uint32_t *given[XF_SPACES_MAX] = {0};
+  for (uint32_t k = 0; k < sim->spaces.n; k++) {
+    const struct xf_manifest *m = xf_silo_manifest(c->silo, k);
+    given[k] = holders[k] = xf_calloc(m->n + 1, sizeof *holders[k]);
+    c->rows.row[k] = xf_calloc(m->n + 1, sizeof *c->rows.row[k]);
+    c->rows.n[k] = xf_directory_rows(c->rows.row[k], holders[k], &sim->directory[k], m);
+  }
+  const enum xf_rc rc = xf_silo_align(c->silo, given, diag);
+  for (uint32_t k = 0; k < sim->spaces.n; k++) xf_free(holders[k]);
+  return rc;
+}
+
+static enum xf_rc align(struct sim *sim, struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  sim->spaces = xf_resolve_spaces(&sim->plan);
+  if (sim->spaces.n == 0) return XF_OK;
+  for (uint32_t k = 0; k < sim->spaces.n && !rc; k++) rc = freeze(sim, k);
+  for (size_t i = 0; i < sim->n_client && !rc; i++) rc = tell(sim, &sim->client[i], diag);
   return rc;
 }
 
@@ -163,9 +176,9 @@ void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float 
 
 void sim_base(const struct sim *sim, const struct sim_client *c, struct xf_global_view view,
               float *base) {
-  const uint64_t n = xf_global_view_len(&sim->global, view, c->n_row);
+  const uint64_t n = xf_global_view_len(&sim->global, view, &c->rows);
   for (uint64_t at = 0; at < n;) {
-    const struct xf_global_run r = xf_global_view_at(&sim->global, view, c->dir_row, c->n_row, at);
+    const struct xf_global_run r = xf_global_view_at(&sim->global, view, &c->rows, at);
     memcpy(base + at, sim->x + r.from, r.len * sizeof *base);
     at += r.len;
   }
@@ -180,7 +193,7 @@ static uint64_t most_down(const struct xf_plan_lens *lens) {
 }
 
 static enum xf_rc make_global(struct sim *sim, struct xf_diag *diag) {
-  const struct xf_directory *directory = sim->directory.all.n ? &sim->directory : NULL;
+  const struct xf_directory *directory = sim->spaces.n ? sim->directory : NULL;
   enum xf_rc rc = xf_global_init(&sim->global, &sim->plan, directory, diag);
   if (rc) return rc;
   sim->x = xf_calloc(sim->global.n, sizeof *sim->x);
@@ -217,13 +230,13 @@ void sim_deinit(struct sim *sim) {
     struct sim_client *c = &sim->client[i];
     xf_silo_free(c->silo);
     xf_buf_deinit(&c->answer.payload);
-    xf_free(c->dir_row);
+    for (int k = 0; k < XF_SPACES_MAX; k++) xf_free(c->rows.row[k]);
     xf_free(c->base);
     for (int arm = 0; arm < XF_SILO_N_ARM; arm++) xf_free(c->figure[arm]);
   }
   xf_free(sim->client);
   xf_global_deinit(&sim->global);
-  xf_directory_deinit(&sim->directory);
+  for (int k = 0; k < XF_SPACES_MAX; k++) xf_directory_deinit(&sim->directory[k]);
   xf_free(sim->x);
   xf_free(sim->next_x);
   xf_free(sim->momentum);

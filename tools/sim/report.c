@@ -291,10 +291,12 @@ static void table(const struct sim *sim, double wall_s) {
 
 static enum xf_rc save_model(struct sim *sim, struct xf_diag *diag) {
   char path[XF_PATH_MAX];
-  const char *ns = xf_resolve_ns(&sim->plan);
-  const struct xf_checkpoint_keys keys = {ns, sim->directory.all.key, sim->directory.all.n};
+  struct xf_checkpoint_keys keys[XF_SPACES_MAX] = {{0}};
+  for (uint32_t k = 0; k < sim->spaces.n; k++)
+    keys[k] = (struct xf_checkpoint_keys){sim->spaces.at[k].ns, sim->directory[k].all.key,
+                                          sim->directory[k].all.n};
   const struct xf_checkpoint_src src = {
-      .layout = sim->global.layout, .global = sim->x, .keys = &keys, .n_keys = ns != NULL};
+      .layout = sim->global.layout, .global = sim->x, .keys = keys, .n_keys = sim->spaces.n};
   struct xf_checkpoint_info info = {
       .run = "sim", .round = sim->rounds, .plan = sim->plan_digest, .layout = sim->layout_digest};
   struct xf_checkpoint_saved saved;

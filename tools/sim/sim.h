@@ -29,9 +29,8 @@ struct sim_client {
   struct xf_job job; /* first: the worker pool gives it back */
   char id[XF_PLAN_CLIENT_ID], domain[XF_PLAN_CLIENT_ID];
   struct xf_silo *silo;
-  uint32_t *dir_row; /* [n_row] directory rows of its keys that the directory knows */
-  size_t n_row;
-  float *base; /* what the task at hand moved down */
+  struct xf_member_rows rows; /* of its keys that the directories know */
+  float *base;                /* what the task at hand moved down */
   struct xf_silo_task task;
   struct xf_silo_answer answer;
   struct xf_odometer spent;
@@ -52,7 +51,8 @@ struct sim {
   struct xf_measures measures;
   struct sim_client *client;
   size_t n_client;
-  struct xf_directory directory;
+  struct xf_spaces spaces;
+  struct xf_directory directory[XF_SPACES_MAX];
   struct xf_global global;
   float *x, *next_x, *momentum; /* [global.n] */
   struct xf_digest layout_digest, plan_digest;

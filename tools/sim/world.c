@@ -136,8 +136,7 @@ static enum xf_rc fold(struct world *w, const struct xf_coord_action *a) {
   for (size_t k = 0; k < a->n_participant; k++) {
     const uint32_t i = a->participant[k];
     const struct sim_client *c = &sim->client[i];
-    member[k] =
-        (struct xf_stagefold_member){c->id, i, (uint32_t)a->weight[k], c->dir_row, c->n_row};
+    member[k] = (struct xf_stagefold_member){c->id, i, (uint32_t)a->weight[k], &c->rows};
   }
   struct folding f = {sim, w->accepted};
   struct xf_stagefold job = {

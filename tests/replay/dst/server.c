@@ -278,6 +278,7 @@ void server_crash(struct world *w) {
   s->core = NULL;
   memset(s->tmp, 0, sizeof s->tmp);
   memset(s->late, 0, sizeof s->late);
+  memset(s->have, 0, sizeof s->have);
   for (uint32_t i = 0; i < N_CLIENT; i++)
     if (w->c[i].conn) world_cut(w, w->c[i].conn, 0.001);
   world_push(w, SERVER_START, 0.5 + xf_rng_double(&w->rng), NULL);

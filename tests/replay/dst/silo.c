@@ -230,6 +230,7 @@ void client_crash(struct world *w, uint32_t i) {
   c->core = NULL;
   c->fetched.len = 0;
   c->adopted = c->tell = false;
+  c->directories = 0;
   if (c->conn) world_cut(w, c->conn, 0.001);
   struct item it = {.client = i};
   world_push(w, CLIENT_START, 0.5 + xf_rng_double(&w->rng), &it);

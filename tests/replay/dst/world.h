@@ -55,6 +55,7 @@ struct server {
   bool done, paused;
   bool frozen, known[N_CLIENT]; /* the directory of keys, and whose are in it; durable */
   bool late[N_CLIENT];          /* announced after the freeze; of this start */
+  unsigned have[N_CLIENT];      /* namespaces whose keys have come, bits; of this start */
   float model[N_FLOAT], next[N_FLOAT];
   struct xf_digest digest, next_digest;
 };
@@ -66,8 +67,9 @@ struct client {
   uint64_t generation, conn;
   struct xf_time tick_at;
   bool dialing, adopted;
-  bool tell; /* its core does not know yet that the directory came */
-  struct {   /* durable */
+  bool tell;            /* its core does not know yet that the directory came */
+  unsigned directories; /* of which namespaces, bits; of this start */
+  struct {              /* durable */
     bool pending, has_plan, final, aligned;
     struct xf_msg_update_begin begin;
     struct payload payload;

@@ -138,6 +138,7 @@ static const struct {
     {stages_base, "stages[1].name=", "stages[1].name: is missing"},
     {stages_base, "stages[1].in=later", "\"later\" is no stage before this one"},
     {stages_base, "stages[2].in=rows stages[1].in=rows", "\"rows\" is no stage before this one"},
+    {stages_base, "model.user_ns=item", "need namespaces of their own"},
     {stages_base, "stages[2].fed.rounds=1", "an evaluation commits no model"},
     {stages_base, "stages[1].kind=train stages[1].local.optimizer.lr=0.1",
      "a recommender has no model of its own to train; write scorer"},

@@ -84,10 +84,11 @@ static void test_runs(void **state) {
       if (xf_rng_below(&rng, 4) < dense) row[n_row++] = r;
     if (trial % 20 == 0) n_row = 0;
     const uint32_t stages = trial % 3 ? 1 + xf_rng_below(&rng, (1u << STAGES) - 1) : XF_STAGE_ALL;
+    const struct xf_member_rows held = xf_member_rows_one(row, n_row);
     const uint64_t n = expect(from, &layout, stages, row, n_row);
-    assert_int_equal(xf_global_wire(&g, stages, n_row), n);
+    assert_int_equal(xf_global_wire(&g, stages, &held), n);
     for (uint64_t at = 0; at < n; at++) {
-      const struct xf_global_run r = xf_global_run_at(&g, stages, row, n_row, at);
+      const struct xf_global_run r = xf_global_run_at(&g, stages, &held, at);
       assert_true(r.len >= 1 && r.len <= n - at);
       for (uint64_t i = 0; i < r.len; i++) assert_int_equal(r.from + i, from[at + i]);
     }
@@ -105,7 +106,7 @@ static void test_first(void **state) {
   make_directory(&dir, 10);
   assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
   assert_int_equal(g.n, 1 + 10 * 4); /* bias, user [10 x 3], user_bias [10 x 1] */
-  assert_int_equal(g.row_cols, 4);
+  assert_int_equal(g.row_cols[0], 4);
   assert_int_equal(xf_global_first(&g, x, &plan, &dir, NULL), XF_OK);
   assert_int_equal(xf_global_first(&g, again, &plan, &dir, NULL), XF_OK);
   assert_memory_equal(x, again, g.n * sizeof *x);

@@ -91,7 +91,7 @@ static void test_model(void **state) {
   assert_int_equal(c.dim, 3);
   assert_true(c.init_std == 0.5);
   assert_string_equal(c.user_ns, "people");
-  assert_string_equal(xf_resolve_ns(&plan), "people");
+  assert_string_equal(xf_resolve_spaces(&plan).at[0].ns, "people");
 
   plans_load(&plan, plans_table,
              "model.kind=mlp model.loss=softmax model.n_in=5 model.n_out=3 model.hidden=4,6 "
@@ -105,7 +105,7 @@ static void test_model(void **state) {
   assert_int_equal(c.n_hidden, 2);
   assert_int_equal(c.hidden[0], 4);
   assert_int_equal(c.hidden[1], 6);
-  assert_null(xf_resolve_ns(&plan));
+  assert_int_equal(xf_resolve_spaces(&plan).n, 0);
   assert_false(xf_resolve_pulls(&plan, 0));
 }
 

@@ -19,6 +19,7 @@ struct world {
   struct xf_global g;
   uint32_t row[N][KEYS];
   size_t n_row[N];
+  struct xf_member_rows rows[N];
   float part[N][FLOATS]; /* by slot */
   float old_value[FLOATS], new_value[FLOATS], state[FLOATS];
   bool written[FLOATS];
@@ -63,7 +64,8 @@ static void world_make(uint64_t seed) {
     for (uint32_t r = 0; r < KEYS; r++) /* the last key has no holder */
       if (r < KEYS - 1 && xf_rng_below(&rng, 3)) w.row[k][w.n_row[k]++] = r;
     for (int i = 0; i < FLOATS; i++) w.part[k][i] = (float)(xf_rng_double(&rng) * 8 - 4);
-    w.member[k] = (struct xf_stagefold_member){id[k], k, weight[k], w.row[k], w.n_row[k]};
+    w.rows[k] = xf_member_rows_one(w.row[k], w.n_row[k]);
+    w.member[k] = (struct xf_stagefold_member){id[k], k, weight[k], &w.rows[k]};
   }
   for (int i = 0; i < FLOATS; i++) {
     w.old_value[i] = (float)xf_rng_double(&rng);
@@ -163,7 +165,7 @@ static void expect(float *out, float *state, uint32_t stage, struct xf_strategy_
   for (size_t o = 0; o < N; o++) {
     const size_t k = order[o];
     const double wk = sum ? 1 : weight[k];
-    for (uint64_t at = 0; at < xf_stagefold_wire(&w.g, stage, w.n_row[k]); at++) {
+    for (uint64_t at = 0; at < xf_stagefold_wire(&w.g, stage, &w.rows[k]); at++) {
       const uint64_t to = place(stage, k, at);
       acc[to] += wk * (double)w.part[k][at];
       total[to] += wk;

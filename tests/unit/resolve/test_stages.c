@@ -50,10 +50,12 @@ static void make_directory(struct xf_directory *out, uint32_t n) {
 static void agree(struct xf_rng *rng) {
   const uint32_t n_dir = xf_rng_below(rng, KEYS_MAX), n_keys = xf_rng_below(rng, n_dir + 1),
                  more = xf_rng_below(rng, 20), other = xf_rng_below(rng, 50);
-  const bool items = xf_resolve_keys_items(&plan);
+  const struct xf_spaces spaces = xf_resolve_spaces(&plan);
+  const bool items = spaces.at[0].items;
+  const struct xf_member_rows mine = {.n = {n_keys}}, all = {.n = {n_dir}};
   const struct xf_stage_sizes sizes = {.n_users = items ? other : n_keys + more,
                                        .n_items = items ? n_keys + more : other,
-                                       .n_keys = n_keys,
+                                       .n_keys = {n_keys},
                                        .silo = true};
   uint32_t known[KEYS_MAX + 20];
   for (uint32_t i = 0; i < n_keys + more; i++) known[i] = i;
@@ -62,7 +64,7 @@ static void agree(struct xf_rng *rng) {
   struct xf_global g;
   struct xf_directory dir;
   struct xf_digest a, b;
-  const struct xf_wire_rows wire = {xf_resolve_ns(&plan), known, n_keys};
+  const struct xf_wire_rows wire = {spaces.at[0].ns, known, n_keys};
   make_directory(&dir, n_dir);
   assert_int_equal(xf_resolve_layout(&silo, &plan, &sizes, NULL), XF_OK);
   assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
@@ -71,10 +73,10 @@ static void agree(struct xf_rng *rng) {
     struct xf_diag diag;
     xf_diag_init(&diag);
     if (xf_wire_map_init(&map, &silo, &wire, 1, set, &diag)) fail_msg("%s", diag.text);
-    assert_int_equal(map.n_wire, xf_global_wire(&g, set, n_keys));
+    assert_int_equal(map.n_wire, xf_global_wire(&g, set, &mine));
     xf_wire_map_deinit(&map);
   }
-  assert_int_equal(xf_global_wire(&g, XF_STAGE_ALL, n_dir), g.n);
+  assert_int_equal(xf_global_wire(&g, XF_STAGE_ALL, &all), g.n);
   assert_int_equal(xf_layout_digest(&a, &silo), XF_OK);
   assert_int_equal(xf_layout_digest(&b, g.layout), XF_OK);
   assert_memory_equal(&a, &b, sizeof a);
@@ -107,8 +109,8 @@ static const struct xf_segment *segment(const struct xf_layout *l, const char *n
 
 static void test_segments(void **state) {
   (void)state;
-  const struct xf_stage_sizes silo = {.n_users = 11, .n_items = 7, .n_keys = 5, .silo = true};
-  const struct xf_stage_sizes coordinator = {.n_keys = 9};
+  const struct xf_stage_sizes silo = {.n_users = 11, .n_items = 7, .n_keys = {5}, .silo = true};
+  const struct xf_stage_sizes coordinator = {.n_keys = {9}};
   struct xf_layout l;
   plans_load(&plan, gram, "");
   assert_int_equal(xf_resolve_layout(&l, &plan, &silo, NULL), XF_OK);
@@ -144,12 +146,13 @@ static void test_segments(void **state) {
 static void test_lens(void **state) {
   (void)state;
   enum { N = 6, PAIRS = N * (N - 1) / 2, F = sizeof(float) };
+  const struct xf_member_rows held = {.n = {N}}, none = {.n = {0}};
   struct xf_directory dir;
   struct xf_global g;
   make_directory(&dir, 9);
   plans_load(&plan, counts, "");
   assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
-  struct xf_plan_lens l = xf_global_lens(&g, &plan, N);
+  struct xf_plan_lens l = xf_global_lens(&g, &plan, &held);
   assert_int_equal(l.n_stage, 3);
   assert_int_equal(l.all, (N + N + PAIRS) * F);
   assert_true(l.in[0] == 0 && l.down[0] == 0 && l.up[0] == N * F);
@@ -157,12 +160,12 @@ static void test_lens(void **state) {
   assert_true(l.in[2] == 0 && l.down[2] == 0 && l.up[2] == 0);
   assert_true(g.stage[0].sum && g.stage[1].sum && !g.stage[2].sum);
   assert_true(g.stage[0].pairs == 0 && g.stage[1].pairs == 9 && g.stage[1].n == 9 + 36);
-  l = xf_global_lens(&g, &plan, 0); /* shares no key with anyone */
+  l = xf_global_lens(&g, &plan, &none); /* shares no key with anyone */
   assert_true(l.all == 0 && l.up[0] == 0 && l.down[1] == 0 && l.up[1] == 0);
   xf_global_deinit(&g);
   plans_load(&plan, rows, "");
   assert_int_equal(xf_global_init(&g, &plan, &dir, NULL), XF_OK);
-  l = xf_global_lens(&g, &plan, N);
+  l = xf_global_lens(&g, &plan, &held);
   assert_int_equal(l.all, N * 7 * F);
   assert_true(l.in[1] == 0 && l.down[1] == N * 4 * F && l.up[1] == N * 4 * F);
   assert_true(l.in[2] == N * 4 * F && l.down[2] == N * 7 * F && l.up[2] == N * 3 * F);
@@ -174,7 +177,8 @@ static void test_lens(void **state) {
 /* A view is its artifacts, then its slice, float by float; all that a member reads before the first commit is 0. */
 static void test_view(void **state) {
   (void)state;
-  static const uint32_t row[] = {0, 1, 4, 8};
+  uint32_t row[] = {0, 1, 4, 8};
+  const struct xf_member_rows held = xf_member_rows_one(row, 4);
   struct xf_directory dir;
   struct xf_global g;
   make_directory(&dir, 9);
@@ -186,13 +190,13 @@ static void test_view(void **state) {
     const uint64_t from = part ? 36 : 0, cols = part ? 3 : 4;
     for (size_t r = 0; r < 4; r++)
       for (uint64_t c = 0; c < cols; c++, at++)
-        assert_int_equal(xf_global_view_at(&g, view, row, 4, at).from, from + row[r] * cols + c);
+        assert_int_equal(xf_global_view_at(&g, view, &held, at).from, from + row[r] * cols + c);
   }
-  assert_int_equal(xf_global_view_len(&g, view, 4), at);
-  assert_int_equal(xf_global_view_at(&g, view, row, 4, 0).len, 8); /* two neighbours as one run */
+  assert_int_equal(xf_global_view_len(&g, view, &held), at);
+  assert_int_equal(xf_global_view_at(&g, view, &held, 0).len, 8); /* two neighbours as one run */
   const struct xf_global_view all = xf_global_view_of(&plan, false, 0);
-  assert_int_equal(xf_global_view_len(&g, all, 4), 4 * 7);
-  assert_int_equal(xf_global_view_at(&g, all, row, 4, 16).from, 36);
+  assert_int_equal(xf_global_view_len(&g, all, &held), 4 * 7);
+  assert_int_equal(xf_global_view_at(&g, all, &held, 16).from, 36);
   float *x = xf_calloc(g.n, sizeof *x);
   for (uint64_t i = 0; i < g.n; i++) x[i] = 5;
   assert_int_equal(xf_global_first(&g, x, &plan, &dir, NULL), XF_OK);
@@ -204,35 +208,86 @@ static void test_view(void **state) {
   assert_int_equal(xf_resolve_inputs(&plan, 1), 0);
 }
 
+static void one_space(const char *ns, bool items, uint32_t min_holders) {
+  const struct xf_spaces s = xf_resolve_spaces(&plan);
+  assert_int_equal(s.n, 1);
+  assert_string_equal(s.at[0].ns, ns);
+  assert_int_equal(s.at[0].items, items);
+  assert_int_equal(s.at[0].min_holders, min_holders);
+  assert_int_equal(xf_spaces_find(&s, ns), 0);
+  assert_int_equal(xf_spaces_find(&s, "other"), 1);
+}
+
 static void test_namespaces(void **state) {
   (void)state;
   plans_load(&plan, gram, "");
-  assert_true(xf_resolve_recommends(&plan) && xf_resolve_keys_items(&plan));
-  assert_string_equal(xf_resolve_ns(&plan), "item");
-  assert_int_equal(xf_resolve_min_holders(&plan), 2);
+  assert_true(xf_resolve_recommends(&plan));
+  one_space("item", true, 2);
   plans_load(&plan, rows, "model.user_ns=person");
-  assert_false(xf_resolve_keys_items(&plan));
-  assert_string_equal(xf_resolve_ns(&plan), "person");
-  assert_int_equal(xf_resolve_min_holders(&plan), 3);
+  one_space("person", false, 3);
   plans_load(&plan, plans_mf, "");
-  assert_false(xf_resolve_recommends(&plan) || xf_resolve_keys_items(&plan));
-  assert_string_equal(xf_resolve_ns(&plan), "user");
+  assert_false(xf_resolve_recommends(&plan));
+  one_space("user", false, 3);
   plans_load(&plan, plans_table, "");
-  assert_null(xf_resolve_ns(&plan));
-  assert_int_equal(xf_resolve_min_holders(&plan), 1);
+  assert_int_equal(xf_resolve_spaces(&plan).n, 0);
+}
+
+static const char both[] =
+    HEAD "  - {name: rows, kind: rows, fed: {rounds: 3}, rows: {dim: 4}}\n"
+         "  - {name: gram, kind: statistic, rows: {min_holders: 2}}\n"
+         "  - {name: more, kind: rows, in: [rows, gram], fed: {rounds: 2}, rows: {dim: 2}}\n";
+
+/* Items and users in one plan: each segment has its own directory's rows, and a member's runs lie in them. */
+static void test_both_namespaces(void **state) {
+  (void)state;
+  enum { USERS = 5, ITEMS = 9 };
+  uint32_t user[] = {1, 2, 4}, item[] = {0, 3, 4, 8};
+  const struct xf_member_rows held = {{user, item}, {3, 4}};
+  struct xf_directory dir[XF_SPACES_MAX];
+  struct xf_global g;
+  plans_load(&plan, both, "");
+  assert_int_equal(xf_resolve_check(&plan, NULL), XF_OK);
+  const struct xf_spaces s = xf_resolve_spaces(&plan);
+  assert_true(s.n == 2 && !s.at[0].items && s.at[1].items); /* as the stages need them */
+  assert_true(s.at[0].min_holders == 3 && s.at[1].min_holders == 2);
+  assert_int_equal(xf_spaces_find(&s, "item"), 1);
+  make_directory(&dir[0], USERS);
+  make_directory(&dir[1], ITEMS);
+  assert_int_equal(xf_global_init(&g, &plan, dir, NULL), XF_OK);
+  assert_int_equal(g.n_space, 2);
+  assert_string_equal(g.ns[1], "item");
+  assert_int_equal(g.n, USERS * 4 + ITEMS + ITEMS * (ITEMS - 1) / 2 + USERS * 2);
+  assert_true(g.row_cols[0] == 6 && g.row_cols[1] == 1);
+  assert_true(g.stage[0].space == 0 && g.stage[1].space == 1 && g.stage[2].space == 0);
+  const struct xf_plan_lens l = xf_global_lens(&g, &plan, &held);
+  assert_int_equal(l.up[0], 3 * 4 * sizeof(float));
+  assert_int_equal(l.up[1], (4 + 6) * sizeof(float));
+  assert_int_equal(l.in[2], l.up[0] + l.up[1]);
+  /* more reads all that lies before it: rows, then the diagonal, then the pairs */
+  const struct xf_global_view view = xf_global_view_of(&plan, true, 2);
+  const uint64_t diagonal = USERS * 4, pairs = diagonal + ITEMS;
+  for (uint64_t at = 0; at < 12; at++)
+    assert_int_equal(xf_global_view_at(&g, view, &held, at).from, user[at / 4] * 4 + at % 4);
+  for (uint64_t i = 0; i < 4; i++)
+    assert_int_equal(xf_global_view_at(&g, view, &held, 12 + i).from, diagonal + item[i]);
+  uint64_t at = 16;
+  for (size_t a = 0; a < 4; a++)
+    for (size_t b = a + 1; b < 4; b++, at++)
+      assert_int_equal(xf_global_view_at(&g, view, &held, at).from,
+                       pairs + xf_triangle_row(ITEMS, item[a]) + (item[b] - item[a] - 1));
+  xf_global_deinit(&g);
+  for (int k = 0; k < XF_SPACES_MAX; k++) xf_directory_deinit(&dir[k]);
 }
 
 static void test_refusals(void **state) {
   (void)state;
-  static const char both[] = HEAD "  - {name: gram, kind: statistic}\n"
-                                  "  - {name: rows, kind: rows, fed: {rounds: 3}}\n";
   static const char two[] = "name: t\ndata: {kind: interactions}\n"
                             "model: {kind: mf, loss: bpr, users: aligned}\nstages:\n"
                             "  - {name: a, fed: {rounds: 1}, local: {optimizer: {lr: 0.1}}}\n"
                             "  - {name: b, fed: {rounds: 1}, local: {optimizer: {lr: 0.1}}}\n";
   static const struct {
     const char *text, *sets, *says;
-  } row[] = {{both, "", "statistic and rows in one plan"},
+  } row[] = {{both, "stages[2].rows.min_holders=2", "rows.min_holders: different ones"},
              {rows, "stages[1].rows.min_holders=2", "rows.min_holders: different ones"},
              {two, "", "stages: more than one"}};
   struct xf_diag diag;
@@ -252,7 +307,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_both_sides), cmocka_unit_test(test_segments),
       cmocka_unit_test(test_lens),       cmocka_unit_test(test_view),
-      cmocka_unit_test(test_namespaces), cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_namespaces), cmocka_unit_test(test_both_namespaces),
+      cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,15 @@ const char *const io_plan_aligned =
     "    rows: {rule: pull, min_holders: 2}\n"
     "eval: {every: 1, metrics: [hr@10], protocol: [full]}\n";
 
+const char *const io_plan_both =
+    "name: both\nseed: 7\n"
+    "data: {kind: interactions, split: {kind: leave-one-out, by: time, min: 5}}\n"
+    "model: {kind: recommender}\n"
+    "stages:\n"
+    "  - {name: counts, kind: statistic, statistic: {of: counts}, rows: {min_holders: 2}}\n"
+    "  - {name: weak, kind: rows, fed: {rounds: 3}, rows: {dim: 2, min_holders: 2}}\n"
+    "eval: {every: 0, metrics: [hr@10], protocol: [full]}\n";
+
 static void path(const struct io *io, const char *name, char *out, size_t cap) {
   assert_true((size_t)snprintf(out, cap, "%s/%s", io->dir, name) < cap);
 }

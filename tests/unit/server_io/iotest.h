@@ -26,6 +26,7 @@ struct io {
 };
 
 /* A shared model of 4 floats (logreg 3 -> 1) with server momentum; an aligned one (mf, 2 floats a row). */
+extern const char *const io_plan_both;
 extern const char *const io_plan_shared;
 extern const char *const io_plan_aligned;
 

@@ -106,13 +106,13 @@ struct xf_silo_config silotest_config(const struct xf_plan *plan, const char *wh
 
 static void align(struct silotest *t) {
   const struct xf_manifest *part[SILOTEST_MAX];
-  for (size_t i = 0; i < t->n; i++) part[i] = xf_silo_manifest(t->silo[i]);
+  for (size_t i = 0; i < t->n; i++) part[i] = xf_silo_manifest(t->silo[i], 0);
   assert_int_equal(xf_directory_init(&t->directory, part, t->n), XF_OK);
   for (size_t i = 0; i < t->n; i++) {
     uint32_t *holders = xf_calloc(part[i]->n, sizeof *holders);
     t->row[i] = xf_calloc(part[i]->n, sizeof *t->row[i]);
     t->n_row[i] = xf_directory_rows(t->row[i], holders, &t->directory, part[i]);
-    assert_int_equal(xf_silo_align(t->silo[i], holders, NULL), XF_OK);
+    assert_int_equal(xf_silo_align(t->silo[i], (const uint32_t *const[]){holders}, NULL), XF_OK);
     xf_free(holders);
   }
 }
@@ -131,17 +131,17 @@ void silotest_init(struct silotest *out, const char *text, const char *sets,
     xf_diag_init(&diag);
     if (xf_silo_new(&out->silo[i], &config, &diag)) fail_msg("%s", diag.text);
   }
-  if (xf_resolve_ns(&out->plan)) align(out);
+  if (xf_resolve_spaces(&out->plan).n) align(out);
   const struct xf_directory *dir = out->directory.all.n ? &out->directory : NULL;
   assert_int_equal(xf_global_init(&out->global, &out->plan, dir, NULL), XF_OK);
   assert_true(out->global.n <= SILOTEST_FLOATS);
   assert_int_equal(xf_global_first(&out->global, out->x, &out->plan, dir, NULL), XF_OK);
   for (size_t i = 0; i < out->n; i++) {
+    const struct xf_member_rows held = xf_member_rows_one(out->row[i], out->n_row[i]);
     const uint64_t n = xf_silo_model_len(out->silo[i]) / sizeof(float);
-    assert_int_equal(xf_global_wire(&out->global, XF_STAGE_ALL, out->n_row[i]), n);
+    assert_int_equal(xf_global_wire(&out->global, XF_STAGE_ALL, &held), n);
     for (uint64_t at = 0; at < n;) {
-      const struct xf_global_run r =
-          xf_global_run_at(&out->global, XF_STAGE_ALL, out->row[i], out->n_row[i], at);
+      const struct xf_global_run r = xf_global_run_at(&out->global, XF_STAGE_ALL, &held, at);
       memcpy(out->base[i] + at, out->x + r.from, r.len * sizeof(float));
       at += r.len;
     }

@@ -34,6 +34,12 @@ const char stagetest_scorer[] =
          "  - {name: scorer, kind: train, learns: scorer, in: [gram],\n"
          "     fed: {rounds: 3, weighting: uniform},\n"
          "     local: {steps: 5, batch: 8, optimizer: {lr: 0.1}}}\n";
+const char stagetest_both[] =
+    HEAD "  - {name: gram, kind: statistic, statistic: {beta: 0.5}, rows: {min_holders: 2}}\n"
+         "  - {name: weak, kind: rows, fed: {rounds: 2}, rows: {dim: 3, kappa: 0.25}}\n"
+         "  - {name: scorer, kind: train, learns: scorer, in: [gram],\n"
+         "     fed: {rounds: 1, weighting: uniform},\n"
+         "     local: {steps: 5, batch: 8, optimizer: {lr: 0.1}}}\n";
 static const uint8_t align_key[XF_SILO_ALIGN_KEY] = {4, 5, 6};
 /* By number of the silo, the fourth is the late one: keys, and users where keys are items. */
 static const struct {
@@ -76,22 +82,25 @@ static void choose(uint32_t *out, struct xf_rng *rng, uint32_t first, uint32_t n
   xf_rng_shuffle(rng, out, EVENTS);
 }
 
-/* Keys are a common range; the other side is the silo's own. */
+/* Keys are a common range; where only one side has keys, the other is the silo's own. */
 static void make_data(struct xf_dataset *out, const struct xf_plan *plan, size_t k) {
   struct xf_interactions inter;
   struct xf_rng rng;
-  const bool items = xf_resolve_keys_items(plan);
-  const uint32_t first = range[items][k].first, n_key = range[items][k].last - first + 1;
+  const struct xf_spaces spaces = xf_resolve_spaces(plan);
+  const bool items = spaces.n == 2 || spaces.at[0].items;
+  const bool users = spaces.n == 2 || !spaces.at[0].items;
+  const uint32_t first = range[1][k].first, n_item = range[1][k].last - first + 1;
+  const uint32_t from = users ? range[0][k].first : 0;
+  const uint32_t n_user = users ? range[0][k].last - from + 1 : range[1][k].users;
   xf_interactions_init(&inter);
   xf_rng_init(&rng, 99, k);
-  for (uint32_t u = 0; u < (items ? range[1][k].users : n_key); u++) {
+  for (uint32_t u = 0; u < n_user; u++) {
     uint32_t item[EVENTS];
-    choose(item, &rng, items ? first : 0, items ? n_key : OWN_ITEMS,
-           (items ? u : first + u) % TASTES);
+    choose(item, &rng, items ? first : 0, items ? n_item : OWN_ITEMS, (from + u) % TASTES);
     for (uint32_t e = 0; e < EVENTS; e++) {
       char user[24], name[24];
-      if (items) (void)snprintf(user, sizeof user, "u%zu-%u", k, u);
-      else (void)snprintf(user, sizeof user, "u%u", first + u);
+      if (users) (void)snprintf(user, sizeof user, "u%u", from + u);
+      else (void)snprintf(user, sizeof user, "u%zu-%u", k, u);
       if (items) (void)snprintf(name, sizeof name, "i%u", item[e]);
       else (void)snprintf(name, sizeof name, "i%zu-%u", k, item[e]);
       assert_int_equal(xf_interactions_add(&inter, user, name, NULL, 1, e), XF_OK);
@@ -120,68 +129,91 @@ static struct xf_silo *make_silo(struct stagetest *t, size_t k, const char *memb
   return silo;
 }
 
-/* What the directory tells silo k, and the local rows of its known keys, found by name. */
-static void align(struct stagetest *t, size_t k) {
+/* What a directory tells silo k, and the local rows of its known keys, found by name. */
+static void align_space(struct stagetest *t, size_t k, uint32_t space) {
   struct stagetest_silo *s = &t->s[k];
-  const struct xf_manifest *m = xf_silo_manifest(s->silo);
-  const bool items = xf_resolve_keys_items(&t->plan);
+  const struct xf_manifest *m = xf_silo_manifest(s->silo, space);
   const struct xf_dataset *data = xf_silo_data(s->silo);
-  const struct xf_names *names = items ? &data->inter.items : &data->inter.users;
-  s->row = xf_calloc(m->n + 1, sizeof *s->row);
-  s->holders = xf_calloc(m->n + 1, sizeof *s->holders);
-  s->local = xf_calloc(m->n + 1, sizeof *s->local);
-  s->n_row = xf_directory_rows(s->row, s->holders, &t->directory, m);
+  const struct xf_names *names =
+      t->spaces.at[space].items ? &data->inter.items : &data->inter.users;
+  uint32_t *row = xf_calloc(m->n + 1, sizeof *row), *told = xf_calloc(m->n + 1, sizeof *told);
+  uint32_t *local = xf_calloc(m->n + 1, sizeof *local);
+  s->rows.row[space] = row;
+  s->rows.n[space] = xf_directory_rows(row, told, &t->directory[space], m);
+  s->told[space] = told;
+  s->of_key[space] = local;
   uint32_t *of_key = xf_calloc(m->n + 1, sizeof *of_key);
   for (uint32_t i = 0; i < names->n; i++) {
     struct xf_key key;
     const char *text = xf_names_get(names, i);
-    xf_pseudonym(key.b, align_key, xf_resolve_ns(&t->plan), text, strlen(text));
+    xf_pseudonym(key.b, align_key, t->spaces.at[space].ns, text, strlen(text));
     of_key[xf_manifest_find(m, &key)] = i;
   }
   size_t n = 0;
   for (size_t i = 0; i < m->n; i++)
-    if (s->holders[i]) s->local[n++] = of_key[i];
-  assert_int_equal(n, s->n_row);
+    if (told[i]) local[n++] = of_key[i];
+  assert_int_equal(n, s->rows.n[space]);
   xf_free(of_key);
+}
+
+enum xf_rc stagetest_align(struct stagetest *t, size_t i, struct xf_silo *silo,
+                           struct xf_diag *diag) {
+  const uint32_t *const told[XF_SPACES_MAX] = {t->s[i].told[0], t->s[i].told[1]};
+  return xf_silo_align(silo, told, diag);
+}
+
+static void align(struct stagetest *t, size_t k) {
+  struct stagetest_silo *s = &t->s[k];
   struct xf_diag diag;
   xf_diag_init(&diag);
-  if (xf_silo_align(s->silo, s->holders, &diag)) fail_msg("%s", diag.text);
+  for (uint32_t space = 0; space < t->spaces.n; space++) align_space(t, k, space);
+  s->row = s->rows.row[0];
+  s->n_row = s->rows.n[0];
+  s->local = s->of_key[0];
+  if (stagetest_align(t, k, s->silo, &diag)) fail_msg("%s", diag.text);
   xf_buf_init(&s->answer.payload, STAGETEST_FLOATS * sizeof(float));
+}
+
+static void freeze(struct stagetest *t, uint32_t space) {
+  const struct xf_manifest *part[3];
+  for (size_t k = 0; k < t->n; k++) part[k] = xf_silo_manifest(t->s[k].silo, space);
+  assert_int_equal(xf_directory_init(&t->directory[space], part, t->n), XF_OK);
+  xf_directory_keep(&t->directory[space], t->spaces.at[space].min_holders);
 }
 
 void stagetest_init(struct stagetest *out, const char *text, const char *sets,
                     void (*change)(struct xf_silo_config *config)) {
   static const char *const member[] = {"silo-a", "silo-b", "silo-c"};
-  const struct xf_manifest *part[3];
   memset(out, 0, sizeof *out);
   out->n = 3;
   out->change = change;
   load_plan(&out->plan, text, sets);
+  out->spaces = xf_resolve_spaces(&out->plan);
   for (size_t k = 0; k < out->n; k++) {
     out->s[k].member = member[k];
     out->s[k].silo = make_silo(out, k, member[k]);
-    part[k] = xf_silo_manifest(out->s[k].silo);
   }
-  assert_int_equal(xf_directory_init(&out->directory, part, out->n), XF_OK);
-  xf_directory_keep(&out->directory, xf_resolve_min_holders(&out->plan));
+  for (uint32_t k = 0; k < out->spaces.n; k++) freeze(out, k);
   for (size_t k = 0; k < out->n; k++) align(out, k);
-  assert_int_equal(xf_global_init(&out->global, &out->plan, &out->directory, NULL), XF_OK);
+  assert_int_equal(xf_global_init(&out->global, &out->plan, out->directory, NULL), XF_OK);
   assert_true(out->global.n < STAGETEST_FLOATS);
   out->x = xf_calloc(out->global.n, sizeof *out->x);
-  assert_int_equal(xf_global_first(&out->global, out->x, &out->plan, &out->directory, NULL), XF_OK);
+  assert_int_equal(xf_global_first(&out->global, out->x, &out->plan, out->directory, NULL), XF_OK);
 }
 
 void stagetest_deinit(struct stagetest *t) {
   for (size_t k = 0; k < t->n; k++) {
     xf_silo_free(t->s[k].silo);
-    xf_free(t->s[k].row);
-    xf_free(t->s[k].holders);
-    xf_free(t->s[k].local);
+    for (int space = 0; space < XF_SPACES_MAX; space++) {
+      xf_free(t->s[k].rows.row[space]);
+      xf_free(t->s[k].told[space]);
+      xf_free(t->s[k].of_key[space]);
+    }
     xf_buf_deinit(&t->s[k].answer.payload);
   }
   xf_free(t->x);
   xf_global_deinit(&t->global);
-  xf_directory_deinit(&t->directory);
+  for (int space = 0; space < XF_SPACES_MAX; space++) xf_directory_deinit(&t->directory[space]);
 }
 
 struct xf_silo *stagetest_again(struct stagetest *t, size_t i, const char *member) {
@@ -199,9 +231,9 @@ void stagetest_late(struct stagetest *t) {
 size_t stagetest_view(struct stagetest *t, size_t i, enum xf_task_kind kind, uint32_t stage) {
   struct stagetest_silo *s = &t->s[i];
   const struct xf_global_view view = xf_global_view_of(&t->plan, kind == XF_TASK_TRAIN, stage);
-  const uint64_t n = xf_global_view_len(&t->global, view, s->n_row);
+  const uint64_t n = xf_global_view_len(&t->global, view, &s->rows);
   for (uint64_t at = 0; at < n;) {
-    const struct xf_global_run r = xf_global_view_at(&t->global, view, s->row, s->n_row, at);
+    const struct xf_global_run r = xf_global_view_at(&t->global, view, &s->rows, at);
     memcpy(s->base + at, t->x + r.from, r.len * sizeof(float));
     at += r.len;
   }
@@ -254,8 +286,8 @@ void stagetest_commit_of(struct stagetest *t, size_t n) {
   const uint32_t stage = xf_plan_stage_at(&t->plan, t->committed, NULL);
   for (size_t k = 0; k < n; k++) {
     stagetest_work(t, k);
-    member[k] = (struct xf_stagefold_member){
-        t->s[k].member, k, (uint32_t)t->s[k].answer.begin.weight, t->s[k].row, t->s[k].n_row};
+    member[k] = (struct xf_stagefold_member){t->s[k].member, k,
+                                             (uint32_t)t->s[k].answer.begin.weight, &t->s[k].rows};
   }
   struct xf_stagefold fold = {.global = &t->global,
                               .stage = stage,

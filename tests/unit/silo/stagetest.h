@@ -10,9 +10,11 @@ enum { STAGETEST_MAX = 4, STAGETEST_FLOATS = 1 << 15 };
 struct stagetest_silo {
   const char *member;
   struct xf_silo *silo;
-  uint32_t *row, *holders; /* [n_row] directory rows of its keys; [manifest.n] */
+  struct xf_member_rows rows;      /* of each namespace: directory rows of its keys */
+  uint32_t *told[XF_SPACES_MAX];   /* [manifest.n] holders */
+  uint32_t *of_key[XF_SPACES_MAX]; /* [rows.n] local row of each known key, in key order */
+  uint32_t *row, *local;           /* those of the first namespace */
   size_t n_row;
-  uint32_t *local; /* [n_row] local row of each known key, in key order */
   float base[STAGETEST_FLOATS];
   float update[STAGETEST_FLOATS]; /* its last answer */
   size_t n_update;
@@ -23,18 +25,20 @@ struct stagetest {
   struct xf_plan plan;
   struct stagetest_silo s[STAGETEST_MAX];
   size_t n;
-  struct xf_directory directory;
+  struct xf_spaces spaces;
+  struct xf_directory directory[XF_SPACES_MAX];
   struct xf_global global;
   float *x; /* [global.n] the committed vector */
   uint64_t committed, round;
   void (*change)(struct xf_silo_config *config);
 };
 
-/* Plans: one gram of items; two stages of user rows, the second reads the first; a gram and a scorer that reads it. */
-extern const char stagetest_gram[], stagetest_rows[], stagetest_scorer[];
+/* Plans: one gram of items; two stages of user rows, the second reads the first; a gram and a scorer that reads it; a gram,
+   two rounds of rows, and a scorer that reads the gram. */
+extern const char stagetest_gram[], stagetest_rows[], stagetest_scorer[], stagetest_both[];
 
 /* Three silos. Of a gram: own users (8, 60, 60), items i0-i23, i8-i31, i4-i27; of rows: own items, users u0-u11, u4-u15,
-   u2-u13. `change` (may be NULL) may edit configurations. @own out: stagetest_deinit */
+   u2-u13; of both: those users and those items. `change` (may be NULL) may edit configurations. @own out: stagetest_deinit */
 void stagetest_init(struct stagetest *out, const char *text, const char *sets,
                     void (*change)(struct xf_silo_config *config));
 /* @own t */
@@ -45,6 +49,9 @@ struct xf_silo *stagetest_again(struct stagetest *t, size_t i, const char *membe
 void stagetest_late(struct stagetest *t);
 /* What the task moves down to silo i, into its base. @unit floats */
 size_t stagetest_view(struct stagetest *t, size_t i, enum xf_task_kind kind, uint32_t stage);
+/* Tells a silo what silo i was told. @err as xf_silo_align */
+enum xf_rc stagetest_align(struct stagetest *t, size_t i, struct xf_silo *silo,
+                           struct xf_diag *diag);
 /* The next task of silo i; base as stagetest_view made it. @own borrows t */
 struct xf_silo_task stagetest_task(struct stagetest *t, size_t i, enum xf_task_kind kind);
 /* Silo i answers the next commit's task; fails the test on an error. */

@@ -20,7 +20,7 @@ static void test_first_vector(void **state) {
       const struct xf_layout *layout = xf_model_get_layout(xf_silo_model(t.silo[i]));
       const struct xf_segment *user = xf_layout_find(layout, "user");
       const float *full = xf_silo_personal(t.silo[i], false);
-      const struct xf_manifest *m = xf_silo_manifest(t.silo[i]);
+      const struct xf_manifest *m = xf_silo_manifest(t.silo[i], 0);
       const float *wire = t.base[i] + t.global.n_shared;
       uint32_t hits = 0;
       for (size_t k = 0; k < m->n; k++)
@@ -86,7 +86,7 @@ static void test_table_start(void **state) {
   (void)state;
   silotest_init(&t, silotest_table, "model.init_std=0.5", NULL);
   for (size_t i = 0; i < t.n; i++) {
-    assert_int_equal(xf_silo_manifest(t.silo[i])->n, 0);
+    assert_int_equal(xf_silo_manifest(t.silo[i], 0)->n, 0);
     assert_int_equal(xf_silo_model_len(t.silo[i]), 3 * sizeof(float));
     assert_memory_equal(xf_silo_personal(t.silo[i], false), t.x, 3 * sizeof(float));
     assert_int_equal(xf_silo_align(t.silo[i], NULL, NULL), XF_E_STATE);
@@ -102,7 +102,7 @@ static struct xf_silo *partly(struct xf_plan *plan, const uint32_t *holders) {
   const struct xf_silo_config config = silotest_config(plan, "silo-a", &data);
   assert_int_equal(xf_silo_new(&s, &config, NULL), XF_OK);
   assert_int_equal(xf_silo_model_len(s), 0);
-  assert_int_equal(xf_silo_align(s, holders, NULL), XF_OK);
+  assert_int_equal(xf_silo_align(s, (const uint32_t *const[]){holders}, NULL), XF_OK);
   return s;
 }
 
@@ -174,8 +174,8 @@ static void test_states(void **state) {
   xf_buf_init(&answer.payload, 1024);
   assert_int_equal(xf_silo_work(s, &task, &answer, NULL), XF_E_SHAPE); /* not aligned yet */
   assert_int_equal(xf_silo_arm_make(s, XF_SILO_FEDERATED, NULL, NULL), XF_E_STATE);
-  assert_int_equal(xf_silo_align(s, all, NULL), XF_OK);
-  assert_int_equal(xf_silo_align(s, all, NULL), XF_E_STATE);
+  assert_int_equal(xf_silo_align(s, (const uint32_t *const[]){all}, NULL), XF_OK);
+  assert_int_equal(xf_silo_align(s, (const uint32_t *const[]){all}, NULL), XF_E_STATE);
   task.offer.model_len = 4;
   assert_int_equal(xf_silo_work(s, &task, &answer, NULL), XF_E_SHAPE);
   xf_silo_free(s);

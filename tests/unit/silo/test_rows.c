@@ -71,7 +71,7 @@ static void plain_round(struct plain *p, uint32_t r) {
     for (size_t i = 0; i < t.s[k].n_row && r; i++)
       for (size_t c = 0; c < d; c++) {
         const size_t at = (size_t)t.s[k].local[i] * d + c;
-        const double n = t.directory.holders[t.s[k].row[i]],
+        const double n = t.directory[0].holders[t.s[k].row[i]],
                      g = (double)p->g[t.s[k].row[i] * d + c];
         p->target[k][at] = (float)(forming ? g : (n * g - (double)als->p[at]) / (n - 1));
       }
@@ -79,7 +79,7 @@ static void plain_round(struct plain *p, uint32_t r) {
     assert_int_equal(xf_als_step_users(als, r ? &pull : NULL, NULL), XF_OK);
     if (r) assert_int_equal(xf_als_step_items(als, NULL), XF_OK);
   }
-  for (uint32_t row = 0; row < t.directory.all.n; row++)
+  for (uint32_t row = 0; row < t.directory[0].all.n; row++)
     for (size_t c = 0; c < d; c++) {
       double acc = 0, n = 0, mean = 0;
       for (size_t k = 0; k < 3; k++)
@@ -106,7 +106,7 @@ static void same(const struct plain *p, const char *user, const char *item, cons
     assert_memory_equal(part(t.s[k].silo, user), als->p, als->n_users * d * sizeof(float));
     assert_memory_equal(part(t.s[k].silo, item), als->q, als->n_items * d * sizeof(float));
   }
-  assert_memory_equal(global, p->g, t.directory.all.n * d * sizeof(float));
+  assert_memory_equal(global, p->g, t.directory[0].all.n * d * sizeof(float));
 }
 
 static void test_rounds(void **state) {
@@ -114,8 +114,8 @@ static void test_rounds(void **state) {
   static struct plain weak, strong;
   static float kept[STAGETEST_FLOATS];
   stagetest_init(&t, stagetest_rows, "", NULL);
-  assert_true(t.directory.all.n >= 6); /* u4 .. u11 are in all three */
-  const size_t rows = t.directory.all.n;
+  assert_true(t.directory[0].all.n >= 6); /* u4 .. u11 are in all three */
+  const size_t rows = t.directory[0].all.n;
   plain_start(&weak, 0);
   for (uint32_t r = 0; r < 5; r++) {
     assert_int_equal(xf_plan_stage_at(&t.plan, t.committed, NULL), 0);
@@ -213,7 +213,7 @@ static void test_restart(void **state) {
   assert_int_equal(xf_silo_restore(t.s[1].silo, next, n, false), XF_OK); /* overwritten below */
   assert_int_equal(xf_silo_restore(t.s[1].silo, full, n, false), XF_OK);
   assert_int_equal(xf_silo_restore(t.s[1].silo, next, n, true), XF_OK);
-  assert_int_equal(xf_silo_align(t.s[1].silo, t.s[1].holders, NULL), XF_OK);
+  assert_int_equal(stagetest_align(&t, 1, t.s[1].silo, NULL), XF_OK);
   assert_int_equal(xf_silo_params(t.s[1].silo), n);
   assert_memory_equal(xf_silo_personal(t.s[1].silo, false), full, n * sizeof(float));
   assert_memory_equal(xf_silo_personal(t.s[1].silo, true), next, n * sizeof(float));
@@ -225,13 +225,13 @@ static void test_restart(void **state) {
   struct xf_silo *s = stagetest_again(&t, 1, "silo-b"); /* of another directory, or damaged */
   assert_int_equal(xf_silo_restore(s, full, n - 1, false), XF_OK);
   xf_diag_init(&diag);
-  assert_int_equal(xf_silo_align(s, t.s[1].holders, &diag), XF_E_SHAPE);
+  assert_int_equal(stagetest_align(&t, 1, s, &diag), XF_E_SHAPE);
   assert_non_null(strstr(diag.text, "does not fit the directory"));
   xf_silo_free(s);
   s = stagetest_again(&t, 1, "silo-b");
   full[n / 2] = NAN;
   assert_int_equal(xf_silo_restore(s, full, n, true), XF_OK);
-  assert_int_equal(xf_silo_align(s, t.s[1].holders, NULL), XF_E_NAN);
+  assert_int_equal(stagetest_align(&t, 1, s, NULL), XF_E_NAN);
   xf_silo_free(s);
   stagetest_deinit(&t);
 }
@@ -315,7 +315,7 @@ static void test_lens(void **state) {
   for (size_t c = 0; c < 2; c++) {
     stagetest_init(&t, text[c], "", NULL);
     for (size_t k = 0; k < 3; k++) {
-      const struct xf_plan_lens want = xf_global_lens(&t.global, &t.plan, t.s[k].n_row);
+      const struct xf_plan_lens want = xf_global_lens(&t.global, &t.plan, &t.s[k].rows);
       const struct xf_plan_lens *got = xf_silo_lens(t.s[k].silo);
       assert_int_equal(got->n_stage, want.n_stage);
       assert_true(got->all == want.all && want.all > 0);

@@ -111,7 +111,7 @@ static void test_reads(void **state) {
   assert_int_equal(
       xf_silo_restore(s, xf_silo_personal(t.s[0].silo, false), xf_silo_params(t.s[0].silo), false),
       XF_OK);
-  assert_int_equal(xf_silo_align(s, t.s[0].holders, NULL), XF_OK);
+  assert_int_equal(stagetest_align(&t, 0, s, NULL), XF_OK);
   struct xf_silo_task task = stagetest_task(&t, 0, XF_TASK_TRAIN);
   struct xf_diag diag;
   xf_diag_init(&diag);
@@ -120,7 +120,7 @@ static void test_reads(void **state) {
   xf_silo_free(s);
 
   s = stagetest_again(&t, 0, "silo-a");
-  assert_int_equal(xf_silo_align(s, t.s[0].holders, NULL), XF_OK);
+  assert_int_equal(stagetest_align(&t, 0, s, NULL), XF_OK);
   memset(t.s[0].base, 0, xf_silo_lens(s)->in[1]);
   task.base = t.s[0].base;
   if (xf_silo_work(s, &task, &t.s[0].answer, &diag)) fail_msg("%s", diag.text);

@@ -143,9 +143,9 @@ static void test_others(void **state) {
 static void test_own_items_stay(void **state) {
   (void)state;
   stagetest_init(&t, stagetest_gram, "", NULL);
-  assert_true(t.directory.all.n > 18 && t.directory.all.n <= 24); /* of i4 .. i27 */
-  for (size_t i = 0; i < t.directory.all.n; i++) assert_true(t.directory.holders[i] >= 2);
-  const size_t all = xf_silo_manifest(t.s[0].silo)->n, m = t.s[0].n_row;
+  assert_true(t.directory[0].all.n > 18 && t.directory[0].all.n <= 24); /* of i4 .. i27 */
+  for (size_t i = 0; i < t.directory[0].all.n; i++) assert_true(t.directory[0].holders[i] >= 2);
+  const size_t all = xf_silo_manifest(t.s[0].silo, 0)->n, m = t.s[0].n_row;
   assert_true(m < all && m > 15 && m <= 20); /* of i0 .. i23, which somebody has */
   assert_int_equal(xf_silo_lens(t.s[0].silo)->up[0], (m + m * (m - 1) / 2) * sizeof(float));
   const struct xf_names *names = &xf_silo_data(t.s[0].silo)->inter.items;
@@ -241,7 +241,7 @@ static void test_no_key(void **state) {
   uint32_t holders[ITEMS] = {0};
   stagetest_init(&t, stagetest_gram, "", NULL);
   struct xf_silo *s = stagetest_again(&t, 0, "silo-x");
-  assert_int_equal(xf_silo_align(s, holders, NULL), XF_OK);
+  assert_int_equal(xf_silo_align(s, (const uint32_t *const[]){holders}, NULL), XF_OK);
   assert_int_equal(xf_silo_lens(s)->all, 0);
   struct xf_silo_task task = stagetest_task(&t, 0, XF_TASK_TRAIN);
   struct xf_diag diag;

@@ -20,7 +20,7 @@ static struct silotest t;
 static size_t wire_of(const float *first, const float *params, size_t i, float *wire) {
   const struct xf_layout *layout = xf_model_get_layout(xf_silo_model(t.silo[i]));
   const struct xf_segment *user = xf_layout_find(layout, "user");
-  const size_t n_key = xf_silo_manifest(t.silo[i])->n, n_shared = t.global.n_shared;
+  const size_t n_key = xf_silo_manifest(t.silo[i], 0)->n, n_shared = t.global.n_shared;
   size_t n = 0;
   for (size_t g = 0; g < layout->n_seg; g++) {
     const struct xf_segment *seg = &layout->seg[g];
@@ -77,7 +77,7 @@ static void test_payload_is_the_delta(void **state) {
     memcpy(first, xf_silo_personal(t.silo[0], false), xf_silo_params(t.silo[0]) * sizeof(float));
     silotest_work(&t, 0, 1);
     assert_int_equal(t.answer.payload.len, xf_silo_model_len(t.silo[0]));
-    if (xf_silo_manifest(t.silo[0])->n || t.plan.data.kind == XF_PLAN_DATA_TABLE)
+    if (xf_silo_manifest(t.silo[0], 0)->n || t.plan.data.kind == XF_PLAN_DATA_TABLE)
       check_delta(first);
     else assert_int_equal(t.answer.payload.len, sizeof(float)); /* only the bias leaves */
     assert_true(!t.answer.clipped && t.answer.charge_z == 0 && t.answer.begin.epsilon == 0);

@@ -1,0 +1,117 @@
+/* A plan of two namespaces: items of a statistic, users of a rows stage, each with keys, rows and a directory of its own. */
+#include "base/str.h"
+#include "stagetest.h"
+#include "tensor/blas.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+static struct stagetest t;
+
+/* Users u4 .. u11 are in all three silos, items i4 .. i27 in at least two: neither side says anything of the other. */
+static void test_keys(void **state) {
+  (void)state;
+  stagetest_init(&t, stagetest_both, "", NULL);
+  assert_int_equal(t.spaces.n, 2);
+  assert_true(t.spaces.at[0].items && !t.spaces.at[1].items);
+  assert_int_equal(t.directory[1].all.n, 8);
+  assert_true(t.directory[0].all.n > 15 && t.directory[0].all.n <= 24);
+  for (size_t k = 0; k < 3; k++) {
+    const struct stagetest_silo *s = &t.s[k];
+    const struct xf_names *users = &xf_silo_data(s->silo)->inter.users;
+    assert_int_equal(xf_silo_spaces(s->silo), 2);
+    assert_int_equal(s->rows.n[1], 8);
+    for (size_t i = 0; i < 8; i++) {
+      const char *name = xf_names_get(users, s->of_key[1][i]);
+      uint64_t user = 0;
+      assert_int_equal(xf_str_u64(&user, name + 1, strlen(name) - 1), XF_OK);
+      assert_true(user >= 4 && user <= 11);
+    }
+    const struct xf_plan_lens lens = xf_global_lens(&t.global, &t.plan, &s->rows);
+    const struct xf_plan_lens *own = xf_silo_lens(s->silo);
+    assert_memory_equal(&lens, own, sizeof lens);
+    const size_t m = s->rows.n[0];
+    assert_int_equal(own->up[0], (m + m * (m - 1) / 2) * sizeof(float));
+    assert_int_equal(own->up[1], 8 * 3 * sizeof(float));
+  }
+  stagetest_deinit(&t);
+}
+
+/* Each stage gives what it gives in a plan of its own namespace alone. */
+static void test_stages_apart(void **state) {
+  (void)state;
+  static const char gram[] =
+      "name: t\nseed: 7\ndata: {kind: interactions}\nmodel: {kind: recommender}\n"
+      "eval: {metrics: [hr@3, ndcg@3], every: 0}\nstages:\n"
+      "  - {name: weak, kind: rows, fed: {rounds: 2}, rows: {dim: 3, kappa: 0.25}}\n"
+      "  - {name: gram, kind: statistic, statistic: {beta: 0.5}, rows: {min_holders: 2}}\n";
+  static float sum[STAGETEST_FLOATS], rows[STAGETEST_FLOATS];
+  stagetest_init(&t, stagetest_both, "", NULL);
+  for (int i = 0; i < 3; i++) stagetest_commit(&t);
+  const struct xf_global_stage *g = &t.global.stage[0], *w = &t.global.stage[1];
+  const uint64_t n_sum = g->n, n_rows = w->n;
+  memcpy(sum, t.x + g->keyed_at, n_sum * sizeof *sum);
+  memcpy(rows, t.x + w->keyed_at, n_rows * sizeof *rows);
+  float most = 0;
+  for (uint64_t i = 0; i < n_rows; i++) most = rows[i] > most ? rows[i] : most;
+  assert_true(n_rows == 8 * 3 && most > 0);
+  stagetest_deinit(&t);
+  stagetest_init(&t, gram, "", NULL); /* the other order: users are the first namespace */
+  assert_true(!t.spaces.at[0].items && t.spaces.at[1].items);
+  for (int i = 0; i < 3; i++) stagetest_commit(&t);
+  assert_memory_equal(sum, t.x + t.global.stage[1].keyed_at, n_sum * sizeof *sum);
+  assert_memory_equal(rows, t.x + t.global.stage[0].keyed_at, n_rows * sizeof *rows);
+  stagetest_deinit(&t);
+}
+
+/* The decision has candidates from both, and the scorer reads the statistic alone. */
+static void test_decision(void **state) {
+  (void)state;
+  struct xf_buf words;
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  stagetest_init(&t, stagetest_both, "", NULL);
+  while (t.committed < xf_plan_rounds(&t.plan)) stagetest_commit(&t);
+  assert_int_equal(stagetest_view(&t, 0, XF_TASK_EVALUATE, 0) * sizeof(float),
+                   xf_silo_lens(t.s[0].silo)->all);
+  if (xf_silo_arm_make(t.s[0].silo, XF_SILO_GUARDED, t.s[0].base, &diag)) fail_msg("%s", diag.text);
+  xf_buf_init(&words, 1 << 16);
+  assert_int_equal(xf_silo_explain(t.s[0].silo, &words), XF_OK);
+  const char *text = xf_buf_cstr(&words);
+  assert_non_null(strstr(text, "weak"));
+  assert_non_null(strstr(text, "scorer"));
+  assert_non_null(strstr(text, "overlap"));
+  xf_buf_deinit(&words);
+  stagetest_deinit(&t);
+}
+
+/* Started again, the personal state waits for both answers. */
+static void test_again(void **state) {
+  (void)state;
+  static float kept[STAGETEST_FLOATS];
+  stagetest_init(&t, stagetest_both, "", NULL);
+  for (int i = 0; i < 3; i++) stagetest_commit(&t);
+  const uint64_t n = xf_silo_params(t.s[2].silo);
+  memcpy(kept, xf_silo_personal(t.s[2].silo, false), n * sizeof *kept);
+  struct xf_silo *s = stagetest_again(&t, 2, "silo-c");
+  assert_int_equal(xf_silo_restore(s, kept, n, false), XF_OK);
+  assert_int_equal(stagetest_align(&t, 2, s, NULL), XF_OK);
+  assert_int_equal(xf_silo_params(s), n);
+  assert_memory_equal(xf_silo_personal(s, false), kept, n * sizeof *kept);
+  xf_silo_free(s);
+  stagetest_deinit(&t);
+}
+
+int main(void) {
+  if (xf_blas_start(NULL, NULL)) return 1;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys),
+                                     cmocka_unit_test(test_stages_apart),
+                                     cmocka_unit_test(test_decision), cmocka_unit_test(test_again)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
