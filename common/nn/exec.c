@@ -83,15 +83,16 @@ static void run_node(const struct xf_nnplan *p, int y) {
                        .n_in = n->n_in,
                        .divisor = (double)extent(p, n->attr.dim),
                        .scratch = p->scratch};
-  if (xf_op_info(n->op)->n_out > 1) a.out2 = at_out(p, y + 1);
+  a.out_k[0] = a.out;
+  for (int k = 1; k < xf_op_n_out(n->op); k++) a.out_k[k] = at_out(p, y + k);
   for (int k = 0; k < n->n_in; k++) {
     const struct xf_node *in = &p->g->node[n->in[k]];
     a.in[k] = at(p, n->in[k]);
     a.in_R[k] = extent(p, in->rows);
     a.in_C[k] = extent(p, in->cols);
   }
-  if (p->spec.mode == XF_NN_REF64) xf_op_run_d[n->op](&a);
-  else xf_op_run_f[n->op](&a);
+  if (p->spec.mode == XF_NN_REF64) xf_op_info(n->op)->run_d(&a);
+  else xf_op_info(n->op)->run_f(&a);
 }
 
 static void build_rowsets(struct xf_nnplan *p) {

@@ -9,7 +9,7 @@
 struct reverse {
   int n;       /* nodes that existed when differentiation started */
   bool *reach; /* depends on some wrt */
-  int *grad;   /* [n x 2] d loss / d output 0 and 1 of the node */
+  int *grad;   /* [n x XF_OUT_MAX] d loss / d each output of the node */
 };
 
 static void mark_reach(const struct xf_graph *g, const int *wrt, size_t n_wrt, struct reverse *r) {
@@ -21,17 +21,19 @@ static void mark_reach(const struct xf_graph *g, const int *wrt, size_t n_wrt, s
 
 /* Adds `d` to what node `to` has collected at output `out`. */
 static void collect(struct xf_graph *g, struct reverse *r, int to, int out, int d) {
-  int *sum = &r->grad[2 * to + out];
+  int *sum = &r->grad[XF_OUT_MAX * to + out];
   *sum = *sum == XF_NO_NODE ? d : xf_op_add(g, *sum, d);
 }
 
 /* Passes what node i has collected on to its inputs. */
 static bool pass_on(struct xf_graph *g, struct reverse *r, int i) {
-  const int *gout = &r->grad[2 * i];
-  if (gout[0] == XF_NO_NODE && gout[1] == XF_NO_NODE) return true;
+  const int *gout = &r->grad[XF_OUT_MAX * i];
+  bool any = false;
+  for (int k = 0; k < XF_OUT_MAX; k++) any = any || gout[k] != XF_NO_NODE;
+  if (!any) return true;
   const struct xf_node n = g->node[i];
   if (n.op == XF_OP_PROJ) {
-    collect(g, r, n.in[0], 1, gout[0]);
+    collect(g, r, n.in[0], (int)n.attr.index, gout[0]);
     return true;
   }
   const struct xf_op_info *info = xf_op_info(n.op);
@@ -55,18 +57,18 @@ enum xf_rc xf_graph_grad(struct xf_graph *g, int loss, const int *wrt, size_t n_
     return xf_diag_set(diag, XF_E_SHAPE,
                        "the loss (node %d) must be a [1 x 1] node; mean or sum it", loss);
   for (size_t i = 0; i < n_wrt; i++)
-    if (wrt[i] < 0 || wrt[i] >= g->n || g->node[wrt[i]].op == XF_OP_IDS)
+    if (wrt[i] < 0 || wrt[i] >= g->n || g->node[wrt[i]].ints)
       return xf_diag_set(diag, XF_E_INVAL, "cannot differentiate with respect to node %d", wrt[i]);
   struct reverse r = {.n = g->n};
   r.reach = xf_calloc((size_t)r.n, sizeof *r.reach);
-  r.grad = xf_alloc((size_t)r.n * 2 * sizeof *r.grad);
-  for (int i = 0; i < 2 * r.n; i++) r.grad[i] = XF_NO_NODE;
+  r.grad = xf_alloc((size_t)r.n * XF_OUT_MAX * sizeof *r.grad);
+  for (int i = 0; i < XF_OUT_MAX * r.n; i++) r.grad[i] = XF_NO_NODE;
   mark_reach(g, wrt, n_wrt, &r);
-  r.grad[2 * loss] = xf_graph_fill(g, XF_DIM(1), XF_DIM(1), 1);
+  r.grad[XF_OUT_MAX * loss] = xf_graph_fill(g, XF_DIM(1), XF_DIM(1), 1);
   for (int i = loss; i >= 0; i--)
     if (r.reach[i] && !pass_on(g, &r, i)) break;
   for (size_t i = 0; i < n_wrt; i++) {
-    const int d = r.grad[2 * wrt[i]];
+    const int d = r.grad[XF_OUT_MAX * wrt[i]];
     out[i] = d != XF_NO_NODE ? d : xf_graph_fill(g, g->node[wrt[i]].rows, g->node[wrt[i]].cols, 0);
   }
   xf_free(r.reach);

@@ -103,7 +103,8 @@ enum xf_rc xf_graph_print(const struct xf_graph *g, struct xf_buf *out) {
 
 static bool attr_equal(const struct xf_attr *a, const struct xf_attr *b) {
   return a->alpha == b->alpha && xf_dim_equal(a->dim, b->dim) && a->index == b->index &&
-         a->act == b->act && a->ta == b->ta && a->tb == b->tb;
+         a->act == b->act && a->ta == b->ta && a->tb == b->tb &&
+         memcmp(a->k, b->k, sizeof a->k) == 0;
 }
 
 static bool node_equal(const struct xf_node *a, const struct xf_node *b) {
@@ -148,6 +149,16 @@ int xf_graph_add(struct xf_graph *g, struct xf_node node) {
   }
   g->node[g->n] = node;
   return g->n++;
+}
+
+int xf_graph_add_outputs(struct xf_graph *g, struct xf_node node) {
+  const int y = xf_graph_add(g, node);
+  for (int k = 1; y != XF_NO_NODE && k < xf_op_n_out(node.op); k++) {
+    const struct xf_node proj = {
+        .op = XF_OP_PROJ, .n_in = 1, .in = {y}, .attr = {.index = (uint32_t)k}};
+    if (xf_graph_add(g, proj) == XF_NO_NODE) return XF_NO_NODE;
+  }
+  return y;
 }
 
 /* --- leaves */

@@ -42,7 +42,7 @@ static enum xf_rc check_spec(const struct planner *pl) {
     return xf_diag_set(pl->diag, XF_E_LIMIT, "%zu outputs, at most %d", s->n_output, XF_NN_OUT_MAX);
   for (size_t i = 0; i < s->n_output; i++) {
     const int y = s->outputs[i];
-    if (y < 0 || y >= g->n || g->node[y].op == XF_OP_IDS)
+    if (y < 0 || y >= g->n || g->node[y].ints)
       return xf_diag_set(pl->diag, XF_E_INVAL, "output %zu (node %d) is not a float node", i, y);
   }
   if (s->train && g->loss == XF_NO_NODE)
@@ -71,7 +71,8 @@ static bool collect_leaves(const struct xf_graph *g, int grad, struct xf_rowset 
   const struct xf_node *n = &g->node[grad];
   if (n->op == XF_OP_ADD)
     return collect_leaves(g, n->in[0], set, x) && collect_leaves(g, n->in[1], set, x);
-  if (n->op != XF_OP_SCATTER_ADD || set->n_leaf == XF_LEAF_MAX) return false;
+  if (n->op != XF_OP_SCATTER_ADD || g->node[n->in[0]].op != XF_OP_IDS || set->n_leaf == XF_LEAF_MAX)
+    return false;
   set->ids[set->n_leaf] = n->in[0];
   x[set->n_leaf++] = n->in[1];
   return true;
@@ -125,7 +126,7 @@ static void need_rec(struct planner *pl) {
     for (int k = 0; pl->need[y] && k < n->n_in; k++) pl->need[n->in[k]] = true;
   }
   for (int y = 0; y < pl->g->n; y++) /* second outputs are written anyway */
-    if (pl->need[y] && xf_op_info(pl->g->node[y].op)->n_out > 1) pl->need[y + 1] = true;
+    for (int k = 1; pl->need[y] && k < xf_op_n_out(pl->g->node[y].op); k++) pl->need[y + k] = true;
 }
 
 static void mark_need(struct planner *pl) {
@@ -175,7 +176,7 @@ static enum xf_rc plan_steps(struct planner *pl) {
     if (rc) return rc;
     const struct xf_node *n = &g->node[y];
     for (int k = 0; k < n->n_in; k++) pl->last[root_of(g, n->in[k])] = p->n_step;
-    if (xf_op_run_f[n->op]) {
+    if (xf_op_info(n->op)->run_f) {
       const uint64_t scratch = xf_op_scratch(g, n);
       if (scratch > p->n_scratch) p->n_scratch = scratch;
       p->step[p->n_step++] = y;
@@ -246,7 +247,7 @@ static void place_tensors(struct planner *pl) {
   for (int i = 0; i < p->n_step; i++) {
     const int y = p->step[i];
     allocate(pl, y);
-    if (xf_op_info(pl->g->node[y].op)->n_out > 1) allocate(pl, y + 1);
+    for (int k = 1; k < xf_op_n_out(pl->g->node[y].op); k++) allocate(pl, y + k);
     release_dead(pl, i);
   }
   for (int y = 0; y < pl->g->n; y++) p->place[y] = p->place[root_of(pl->g, y)];
@@ -254,21 +255,24 @@ static void place_tensors(struct planner *pl) {
 
 /* --- ids */
 
+/* Input number in - 1 of a node must lie below; each check is made once. */
+static void plan_id_check(struct xf_nnplan *p, const struct xf_node *n, int in,
+                          struct xf_dim below) {
+  const int ids = n->in[in - 1];
+  if (p->g->node[ids].op != XF_OP_IDS) return; /* computed, so right by construction */
+  for (size_t i = 0; i < p->n_id_check; i++)
+    if (p->id_check[i].ids == ids && xf_dim_equal(p->id_check[i].below, below)) return;
+  p->id_check[p->n_id_check++] = (struct xf_id_check){ids, below};
+}
+
 static void plan_id_checks(struct planner *pl) {
-  struct xf_nnplan *p = pl->p;
   for (int y = 0; y < pl->g->n; y++) {
     const struct xf_node *n = &pl->g->node[y];
-    struct xf_id_check c;
-    if (!pl->need[y]) continue;
-    if (n->op == XF_OP_GATHER) c = (struct xf_id_check){n->in[1], pl->g->node[n->in[0]].rows};
-    else if (n->op == XF_OP_SCATTER_ADD) c = (struct xf_id_check){n->in[0], n->rows};
-    else if (n->op == XF_OP_SOFTMAX_CE || n->op == XF_OP_XENT_GRAD)
-      c = (struct xf_id_check){n->in[1], pl->g->node[n->in[0]].cols};
-    else continue;
-    bool seen = false;
-    for (size_t i = 0; i < p->n_id_check; i++)
-      seen = seen || (p->id_check[i].ids == c.ids && xf_dim_equal(p->id_check[i].below, c.below));
-    if (!seen) p->id_check[p->n_id_check++] = c;
+    const struct xf_op_info *info = xf_op_info(n->op);
+    if (pl->need[y] && info->ids_in)
+      plan_id_check(pl->p, n, info->ids_in, info->ids_below(pl->g, n));
+    if (pl->need[y] && info->ids2_in)
+      plan_id_check(pl->p, n, info->ids2_in, info->ids2_below(pl->g, n));
   }
 }
 
@@ -346,7 +350,7 @@ enum xf_rc xf_nnplan_new(struct xf_nnplan **out, const struct xf_graph *g,
                                                                 : (const void *)&xf_kern_ref64);
   p->step = xf_calloc(n, sizeof *p->step);
   p->place = xf_calloc(n, sizeof *p->place);
-  p->id_check = xf_calloc(n, sizeof *p->id_check);
+  p->id_check = xf_calloc(2 * n, sizeof *p->id_check);
   p->rowset = xf_calloc(g->n_grad, sizeof *p->rowset);
   p->sink = xf_calloc(g->n_grad, sizeof *p->sink);
   p->piece = xf_calloc(g->n_grad, sizeof *p->piece);

@@ -1,8 +1,8 @@
 /*
- * optable.h - inside nn: the list of primitive operations, what a node is, and the rules of each operation.
+ * optable.h - inside nn: the list of primitive operations, what a node is, what an operation's file gives.
  *
- * Adding an operation = a line here, its shape rule and derivative in rules.c, its kernel in run_body.inc,
- * a builder in op.c and a row in tests/grad/ops.c (docs/internals/nn.md).
+ * Adding an operation = a name here, one file op_<family>.c with its builder, shape rule, derivative and kernels
+ * (oprule.h says how such a file is built), and a case below tests/grad/ops (docs/HACKING.md).
  * Not for: users of the engine (nn.h). Owner: the graph owns its nodes. Thread: as graph.h.
  */
 #ifndef XF_NN_OPTABLE_H
@@ -12,65 +12,83 @@
 #include "nn/op.h"
 #include "tensor/kern.h"
 
-/* X(NAME, text, inputs at least, at most, outputs, shape rule, derivative (rules.c), kernel (run_body.inc)) */
-#define XF_OP_LIST(X)                                                                        \
-  X(INPUT, "input", 0, 0, 1, given, none, none)                                              \
-  X(IDS, "ids", 0, 0, 1, given, none, none)                                                  \
-  X(PARAM, "param", 0, 0, 1, given, none, none)                                              \
-  X(FILL, "fill", 0, 0, 1, given, none, fill)                                                \
-  X(PROJ, "proj", 1, 1, 1, proj, none, none) /* second output of the node before it */       \
-  X(RESHAPE, "reshape", 1, 1, 1, reshape, reshape, none)                                     \
-  X(ADD, "add", 2, 2, 1, same2, add, add)                                                    \
-  X(SUB, "sub", 2, 2, 1, same2, sub, sub)                                                    \
-  X(MUL, "mul", 2, 2, 1, same2, mul, mul)                                                    \
-  X(DIV, "div", 2, 2, 1, same2, div, div)                                                    \
-  X(SCALE, "scale", 1, 1, 1, same1, scale, scale)                                            \
-  X(DIV_DIM, "div_dim", 1, 1, 1, div_dim, div_dim, div_dim)                                  \
-  X(EXP, "exp", 1, 1, 1, same1, exp, exp)                                                    \
-  X(LOG, "log", 1, 1, 1, same1, log, log)                                                    \
-  X(SQRT, "sqrt", 1, 1, 1, same1, sqrt, sqrt)                                                \
-  X(SOFTPLUS, "softplus", 1, 1, 1, same1, softplus, softplus)                                \
-  X(STEP, "step", 1, 1, 1, same1, none, step)                                                \
-  X(ACT, "act", 1, 1, 1, same1, act, act)                                                    \
-  X(ACT_GRAD, "act_grad", 2, 2, 1, same2, act_grad, act_grad) /* g, y = act(x): g act'(x) */ \
-  X(BCE, "bce", 2, 2, 1, same2, bce, bce)                                                    \
-  X(MATMUL, "matmul", 2, 2, 1, matmul, matmul, matmul)                                       \
-  X(DENSE, "dense", 2, 3, 1, dense, dense, dense)                                            \
-  X(BIAS_ADD, "bias_add", 2, 2, 1, bias_add, bias_add, bias_add)                             \
-  X(GATHER, "gather", 2, 2, 1, gather, gather, gather)                                       \
-  X(SCATTER_ADD, "scatter_add", 2, 2, 1, scatter_add, scatter_add, scatter_add)              \
-  X(ROW_DOT, "row_dot", 2, 2, 1, row_dot, row_dot, row_dot)                                  \
-  X(ROW_SCALE, "row_scale", 2, 2, 1, row_scale, row_scale, row_scale)                        \
-  X(SUM, "sum", 1, 1, 1, sum, sum, sum)                                                      \
-  X(SUM_ROWS, "sum_rows", 1, 1, 1, sum_rows, sum, sum_rows)                                  \
-  X(SUM_COLS, "sum_cols", 1, 1, 1, sum_cols, sum, sum_cols)                                  \
-  X(BROADCAST, "broadcast", 1, 1, 1, broadcast, broadcast, broadcast)                        \
-  X(SOFTMAX, "softmax", 1, 1, 1, same1, softmax, softmax)                                    \
-  X(SOFTMAX_CE, "softmax_ce", 2, 2, 2, softmax_ce, softmax_ce,                               \
-    softmax_ce) /* loss [R x 1], p [R x C] */                                                \
-  X(XENT_GRAD, "xent_grad", 3, 3, 1, xent_grad, xent_grad,                                   \
-    xent_grad) /* p, t, s: s[r] (p - onehot(t)) */
+/* X(NAME): each is a struct xf_op_info xf_op_info_NAME in one of the files op_*.c. */
+#define XF_OP_LIST(X) \
+  X(INPUT)            \
+  X(IDS)              \
+  X(PARAM)            \
+  X(FILL)             \
+  X(PROJ)             \
+  X(RESHAPE)          \
+  X(ADD)              \
+  X(SUB)              \
+  X(MUL)              \
+  X(DIV)              \
+  X(SCALE)            \
+  X(DIV_DIM)          \
+  X(EXP)              \
+  X(LOG)              \
+  X(SQRT)             \
+  X(SOFTPLUS)         \
+  X(STEP)             \
+  X(ACT)              \
+  X(ACT_GRAD)         \
+  X(BCE)              \
+  X(MATMUL)           \
+  X(DENSE)            \
+  X(BIAS_ADD)         \
+  X(GATHER)           \
+  X(SCATTER_ADD)      \
+  X(ROW_DOT)          \
+  X(ROW_SCALE)        \
+  X(SUM)              \
+  X(SUM_ROWS)         \
+  X(SUM_COLS)         \
+  X(BROADCAST)        \
+  X(SOFTMAX)          \
+  X(SOFTMAX_CE)       \
+  X(XENT_GRAD)        \
+  X(SLICE)            \
+  X(PAD)              \
+  X(BATCH_MATMUL)     \
+  X(CAUSAL)           \
+  X(SPMM)             \
+  X(REVERSE)          \
+  X(LSTM)             \
+  X(LSTM_GRAD)        \
+  X(GRU)              \
+  X(GRU_GRAD)         \
+  X(ATTENTION)        \
+  X(ATTENTION_GRAD)
 
 enum xf_op {
-#define XF_OP_ENUM(n, text, lo, hi, outs, shape, vjp, run) XF_OP_##n,
+#define XF_OP_ENUM(n) XF_OP_##n,
   XF_OP_LIST(XF_OP_ENUM)
 #undef XF_OP_ENUM
       XF_N_OP
 };
 
-enum { XF_IN_MAX = 3, XF_NODE_MAX = 1 << 20, XF_GRAPH_INPUT_MAX = 64 };
+enum {
+  XF_IN_MAX = 8,
+  XF_OUT_MAX = 4,
+  XF_ATTR_K = 12,
+  XF_NODE_MAX = 1 << 20,
+  XF_GRAPH_INPUT_MAX = 64
+};
 
 /* What an operation needs beside its inputs; unused members are zero. */
 struct xf_attr {
   double alpha;      /* SCALE, FILL */
   struct xf_dim dim; /* DIV_DIM: the divisor */
-  uint32_t index;    /* INPUT, IDS: input number; PARAM: segment number */
-  enum xf_act act;   /* ACT, ACT_GRAD, DENSE */
-  bool ta, tb;       /* MATMUL */
+  uint32_t index;  /* INPUT, IDS: input number; PARAM: segment number; PROJ: which output, from 1 */
+  enum xf_act act; /* ACT, ACT_GRAD, DENSE */
+  bool ta, tb;     /* MATMUL */
+  uint32_t k[XF_ATTR_K]; /* sizes and switches whose order the operation's file defines */
 };
 
 struct xf_node {
   enum xf_op op;
+  bool ints; /* int32: IDS, and outputs that an operation's proj rule says are */
   int n_in;
   int in[XF_IN_MAX];
   struct xf_dim rows,
@@ -95,45 +113,66 @@ struct xf_graph {
   size_t n_grad;
 };
 
+struct xf_kargs;
+
 struct xf_op_info {
   const char *name;
-  int min_in, max_in, n_out;
+  int min_in, max_in;
+  int n_out;  /* 0 means 1; the outputs behind the first are PROJ nodes right behind the node */
+  int ids_in; /* 1 + number of the input that holds ids, 0: none (its shape rule checks that) */
   /* Sets node->rows and cols or fails the graph with what it got and needs. */
   bool (*shape)(struct xf_graph *g, struct xf_node *node);
+  /* Output k >= 1 of src: sets proj->rows, cols, ints. NULL: floats of the shape of src's first input. */
+  bool (*proj)(struct xf_graph *g, const struct xf_node *src, struct xf_node *proj);
   /* Given d loss / d output k in gout[k] (XF_NO_NODE: none), sets d loss / d input i in gin[i]; leaves
      XF_NO_NODE where there is none (ids, piecewise constants). NULL: has no derivative. */
   void (*vjp)(struct xf_graph *g, int node, const int *gout, int *gin);
+  /* What the ids of an input must lie below; checked at each run when they are the caller's. */
+  struct xf_dim (*ids_below)(const struct xf_graph *g, const struct xf_node *node);
+  /* The same for a second input of ids. */
+  int ids2_in;
+  struct xf_dim (*ids2_below)(const struct xf_graph *g, const struct xf_node *node);
+  /* Numbers of scratch its kernel needs, at most; NULL: none. */
+  uint64_t (*scratch)(const struct xf_graph *g, const struct xf_node *node);
+  /* The kernels in float (fast and reference: kargs' table decides) and double; NULL: leaves and views. */
+  void (*run_f)(const struct xf_kargs *a);
+  void (*run_d)(const struct xf_kargs *a);
 };
 
 /* What a kernel gets; all extents are actual. */
 struct xf_kargs {
-  const void *k; /* struct xf_kern or xf_kern64 */
-  void *out, *out2;
+  const void *k;                 /* struct xf_kern or xf_kern64 */
+  void *out, *out_k[XF_OUT_MAX]; /* out_k[0] is out */
   const void *in[XF_IN_MAX];
   size_t R, C; /* of out */
   size_t in_R[XF_IN_MAX], in_C[XF_IN_MAX];
   const struct xf_attr *attr;
   int n_in;
-  double divisor; /* DIV_DIM */
+  double divisor; /* actual value of attr->dim */
   void
       *scratch; /* xf_op_scratch numbers, shared by all nodes of a plan; garbage before and after */
 };
 
-/* The rules of an operation. @own static */
+/* What an operation's file says about it. @own static */
 const struct xf_op_info *xf_op_info(enum xf_op op);
-/* The kernels in float and double, NULL for operations without one (leaves, views). @own static */
-extern void (*const xf_op_run_f[XF_N_OP])(const struct xf_kargs *a);
-extern void (*const xf_op_run_d[XF_N_OP])(const struct xf_kargs *a);
+/* Number of outputs. @own static */
+static inline int xf_op_n_out(enum xf_op op) {
+  const int n = xf_op_info(op)->n_out;
+  return n > 1 ? n : 1;
+}
 
 /* Numbers of scratch that a node's kernel may write, at most for any extents of the symbols. @unit numbers */
 uint64_t xf_op_scratch(const struct xf_graph *g, const struct xf_node *node);
 
-/* The two operations that only derivatives need. @shape see XF_OP_LIST */
+/* The two operations that only derivatives need: g act'(x) from y = act(x); s[r] (p - onehot(t)).
+   @shape g, y [R x C]; p [R x C], t ids [R x 1], s [R x 1] */
 int xf_op_act_grad(struct xf_graph *g, int grad, int y, enum xf_act act);
 int xf_op_xent_grad(struct xf_graph *g, int p, int t, int s);
 
 /* Adds a node after checking its shape, or finds an equal one. @err XF_NO_NODE */
 int xf_graph_add(struct xf_graph *graph, struct xf_node node);
+/* The same for an operation of several outputs: output k is the node returned + k. @err XF_NO_NODE */
+int xf_graph_add_outputs(struct xf_graph *graph, struct xf_node node);
 /* Records the first error of the graph; returns false. @err E_SHAPE E_INVAL E_LIMIT E_NOTFOUND */
 bool xf_graph_fail(struct xf_graph *graph, enum xf_rc rc, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
