@@ -32,7 +32,9 @@ struct xf_session {
   struct xf_msg_task_offer held;  /* came too early: taken up as soon as the silo is free */
   bool has_held;
   uint64_t fetched, asked;
-  bool working, cancelled, final_stored;
+  bool working, cancelled, final_stored, final_acked;
+  struct xf_digest final_task; /* that the final model was stored for */
+  enum xf_rc final_refused;    /* why it was not stored, in this process */
   uint64_t released;
   double epsilon;
   struct xf_msg_update_begin begin; /* in the outbox */

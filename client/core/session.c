@@ -68,6 +68,7 @@ struct xf_session *xf_session_new(const struct xf_session_config *config,
   s->has_plan = r->has_plan;
   s->plan_digest = r->plan_digest;
   s->final_stored = r->final_stored;
+  s->final_task = r->final_task;
   if (r->pending && !XF_PLANTED("forget_pending")) {
     s->begin = r->begin;
     s->offer.task_id = r->begin.task_id;
@@ -231,6 +232,27 @@ static void on_task_message(struct xf_session *s, const struct xf_msg *msg) {
   }
 }
 
+/* OK says that the run is over for every member; any other code that the coordinator will be back. */
+static void on_goodbye(struct xf_session *s, const struct xf_msg_goodbye *g) {
+  const bool done = strcmp(g->code, "OK") == 0;
+  session_act(s, XF_SESSION_CLOSE_ACTION);
+  if (s->final_stored && (done || s->final_acked)) {
+    s->connected = false; /* nobody is there to hear a goodbye */
+    stop(s, XF_OK,
+         done ? "the run is done"
+              : session_text(s, "the run is done; the coordinator said goodbye: %s", g->text));
+  } else if (done && s->final_refused) {
+    s->connected = false;
+    stop(
+        s, s->final_refused,
+        "the run is done, and this silo has not stored the final model (see task_refused); take it "
+        "from the coordinator's state directory, or start the coordinator again");
+  } else {
+    lost(s, session_text(s, "the coordinator said goodbye: %s", g->text),
+         g->retry_after_ms / 1000.0);
+  }
+}
+
 static void on_message(struct xf_session *s, const struct xf_msg *msg) {
   if (!s->connected) return;
   s->heard = s->now;
@@ -239,19 +261,7 @@ static void on_message(struct xf_session *s, const struct xf_msg *msg) {
   case XF_MSG_PONG:
   case XF_MSG_UNSUPPORTED: return;
   case XF_MSG_REFUSED: on_refused(s, &msg->refused); return;
-  case XF_MSG_GOODBYE:
-    session_act(s, XF_SESSION_CLOSE_ACTION);
-    if (s->final_stored) {
-      s->connected = false; /* nobody is there to hear a goodbye */
-      stop(s, XF_OK,
-           strcmp(msg->goodbye.code, "OK") == 0
-               ? "the run is done"
-               : session_text(s, "the run is done; the coordinator said goodbye: %s",
-                              msg->goodbye.text));
-    } else
-      lost(s, session_text(s, "the coordinator said goodbye: %s", msg->goodbye.text),
-           msg->goodbye.retry_after_ms / 1000.0);
-    return;
+  case XF_MSG_GOODBYE: on_goodbye(s, &msg->goodbye); return;
   case XF_MSG_WELCOME:
     if (s->state == XF_SESSION_GREETING) on_welcome(s, &msg->welcome);
     return;
@@ -362,3 +372,5 @@ const char *xf_session_reason(const struct xf_session *s) {
 
 enum xf_session_state xf_session_get_state(const struct xf_session *s) { return s->state; }
 enum xf_task_state xf_session_get_task(const struct xf_session *s) { return s->task; }
+bool xf_session_is_over(const struct xf_session *s) { return s->final_acked; }
+enum xf_rc xf_session_final_refusal(const struct xf_session *s) { return s->final_refused; }

@@ -65,6 +65,7 @@ struct xf_session_recovery {
   bool has_plan;
   struct xf_digest plan_digest;
   bool final_stored;
+  struct xf_digest final_task; /* that it was stored for */
 };
 
 /* X(NAME) */
@@ -160,5 +161,9 @@ const char *xf_session_reason(const struct xf_session *session);
 /* @thread one */
 enum xf_session_state xf_session_get_state(const struct xf_session *session);
 enum xf_task_state xf_session_get_task(const struct xf_session *session);
+/* The coordinator has on record that the final model is stored here: nobody waits for this silo. @thread one */
+bool xf_session_is_over(const struct xf_session *session);
+/* Why this process refused the final model, OK when it did not. @thread one */
+enum xf_rc xf_session_final_refusal(const struct xf_session *session);
 
 #endif

@@ -127,6 +127,7 @@ void task_offer(struct xf_session *s, const struct xf_msg_task_offer *o) {
   enum xf_rc rc = offer_check(s, o, &key, &diag);
   if (rc) {
     reply(s, &o->task_id, rc, key, session_text(s, "%s", xf_diag_text(&diag, rc)));
+    if (o->kind == XF_TASK_FINAL) s->final_refused = rc;
     return;
   }
   if (!xf_digest_is_zero(&o->prev_task_id) && o->prev_outcome != XF_OUTCOME_NONE) {
@@ -225,7 +226,17 @@ void task_upload(struct xf_session *s, const struct xf_msg_update_ready *r) {
   a->offset = r->offset;
 }
 
+/* The acknowledgement of the reply to FINAL; after a restart it comes without an offer. */
+static bool final_ack(struct xf_session *s, const struct xf_msg_update_ack *a) {
+  if (!s->final_stored || a->verdict != XF_VERDICT_ACCEPTED ||
+      !xf_digest_equal(&a->task_id, &s->final_task))
+    return false;
+  s->final_acked = true;
+  return true;
+}
+
 void task_ack(struct xf_session *s, const struct xf_msg_update_ack *a) {
+  if (final_ack(s, a)) return;
   if ((s->task != XF_TASK_STATE_SENDING && s->task != XF_TASK_STATE_PENDING) ||
       !xf_digest_equal(&a->task_id, &s->begin.task_id))
     return;
@@ -254,6 +265,8 @@ void task_settled(struct xf_session *s) {
 void task_stored(struct xf_session *s, enum xf_rc rc, const char *text) {
   s->task = XF_TASK_STATE_NONE;
   s->final_stored = rc == XF_OK;
+  s->final_refused = rc;
+  if (!rc) s->final_task = s->offer.task_id;
   if (s->state == XF_SESSION_READY)
     reply(s, &s->offer.task_id, rc, rc ? "store" : NULL, rc ? text : NULL);
   task_free(s);

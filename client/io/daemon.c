@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WATCH_MS = 5000, LOST_AFTER_FINAL = 3 };
+enum { WATCH_MS = 5000, LOST_AFTER_FINAL = 8 };
 
 enum xf_rc client_path(const struct xf_client *c, char out[XF_PATH_MAX], const char *name) {
   return xf_fs_join(out, c->cfg.state_dir, name);
@@ -29,6 +29,31 @@ static void feed_one(struct xf_client *c, const struct xf_session_event *event) 
   c->feeding = false;
 }
 
+/* Connections lost since the final model was answered for. */
+static void note_lost(struct xf_client *c, enum xf_session_event_type type) {
+  const bool answered = c->final_stored || xf_session_final_refusal(c->session) != XF_OK;
+  c->n_lost_after_final += type == XF_SESSION_EV_LOST && answered;
+}
+
+/* With exit_when_done a silo leaves once the coordinator has on record that it stored the final model. A coordinator that
+   does not come back has ended without our hearing of it: after several attempts it is taken as gone. */
+static void leave(struct xf_client *c) {
+  const bool gone = c->n_lost_after_final >= LOST_AFTER_FINAL;
+  const enum xf_rc refusal = xf_session_final_refusal(c->session);
+  if (!c->cfg.exit_when_done || c->exiting ||
+      xf_session_get_state(c->session) == XF_SESSION_STOPPED)
+    return;
+  if (c->final_stored && (gone || xf_session_is_over(c->session)))
+    feed_one(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
+  else if (refusal && gone) {
+    xf_log(XF_LOG_ERROR, "fatal", XF_S("what", "the final model was not stored"),
+           XF_S("code", xf_rc_name(refusal)),
+           XF_S("reason", "the coordinator does not come back to offer it again"));
+    c->fatal = refusal;
+    feed_one(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
+  }
+}
+
 void client_feed(struct xf_client *c, const struct xf_session_event *event) {
   if (c->feeding) {
     XF_ASSERT(c->n_later < CLIENT_LATER);
@@ -38,13 +63,15 @@ void client_feed(struct xf_client *c, const struct xf_session_event *event) {
     return;
   }
   feed_one(c, event);
+  note_lost(c, event->type);
   while (c->n_later > 0) {
     struct client_later l = c->later[0];
     memmove(c->later, c->later + 1, --c->n_later * sizeof l);
     if (l.event.text) l.event.text = l.text;
     feed_one(c, &l.event);
-    if (l.event.type == XF_SESSION_EV_LOST && c->final_stored) c->n_lost_after_final++;
+    note_lost(c, l.event.type);
   }
+  leave(c);
   /* On the way out the end comes from the loop, never from inside a job's or a connection's callback. */
   if (!c->closed)
     xf_timer_set(&c->tick, c->exiting ? xf_time_now() : xf_session_deadline(c->session));
@@ -156,19 +183,10 @@ static void reload_config(struct xf_client *c) {
   xf_free(next);
 }
 
-/* With the final model stored and exit_when_done, nothing keeps us but an answer the coordinator may have missed. */
-static bool may_leave(const struct xf_client *c) {
-  if (!c->final_stored || !c->cfg.exit_when_done || c->exiting) return false;
-  return c->n_lost_after_final >= LOST_AFTER_FINAL ||
-         (xf_session_get_state(c->session) == XF_SESSION_READY &&
-          xf_session_get_task(c->session) == XF_TASK_STATE_NONE);
-}
-
 static void on_watch(void *arg) {
   struct xf_client *c = arg;
   xf_timer_set(&c->watch, xf_time_add_ms(xf_time_now(), WATCH_MS));
   if (xf_pki_store_changed(xf_tls_ctx_store(c->tls))) reload_trust(c);
-  if (may_leave(c)) client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
 }
 
 /* --- signals --- */

@@ -257,8 +257,6 @@ static void finishing_done(struct client_job *job) {
   }
   client_feed(c, &(struct xf_session_event){
                      .type = XF_SESSION_EV_STORED, .rc = rc, .text = xf_diag_text(&job->diag, rc)});
-  if (!rc && c->cfg.exit_when_done)
-    client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_STOP});
   for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
     xf_free(f->params[arm]);
     xf_free(f->item[arm]);

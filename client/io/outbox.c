@@ -67,6 +67,9 @@ enum xf_rc client_outbox_open(struct xf_client *c, struct xf_session_recovery *r
   rc = xf_outbox_meta_get(c->outbox, "final", final, sizeof final, diag);
   if (rc && rc != XF_E_NOTFOUND) return rc;
   c->final_stored = r->final_stored = rc == XF_OK;
+  if (!rc && xf_digest_parse(&r->final_task, final))
+    return xf_diag_set(diag, XF_E_CORRUPT,
+                       "client.db: the final model's task \"%.80s\" is no digest", final);
   r->has_plan = c->has_plan;
   r->plan_digest = c->plan_digest;
   r->released = c->account.released;

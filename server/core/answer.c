@@ -285,9 +285,8 @@ void answer_recorded(struct xf_coord *c, uint32_t member) {
   ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
 }
 
-static struct xf_coord_record *record_refusal(struct xf_coord *c, struct member *m,
-                                              const struct xf_msg_task_reply *r) {
-  struct xf_coord_record *rec = coord_persist(c, XF_RECORD_REFUSED, member_index(c, m));
+/* The record is of one member and its task. */
+static void record_one(struct xf_coord *c, struct member *m, struct xf_coord_record *rec) {
   uint32_t *who = xf_arena_calloc(&c->arena, 1, sizeof *who);
   if (who) {
     *who = member_index(c, m);
@@ -295,19 +294,52 @@ static struct xf_coord_record *record_refusal(struct xf_coord *c, struct member 
     rec->n_member = 1;
   }
   rec->task_id = &m->task_id;
+}
+
+static struct xf_coord_record *record_refusal(struct xf_coord *c, struct member *m,
+                                              const struct xf_msg_task_reply *r) {
+  struct xf_coord_record *rec = coord_persist(c, XF_RECORD_REFUSED, member_index(c, m));
+  record_one(c, m, rec);
   rec->code = r->code;
   rec->text = coord_text(c, "%s: %s", r->key, r->text);
   return rec;
 }
 
-/* A refusal of the final model is an answer as well: nobody waits for this silo any longer. It is recorded once,
-   for the offer comes again on each connection. */
+/* The final model's task, whatever the member is at. */
+static void final_task(const struct xf_coord *c, const struct member *m, struct xf_digest *out) {
+  xf_coord_task_id(out, c->cfg.run_id, UINT64_MAX, m->info->id, &c->model_digest,
+                   &c->cfg.plan_digest);
+}
+
+/* Known to the ledger: the silo may leave, for no restart of ours will want it back. */
+void answer_final_ack(struct xf_coord *c, struct member *m) {
+  struct xf_digest id;
+  final_task(c, m, &id);
+  ack(c, m, &id, XF_VERDICT_ACCEPTED, XF_OK, "");
+}
+
+void answer_final_recorded(struct xf_coord *c, uint32_t member) {
+  struct member *m = &c->m[member];
+  m->final_recording = false;
+  m->final_stored = m->final_sent = true;
+  m->final_refused = false;
+  m->task = T_NONE;
+  answer_final_ack(c, m);
+}
+
+/* Both answers end the waiting for this silo, and both are recorded, each once: the offer comes again on each connection
+   until the model is stored. */
 static void on_final_reply(struct xf_coord *c, struct member *m,
                            const struct xf_msg_task_reply *r) {
   m->task = T_NONE;
-  m->final_stored = r->accepted;
+  if (m->final_recording) return; /* its row is in flight, the acknowledgement follows it */
   if (r->accepted) {
-    m->final_refused = false;
+    m->final_recording = true;
+    struct xf_coord_record *rec = coord_persist(c, XF_RECORD_STORED, member_index(c, m));
+    record_one(c, m, rec);
+    rec->round = c->last_round;
+    rec->kind = XF_TASK_FINAL;
+    rec->model_digest = c->model_digest;
     return;
   }
   xf_log(XF_LOG_WARN, "final_refused", XF_S("client", m->info->id), XF_S("code", r->code),

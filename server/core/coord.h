@@ -94,6 +94,12 @@ struct xf_coord_recovery {
     enum xf_outcome outcome; /* of its round; NONE while open */
   } * accepted;
   size_t n_accepted;
+  const struct
+      xf_coord_final { /* done: what members answered to the final model; the last counts */
+    uint32_t member;
+    bool stored; /* else refused */
+  } * final;
+  size_t n_final;
 };
 
 /* X(NAME) */
@@ -170,6 +176,7 @@ enum xf_coord_action_type {
   X(PAUSE, "paused")                \
   X(RESUME, "resumed")              \
   X(DONE, "run_done")               \
+  X(STORED, "final_stored")         \
   X(ALARM, "alarm")
 
 enum xf_coord_record_type {
@@ -186,7 +193,7 @@ struct xf_coord_record {
   struct xf_digest base_digest, model_digest; /* OPEN; COMMITTING, COMMIT */
   uint64_t committed;                         /* OPEN, COMMIT: training rounds committed */
   const uint32_t *member;                     /* OPEN: cohort; CLOSING: participants; else one */
-  const struct xf_digest *task_id;            /* OPEN: one per cohort member; UPDATE.. one */
+  const struct xf_digest *task_id;            /* OPEN: one per cohort member; UPDATE.. STORED one */
   const uint64_t *weight;                     /* CLOSING: one per participant */
   size_t n_member;
   const struct xf_msg_update_begin *update; /* UPDATE, VERDICT */

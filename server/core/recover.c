@@ -57,6 +57,20 @@ static enum xf_rc recover_accepted(struct xf_coord *c, const struct xf_coord_rec
   return XF_OK;
 }
 
+/* Who stored the final model is not waited for again: it may have left for good. */
+static enum xf_rc recover_final(struct xf_coord *c, const struct xf_coord_recovery *r,
+                                struct xf_diag *diag) {
+  for (size_t k = 0; k < r->n_final && !XF_PLANTED("forget_stored"); k++) {
+    if (r->final[k].member >= c->n)
+      return xf_diag_set(diag, XF_E_CORRUPT, "ledger: the final model went to member %u of %u",
+                         r->final[k].member, c->n);
+    struct member *m = &c->m[r->final[k].member];
+    m->final_stored = m->final_sent = r->final[k].stored;
+    m->final_refused = !r->final[k].stored;
+  }
+  return XF_OK;
+}
+
 enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
                          struct xf_diag *diag) {
   c->epoch = r->epoch;
@@ -71,7 +85,8 @@ enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
   c->done = r->done;
   if (r->done) {
     round_set(c, XF_ROUND_DONE);
-    return recover_accepted(c, r, diag);
+    enum xf_rc done_rc = recover_final(c, r, diag);
+    return done_rc ? done_rc : recover_accepted(c, r, diag);
   }
   if (!r->open.round) return recover_accepted(c, r, diag);
   enum xf_rc rc = recover_round(c, r, diag);

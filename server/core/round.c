@@ -112,7 +112,9 @@ void round_offer(struct xf_coord *c, struct member *m) {
 void round_member_ready(struct xf_coord *c, struct member *m) {
   if (c->done) {
     m->final_sent = m->final_stored;
-    offer_final(c, m);
+    if (m->final_stored)
+      answer_final_ack(c, m); /* the first may have been lost with a connection */
+    else offer_final(c, m);
   } else if (m->selected && m->task == T_WAITING && round_may_work(c, m) && round_is_open(c) &&
              c->state != XF_ROUND_SELECTING) {
     m->task = T_OFFERED;
@@ -368,18 +370,21 @@ static void step_done(struct xf_coord *c) {
     stored += c->m[i].final_stored;
     refused += c->m[i].final_refused;
   }
-  bool leave = c->draining || (c->cfg.exit_when_done && stored + refused == c->n);
+  const bool over = stored + refused == c->n;
+  bool leave = c->draining || (c->cfg.exit_when_done && over);
   if (leave && !c->exiting) {
     c->exiting = true;
-    for (uint32_t i = 0; i < c->n; i++) {
+    /* OK ends the run for a silo; before all have answered it is the shell that says we will be back. */
+    for (uint32_t i = 0; i < c->n && over; i++) {
       if (!c->m[i].ready) continue;
       coord_send(c, c->m[i].conn, XF_MSG_GOODBYE)->goodbye =
           (struct xf_msg_goodbye){"OK", "the run is done", 0};
       coord_act(c, XF_COORD_CLOSE)->conn = c->m[i].conn;
     }
     coord_act(c, XF_COORD_EXIT)->text =
-        refused ? coord_text(c, "done; %u of %u members refused the final model", refused, c->n)
-                : "done";
+        !over ? coord_text(c, "drained; %u of %u members have stored the final model", stored, c->n)
+        : refused ? coord_text(c, "done; %u of %u members refused the final model", refused, c->n)
+                  : "done";
   } else if (!leave && refused) {
     coord_wait(c, "done: %u of %u members have stored the final model, %u refused it", stored, c->n,
                refused);
@@ -490,6 +495,7 @@ void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_
     return;
   case XF_RECORD_ABANDON: abandoned(c); return;
   case XF_RECORD_DONE: c->done = true; return;
+  case XF_RECORD_STORED: answer_final_recorded(c, member); return;
   case XF_RECORD_VERDICT:
   case XF_RECORD_REFUSED:
   case XF_RECORD_PAUSE:

@@ -67,7 +67,7 @@ struct member {
   uint32_t stale_finish;         /* SPOOLED events to come of uploads given up meanwhile */
   struct last_answer last;       /* last accepted answer of any kind */
   struct last_answer last_train; /* last accepted training answer */
-  bool final_sent, final_stored, final_refused;
+  bool final_sent, final_stored, final_refused, final_recording;
   double epsilon, epsilon_zero_out, noise_multiplier, clip;
   uint64_t updates, bytes_up;
 };
@@ -154,9 +154,11 @@ bool round_is_open(const struct xf_coord *c);
 void answer_message(struct xf_coord *c, struct member *m, const struct xf_msg *msg);
 void answer_spooled(struct xf_coord *c, uint32_t member, enum xf_rc rc, const char *text);
 void answer_recorded(struct xf_coord *c, uint32_t member);
-void answer_lost(struct xf_coord *c, struct member *m); /* its connection is gone */
-void answer_grant(struct xf_coord *c);                  /* lets queued uploads start */
-void answer_drop_all(struct xf_coord *c);               /* the round closed: stop transfers */
+void answer_final_recorded(struct xf_coord *c, uint32_t member);
+void answer_final_ack(struct xf_coord *c, struct member *m); /* its row is durable */
+void answer_lost(struct xf_coord *c, struct member *m);      /* its connection is gone */
+void answer_grant(struct xf_coord *c);                       /* lets queued uploads start */
+void answer_drop_all(struct xf_coord *c);                    /* the round closed: stop transfers */
 
 /* recover.c */
 enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,

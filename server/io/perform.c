@@ -154,6 +154,7 @@ static void stored(struct srv *srv, const struct xf_coord_record *r) {
   case XF_RECORD_UPDATE:
   case XF_RECORD_VERDICT:
   case XF_RECORD_REFUSED:
+  case XF_RECORD_STORED:
   case XF_RECORD_COMMITTING:
   case XF_RECORD_PAUSE:
   case XF_RECORD_RESUME:

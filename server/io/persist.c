@@ -204,6 +204,7 @@ static enum xf_rc apply(struct srv_state *st, const struct srv_record *rec, stru
     return r->task_id
                ? xf_ledger_task_decline(st->ledger, r->task_id, r->code ? r->code : "", text, diag)
                : XF_OK;
+  case XF_RECORD_STORED: return text_event(st, "final_stored", member_id(st, r), NULL, "", diag);
   case XF_RECORD_CLOSING: return closing(st, r, diag);
   case XF_RECORD_COMMITTING: /* an evaluation has no model of its own: its COMMIT follows CLOSING in the ledger */
     return r->kind == XF_TASK_TRAIN

@@ -93,9 +93,24 @@ static enum xf_rc walk_updates(struct walk *w) {
   return XF_OK;
 }
 
+/* What a member answered to the final model; refused first and stored later is stored. */
+static void on_final(struct walk *w, const struct xf_ledger_entry *e, bool stored) {
+  const uint32_t i = srv_state_member(w->st, e->member);
+  size_t k = 0;
+  if (i == UINT32_MAX) return; /* a former member: nobody waits for it */
+  if (!w->out->final) w->out->r.final = w->out->final = xf_calloc(w->st->n, sizeof *w->out->final);
+  while (k < w->out->r.n_final && w->out->final[k].member != i) k++;
+  w->out->final[k] = (struct xf_coord_final){i, stored};
+  w->out->r.n_final += k == w->out->r.n_final;
+}
+
 static enum xf_rc on_event(void *arg, const struct xf_ledger_entry *e) {
   struct walk *w = arg;
   if (strcmp(e->run, w->st->run_id) != 0) return XF_OK;
+  if (strcmp(e->kind, "final_stored") == 0 || strcmp(e->kind, "final_refused") == 0) {
+    on_final(w, e, strcmp(e->kind, "final_stored") == 0);
+    return XF_OK;
+  }
   uint32_t *row = &w->out->r.abandoned_in_row;
   if (strcmp(e->kind, "run_state") == 0) {
     if (strstr(e->body, "\"state\":\"running\"")) *row = 0; /* resumed */
@@ -264,5 +279,6 @@ void srv_recovery_deinit(struct srv_recovery *r) {
   xf_free(r->cohort);
   xf_free(r->participant);
   xf_free(r->accepted);
+  xf_free(r->final);
   *r = (struct srv_recovery){0};
 }

@@ -244,6 +244,7 @@ struct srv_recovery {
   struct xf_coord_recovery r;
   uint32_t *cohort, *participant;
   struct xf_coord_accepted *accepted;
+  struct xf_coord_final *final;
 };
 /* What the core is told at start; adopts or deletes spool files without a row, opens the newest model. */
 XF_WARN_UNUSED enum xf_rc srv_recover(struct srv_state *st, struct srv_recovery *out,

@@ -260,6 +260,22 @@ def test_sigterm_drains_and_the_run_goes_on(tmp_path, bin_dir):
         assert len({e["round"] for e in fed.committed() if e["kind"] == "train"}) == 200
 
 
+def test_a_coordinator_killed_after_the_silos_have_left_ends(tmp_path, bin_dir):
+    """Who has stored the final model is in the ledger: a restart waits for nobody who is gone for good."""
+    with pair(tmp_path, bin_dir, rounds=2) as fed:
+        edit(fed.server, exit_when_done=False)
+        fed.start()
+        for client in fed.clients.values():
+            assert client.wait(20) == 0, fed.logs()
+        fed.server.kill()
+        edit(fed.server, exit_when_done=True)
+        fed.port_file.unlink(missing_ok=True)
+        fed.server.start()
+        assert fed.server.wait(10) == 0, fed.logs()
+        assert [e for e in fed.server.events("stopping") if e["reason"] == "done"]
+        fed.crossfed("verify", fed.folder / "server")
+
+
 def test_a_second_signal_ends_at_once_and_an_open_round_is_resumed(tmp_path, bin_dir):
     with pair(tmp_path, bin_dir, rounds=2, quorum=2, deadline=600, select=600) as fed:
         fed.start(only=["silo-a"])  # the round cannot end

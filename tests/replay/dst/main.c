@@ -86,10 +86,11 @@ static bool run_one(struct world *w, uint64_t seed, const struct xf_digest *want
 static const struct {
   const char *name;
   int world; /* that finds it */
-} planted[] = {
-    {"ack_early", PATIENT},         {"skip_crc", PATIENT},       {"forget_answered", PATIENT},
-    {"quorum_off_by_one", PATIENT}, {"forget_pending", PATIENT}, {"commit_early", PATIENT},
-    {"silent_cancel", HASTY},       {"stale_artifacts", STAGED}, {"offer_early", STAGED_HASTY}};
+} planted[] = {{"ack_early", PATIENT},        {"skip_crc", PATIENT},
+               {"forget_answered", PATIENT},  {"quorum_off_by_one", PATIENT},
+               {"forget_pending", PATIENT},   {"commit_early", PATIENT},
+               {"silent_cancel", HASTY},      {"stale_artifacts", STAGED},
+               {"offer_early", STAGED_HASTY}, {"forget_stored", PATIENT}};
 enum { PLANTED_TRIES = 4000 };
 
 static bool planted_found(struct world *w, const char *name) {

@@ -192,6 +192,11 @@ void row_apply(struct world *w, const struct item *it) {
     else world_fail(w, "a round was abandoned although no deadline can pass", it->row.round, 0);
     return;
   case XF_RECORD_DONE: s->done = true; return;
+  case XF_RECORD_STORED:
+    if (!s->done || !w->c[it->row.member[0]].disk.final || s->final[it->row.member[0]])
+      world_fail(w, "final model recorded as stored that is not, or twice", 0, it->row.member[0]);
+    s->final[it->row.member[0]] = true;
+    return;
   case XF_RECORD_PAUSE: s->paused = true; return;
   case XF_RECORD_RESUME:
     s->paused = false;
@@ -230,6 +235,10 @@ void server_start(struct world *w) {
                                                               : q->abandoned ? XF_OUTCOME_DISCARDED
                                                                              : XF_OUTCOME_NONE};
   }
+  struct xf_coord_final final[N_CLIENT];
+  r.final = final;
+  for (uint32_t i = 0; i < N_CLIENT; i++)
+    if (s->final[i]) final[r.n_final++] = (struct xf_coord_final){i, true};
   const struct ledger_round *o = &s->round[s->last_round];
   if (s->last_round && o->opened && !o->committed && !o->abandoned) {
     r.open.round = s->last_round;

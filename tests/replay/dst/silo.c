@@ -159,6 +159,7 @@ static void client_act(struct world *w, uint32_t i, const struct xf_session_acti
   case XF_SESSION_STORE_FINAL_ACTION:
     check_fetched(w, i, a->offer);
     c->disk.final = true;
+    c->disk.final_task = a->offer->task_id;
     it.ce = (struct xf_session_event){.type = XF_SESSION_EV_STORED};
     client_later(w, i, &it, world_delay(w));
     return;
@@ -193,6 +194,11 @@ void client_feed(struct world *w, uint32_t i, const struct xf_session_event *e) 
     mine = (struct xf_session_event){.type = XF_SESSION_EV_ALIGNED, .lens = moves_lens(w, i)};
     client_feed(w, i, &mine);
   }
+  if (i % 2 && xf_session_is_over(c->core)) { /* exit_when_done: it never comes back */
+    c->up = false;
+    if (c->conn) world_cut(w, c->conn, 0.001);
+    return;
+  }
   const struct xf_time t = xf_session_deadline(c->core);
   if (!xf_time_before(t, c->tick_at)) return;
   const struct item it = {.client = i, .generation = c->generation};
@@ -214,7 +220,8 @@ void client_start(struct world *w, uint32_t i) {
                                   .released = c->disk.released,
                                   .has_plan = c->disk.has_plan,
                                   .plan_digest = c->disk.plan_digest,
-                                  .final_stored = c->disk.final};
+                                  .final_stored = c->disk.final,
+                                  .final_task = c->disk.final_task};
   c->core = xf_session_new(&cfg, &r);
   c->up = true;
   c->tick_at = XF_TIME_NEVER;

@@ -131,7 +131,8 @@ static void step(struct world *w, struct item *it) {
   case PERSISTED: /* a row whose process died in flight may or may not have reached the disk */
     if (w->s.generation != it->generation) return;
     row_apply(w, it);
-    if (world_chance(w, 0.004)) {
+    if (world_chance(w, 0.004) ||
+        (it->row.type == XF_RECORD_STORED && !w->calm && xf_rng_below(&w->rng, 5) == 0)) {
       server_crash(w); /* durable, but the answer is never heard */
       return;
     }

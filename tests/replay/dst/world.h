@@ -54,6 +54,7 @@ struct server {
   uint32_t abandoned_in_row;
   bool done, paused;
   bool frozen, known[N_CLIENT]; /* the directory of keys, and whose are in it; durable */
+  bool final[N_CLIENT];         /* who has stored the final model; durable */
   bool late[N_CLIENT];          /* announced after the freeze; of this start */
   unsigned have[N_CLIENT];      /* namespaces whose keys have come, bits; of this start */
   float model[N_FLOAT], next[N_FLOAT];
@@ -74,7 +75,7 @@ struct client {
     struct xf_msg_update_begin begin;
     struct payload payload;
     uint64_t released;
-    struct xf_digest plan_digest;
+    struct xf_digest plan_digest, final_task;
     char run_id[64];
   } disk;
   struct payload fetched;

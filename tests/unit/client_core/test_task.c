@@ -342,15 +342,28 @@ static void final_model(void **state) {
   assert_int_equal(silo_count(t, XF_SESSION_SEND_ACTION), 0); /* nobody is there to hear it */
   silo_free(t);
 
-  t = silo_new(); /* sent away for another reason than the run's end: its own log must say which */
-  silo_ready(t);
-  silo_offer(t, &o);
-  silo_chunk(t, &o, 0, 100);
-  silo_event(t, XF_SESSION_EV_STORED, XF_OK);
-  silo_msg(t, &(struct xf_msg){.type = XF_MSG_GOODBYE,
-                               .goodbye = {"E_AUTH", "this certificate was revoked", 60000}});
-  silo_stopped(t, XF_OK, "the run is done", "this certificate was revoked");
-  silo_free(t);
+  /* Sent away for another reason than the run's end: its own log must say which. Before the acknowledgement somebody may
+     wait for it yet. */
+  for (int acked = 0; acked < 2; acked++) {
+    t = silo_new();
+    silo_ready(t);
+    silo_offer(t, &o);
+    silo_chunk(t, &o, 0, 100);
+    assert_false(xf_session_is_over(t->core));
+    silo_event(t, XF_SESSION_EV_STORED, XF_OK);
+    struct xf_msg ack = {.type = XF_MSG_UPDATE_ACK,
+                         .update_ack = {next.task_id, XF_VERDICT_ACCEPTED, "", ""}};
+    silo_msg(t, &ack); /* of something else */
+    assert_false(xf_session_is_over(t->core));
+    ack.update_ack.task_id = o.task_id;
+    if (acked) silo_msg(t, &ack);
+    assert_int_equal(xf_session_is_over(t->core), acked);
+    silo_msg(t, &(struct xf_msg){.type = XF_MSG_GOODBYE,
+                                 .goodbye = {"E_AUTH", "this certificate was revoked", 60000}});
+    if (acked) silo_stopped(t, XF_OK, "the run is done", "this certificate was revoked");
+    else silo_expect(t, XF_SESSION_RESTING, XF_TASK_STATE_NONE);
+    silo_free(t);
+  }
 
   t = silo_new(); /* stored while nobody listened: told on the next connection, without the bytes */
   silo_ready(t);
@@ -366,15 +379,21 @@ static void final_model(void **state) {
   assert_true(silo_sent(t, XF_MSG_TASK_REPLY)->task_reply.accepted);
   silo_free(t);
 
-  t = silo_new(); /* a disk that refuses: told, and not taken for the end */
-  silo_ready(t);
-  silo_offer(t, &o);
-  silo_chunk(t, &o, 0, 100);
-  silo_event(t, XF_SESSION_EV_STORED, XF_E_NOSPACE);
-  assert_string_equal(silo_sent(t, XF_MSG_TASK_REPLY)->task_reply.key, "store");
-  silo_msg(t, &(struct xf_msg){.type = XF_MSG_GOODBYE, .goodbye = {"OK", "done", 0}});
-  silo_expect(t, XF_SESSION_RESTING, XF_TASK_STATE_NONE);
-  silo_free(t);
+  /* A disk that refuses: told. The run's end is then an end with an error, anything else is waited out. */
+  for (int done = 0; done < 2; done++) {
+    t = silo_new();
+    silo_ready(t);
+    silo_offer(t, &o);
+    silo_chunk(t, &o, 0, 100);
+    silo_event(t, XF_SESSION_EV_STORED, XF_E_NOSPACE);
+    assert_string_equal(silo_sent(t, XF_MSG_TASK_REPLY)->task_reply.key, "store");
+    assert_int_equal(xf_session_final_refusal(t->core), XF_E_NOSPACE);
+    silo_msg(t, &(struct xf_msg){.type = XF_MSG_GOODBYE,
+                                 .goodbye = {done ? "OK" : "E_AGAIN", "done", 0}});
+    if (done) silo_stopped(t, XF_E_NOSPACE, "has not stored the final model", "");
+    else silo_expect(t, XF_SESSION_RESTING, XF_TASK_STATE_NONE);
+    silo_free(t);
+  }
 }
 
 int main(void) {

@@ -93,6 +93,7 @@ static void note_sent(struct ct *t, uint64_t conn, const struct xf_msg *msg) {
   const char *code = "";
   if (msg->type == XF_MSG_REFUSED) code = msg->refused.code;
   if (msg->type == XF_MSG_TASK_CANCEL) code = msg->task_cancel.code;
+  if (msg->type == XF_MSG_GOODBYE) code = msg->goodbye.code;
   if (msg->type == XF_MSG_UPDATE_ACK) {
     code = msg->update_ack.code;
     s->verdict = msg->update_ack.verdict;
@@ -117,7 +118,8 @@ static void note_record(struct ct *t, const struct xf_coord_record *r) {
                           .verdict = r->verdict,
                           .n_member = (uint32_t)r->n_member};
   for (uint32_t i = 0; i < k->n_member; i++) k->member[i] = r->member[i];
-  if (r->type == XF_RECORD_UPDATE || r->type == XF_RECORD_VERDICT || r->type == XF_RECORD_REFUSED)
+  if (r->type == XF_RECORD_UPDATE || r->type == XF_RECORD_VERDICT || r->type == XF_RECORD_REFUSED ||
+      r->type == XF_RECORD_STORED)
     assert_non_null(r->task_id);
 }
 

@@ -239,18 +239,56 @@ static void test_pause_row_missing(void **state) {
   ct_stop(t);
 }
 
-/* A drained coordinator whose run is done says goodbye. */
+/* A drained coordinator whose run is done ends it for the silos only when all of them have answered. */
 static void test_done_drain(void **state) {
   (void)state;
-  struct ct *t = ct_start(1, 3);
-  t->recovery.done = true;
-  ct_run(t);
-  ct_join(t, 0);
-  const uint64_t conn = t->conn[0];
-  ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_COMMAND, .command = XF_COMMAND_DRAIN});
-  assert_non_null(ct_last(t, conn, XF_MSG_GOODBYE));
-  assert_int_equal(t->exits, 1);
-  ct_stop(t);
+  for (uint32_t stored = 0; stored < 2; stored++) {
+    const struct xf_coord_final final = {0, true};
+    struct ct *t = ct_start(1, 3);
+    t->recovery.done = true;
+    t->recovery.final = &final;
+    t->recovery.n_final = stored;
+    ct_run(t);
+    ct_join(t, 0);
+    const uint64_t conn = t->conn[0];
+    ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_COMMAND, .command = XF_COMMAND_DRAIN});
+    assert_int_equal(ct_last(t, conn, XF_MSG_GOODBYE) != NULL, stored);
+    assert_int_equal(t->exits, 1);
+    ct_stop(t);
+  }
+}
+
+/* Killed after the silos have stored the final model and left: the ledger knows, and nobody is waited for. */
+static void test_done_final(void **state) {
+  (void)state;
+  const struct xf_coord_final final[] = {{1, false}, {0, true}, {1, true}, {2, false}};
+  for (size_t n = 0; n <= 4; n++) {
+    struct ct *t = ct_start(3, 3);
+    t->config.exit_when_done = true;
+    t->recovery.done = true;
+    t->recovery.final = final;
+    t->recovery.n_final = n;
+    ct_run(t);
+    assert_int_equal(t->exits, n == 4);
+    if (n == 3) { /* the last one comes: as it would have before the crash */
+      assert_non_null(strstr(ct_view(t).reason, "2 of 3"));
+      ct_join(t, 2);
+      assert_int_equal(t->offer[2].kind, XF_TASK_FINAL);
+      ct_reply(t, 2, false);
+      assert_int_equal(t->exits, 1);
+    } else if (n == 1) { /* refused, and now it has room */
+      ct_join(t, 1);
+      assert_int_equal(t->offer[1].kind, XF_TASK_FINAL);
+      ct_reply(t, 1, true);
+      assert_int_equal(ct_records(t, XF_RECORD_STORED), 1);
+      assert_non_null(strstr(ct_view(t).reason, "1 of 3"));
+    } else if (n == 2) { /* its acknowledgement may have been lost */
+      ct_join(t, 0);
+      assert_int_equal(ct_count(t, t->conn[0], XF_MSG_TASK_OFFER), 0);
+      assert_int_equal(ct_verdict(t, 0), XF_VERDICT_ACCEPTED);
+    }
+    ct_stop(t);
+  }
 }
 
 static void contradicts(void (*spoil)(struct ct *, struct ledger *)) {
@@ -288,6 +326,14 @@ static void spoil_task(struct ct *t, struct ledger *l) {
   l->row[0].task_id.b[0] ^= 1;
 }
 
+static void spoil_final(struct ct *t, struct ledger *l) {
+  static const struct xf_coord_final stranger = {3, true};
+  (void)l;
+  t->recovery.done = true;
+  t->recovery.final = &stranger;
+  t->recovery.n_final = 1;
+}
+
 static void test_contradictions(void **state) {
   (void)state;
   contradicts(spoil_participant);
@@ -296,6 +342,7 @@ static void test_contradictions(void **state) {
   contradicts(spoil_count);
   contradicts(spoil_member);
   contradicts(spoil_task);
+  contradicts(spoil_final);
 }
 
 int main(void) {
@@ -305,7 +352,8 @@ int main(void) {
       cmocka_unit_test(test_frozen_list),    cmocka_unit_test(test_outcome_in_next_offer),
       cmocka_unit_test(test_done),           cmocka_unit_test(test_done_row_missing),
       cmocka_unit_test(test_paused),         cmocka_unit_test(test_pause_row_missing),
-      cmocka_unit_test(test_done_drain),     cmocka_unit_test(test_contradictions),
+      cmocka_unit_test(test_done_drain),     cmocka_unit_test(test_done_final),
+      cmocka_unit_test(test_contradictions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,58 @@ static void test_final_refused(void **state) {
   ct_stop(t);
 }
 
+/* A silo may leave when it has the acknowledgement, so that comes only after the row; the run ends after the last row. */
+static void test_final_recorded(void **state) {
+  (void)state;
+  struct ct *t = ct_start(2, 1);
+  t->config.exit_when_done = true;
+  ct_run(t);
+  ct_join_all(t);
+  for (uint32_t r = 0; r < 2; r++) answer_all(t);
+  assert_true(ct_view(t).done);
+  const uint32_t acks = ct_count(t, t->conn[0], XF_MSG_UPDATE_ACK);
+  t->hold = 1U << XF_RECORD_STORED;
+  ct_reply(t, 0, true);
+  ct_reply(t, 0, true); /* once more: one row */
+  assert_int_equal(ct_records(t, XF_RECORD_STORED), 1);
+  assert_int_equal(ct_record_last(t, XF_RECORD_STORED)->member[0], 0);
+  assert_int_equal(ct_record_last(t, XF_RECORD_STORED)->kind, XF_TASK_FINAL);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_UPDATE_ACK), acks);
+  assert_non_null(strstr(ct_view(t).reason, "0 of 2"));
+  ct_release(t);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_UPDATE_ACK), acks + 1);
+  assert_int_equal(ct_verdict(t, 0), XF_VERDICT_ACCEPTED);
+  assert_non_null(strstr(ct_view(t).reason, "1 of 2"));
+  ct_leave(
+      t,
+      0); /* the acknowledgement was lost with its connection: it comes again, the offer does not */
+  ct_join(t, 0);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_TASK_OFFER), 0);
+  assert_int_equal(ct_count(t, t->conn[0], XF_MSG_UPDATE_ACK), 1);
+  t->hold = 1U << XF_RECORD_STORED;
+  const uint64_t conn = t->conn[1];
+  ct_reply(t, 1, true);
+  assert_int_equal(t->exits, 0);
+  ct_release(t);
+  assert_int_equal(t->exits, 1);
+  assert_string_equal(ct_last(t, conn, XF_MSG_GOODBYE)->code, "OK");
+  ct_stop(t);
+}
+
+/* Drained before all have answered: the run is not over for those who have not. */
+static void test_final_drained(void **state) {
+  (void)state;
+  struct ct *t = ct_start(2, 1);
+  ct_run(t);
+  ct_join_all(t);
+  for (uint32_t r = 0; r < 2; r++) answer_all(t);
+  ct_reply(t, 0, true);
+  ct_feed(t, &(struct xf_coord_event){.type = XF_COORD_EV_COMMAND, .command = XF_COMMAND_DRAIN});
+  assert_int_equal(t->exits, 1);
+  assert_null(ct_last(t, t->conn[1], XF_MSG_GOODBYE)); /* the shell says that it will be back */
+  ct_stop(t);
+}
+
 /* Quorum of 2 of 4 at the deadline closes; the others are told and are late. */
 static void test_deadline_quorum(void **state) {
   (void)state;
@@ -389,6 +441,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_full_run),
       cmocka_unit_test(test_final_refused),
+      cmocka_unit_test(test_final_recorded),
+      cmocka_unit_test(test_final_drained),
       cmocka_unit_test(test_deadline_quorum),
       cmocka_unit_test(test_min_domains),
       cmocka_unit_test(test_three_abandonments),

@@ -372,6 +372,16 @@ static void test_refusals(void **state) {
   no.text = "store: no space";
   assert_rc(io_record(&io, &no), XF_OK);
   assert_int_equal(events(&io, "final_refused", "bob"), 1);
+  io_restart(&io); /* who answered to the final model is not asked again */
+  assert_int_equal(io.recovery.r.n_final, 1);
+  assert_int_equal(io.recovery.r.final[0].member, bob);
+  assert_false(io.recovery.r.final[0].stored);
+  no.type = XF_RECORD_STORED;
+  assert_rc(io_record(&io, &no), XF_OK);
+  assert_int_equal(events(&io, "final_stored", "bob"), 1);
+  io_restart(&io);
+  assert_int_equal(io.recovery.r.n_final, 1);
+  assert_true(io.recovery.r.final[0].stored);
   assert_ok(xf_ledger_status(io.st.ledger, &s, &diag), &diag);
   assert_int_equal(s.accepted, 3);
   assert_int_equal(s.refused, 1);
