@@ -4,7 +4,7 @@
  *
  * Caller code picks a table once and calls `k->add(out, a, b, n)`. Every fast table gives the same bits on
  * every x86-64 CPU (no FMA, fixed order of partial sums), but for two kinds: `gemm`, which is BLAS, and the products
- * in tiles (conv_*), which use FMA where there is one: their bits are those of avx2 and avx512, or of base.
+ * in tiles (conv_*, panel_*), which use FMA where there is one: their bits are those of avx2 and avx512, or of base.
  * Not for: aggregation of deltas (fed), norms and checks of flat vectors (param/vec.h).
  * Thread: any; constant data.
  */
@@ -12,6 +12,7 @@
 #define XF_TENSOR_KERN_H
 
 #include "tensor/conv.h"
+#include "tensor/panel.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #define XF_ISA "reference"
+enum { XF_PANEL = 5 }; /* anything will do */
 
 #define xf_real float
 #define XF_K(name) name##_float
