@@ -91,7 +91,8 @@ static void run_node(const struct xf_nnplan *p, int y) {
     a.in_R[k] = extent(p, in->rows);
     a.in_C[k] = extent(p, in->cols);
   }
-  if (p->spec.mode == XF_NN_REF64) xf_op_info(n->op)->run_d(&a);
+  if (p->how[y].kind != XF_HOW_OP) xf_panel_run(p, y, &a);
+  else if (p->spec.mode == XF_NN_REF64) xf_op_info(n->op)->run_d(&a);
   else xf_op_info(n->op)->run_f(&a);
 }
 
@@ -110,8 +111,10 @@ static void build_rowsets(struct xf_nnplan *p) {
 
 static void fill_sinks(struct xf_nnplan *p) {
   build_rowsets(p);
+  p->n_piece = 0;
   for (size_t i = 0; i < p->n_sink; i++) {
     struct xf_sink *s = &p->sink[i];
+    if (s->rowset < 0 && p->how[s->grad].kind == XF_HOW_PANEL_SGD) continue;
     const size_t n = (size_t)s->seg->rows * s->seg->cols;
     uint8_t *flat = p->grad + s->seg->offset * p->real;
     if (s->rowset >= 0) {
@@ -119,12 +122,13 @@ static void fill_sinks(struct xf_nnplan *p) {
       const float *x[XF_LEAF_MAX];
       for (int l = 0; l < set->n_leaf; l++) x[l] = at(p, s->x[l]);
       xf_rowset_sum(set, p->kern, s->g, x, s->seg->cols);
-      p->piece[i] = (struct xf_grad_piece){s->seg, set->row, set->n_row, s->g};
+      p->piece[p->n_piece++] = (struct xf_grad_piece){s->seg, set->row, set->n_row, s->g};
       continue;
     }
     const void *from = at(p, s->grad);
     if (from != flat) memcpy(flat, from, n * p->real);
-    p->piece[i] = (struct xf_grad_piece){s->seg, NULL, s->seg->rows, (float *)(void *)flat};
+    p->piece[p->n_piece++] =
+        (struct xf_grad_piece){s->seg, NULL, s->seg->rows, (float *)(void *)flat};
   }
 }
 
@@ -145,6 +149,7 @@ static enum xf_rc run(struct xf_nnplan *p, const uint32_t *actual, struct xf_dia
   enum xf_rc rc = check_extents(p, actual, diag);
   if (!rc) rc = check_inputs(p, diag);
   if (rc) return rc;
+  xf_panel_light(p);
   for (int i = 0; i < p->n_step; i++) run_node(p, p->step[i]);
   if (p->spec.train) fill_sinks(p);
   return p->spec.train || p->spec.has_loss ? read_loss(p, diag) : XF_OK;
@@ -154,7 +159,21 @@ enum xf_rc xf_nnplan_run(struct xf_nnplan *p, const float *params, float *grad,
                          const uint32_t actual[XF_N_SYM], struct xf_diag *diag) {
   if (p->spec.mode == XF_NN_REF64)
     return xf_diag_set(diag, XF_E_STATE, "a double plan runs with xf_nnplan_run64");
+  if (p->spec.fuse_sgd)
+    return xf_diag_set(diag, XF_E_STATE, "a plan with fuse_sgd runs with xf_nnplan_run_sgd");
   p->params = (const uint8_t *)params;
+  p->grad = (uint8_t *)grad;
+  return run(p, actual, diag);
+}
+
+enum xf_rc xf_nnplan_run_sgd(struct xf_nnplan *p, float *params, float *grad, float lr,
+                             const uint32_t actual[XF_N_SYM], struct xf_diag *diag) {
+  if (!p->spec.fuse_sgd || p->spec.mode != XF_NN_FAST)
+    return xf_diag_set(diag, XF_E_STATE,
+                       "only a fast plan with fuse_sgd runs with xf_nnplan_run_sgd");
+  p->params = (const uint8_t *)params;
+  p->weights = params;
+  p->lr = lr;
   p->grad = (uint8_t *)grad;
   return run(p, actual, diag);
 }
@@ -183,7 +202,7 @@ const void *xf_nnplan_get(const struct xf_nnplan *p, int node, uint32_t *rows, u
 }
 
 const struct xf_grad_piece *xf_nnplan_get_pieces(const struct xf_nnplan *p, size_t *n) {
-  *n = p->spec.mode == XF_NN_REF64 ? 0 : p->n_sink;
+  *n = p->spec.mode == XF_NN_REF64 ? 0 : p->n_piece;
   return p->piece;
 }
 

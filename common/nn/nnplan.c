@@ -166,7 +166,18 @@ static enum xf_rc size_node(struct planner *pl, int y) {
   return XF_OK;
 }
 
-/* Steps in node order, sizes, the last use of every root. */
+/* Adds node y to the steps; what it reads is read until now. */
+static void add_step(struct planner *pl, int y) {
+  struct xf_nnplan *p = pl->p;
+  const struct xf_node *n = &pl->g->node[y];
+  for (int k = 0; k < n->n_in; k++) pl->last[root_of(pl->g, n->in[k])] = p->n_step;
+  if (!xf_op_info(n->op)->run_f) return;
+  const uint64_t scratch = xf_op_scratch(pl->g, n);
+  if (scratch > p->n_scratch) p->n_scratch = scratch;
+  p->step[p->n_step++] = y;
+}
+
+/* Steps in node order, but updates in place after the last reader; sizes, the last use of every root. */
 static enum xf_rc plan_steps(struct planner *pl) {
   struct xf_nnplan *p = pl->p;
   const struct xf_graph *g = pl->g;
@@ -175,12 +186,9 @@ static enum xf_rc plan_steps(struct planner *pl) {
     enum xf_rc rc = size_node(pl, y);
     if (rc) return rc;
     const struct xf_node *n = &g->node[y];
-    for (int k = 0; k < n->n_in; k++) pl->last[root_of(g, n->in[k])] = p->n_step;
-    if (xf_op_info(n->op)->run_f) {
-      const uint64_t scratch = xf_op_scratch(g, n);
-      if (scratch > p->n_scratch) p->n_scratch = scratch;
-      p->step[p->n_step++] = y;
-    }
+    if (p->how[y].kind != XF_HOW_PANEL_SGD) add_step(pl, y);
+    for (int u = 0; p->spec.fuse_sgd && u <= y; u++)
+      if (p->how[u].kind == XF_HOW_PANEL_SGD && p->how[u].after == y) add_step(pl, u);
     if (n->op == XF_OP_INPUT || n->op == XF_OP_IDS) p->input_used[n->attr.index] = true;
   }
   for (size_t i = 0; i < p->spec.n_output; i++) pl->last[root_of(g, p->spec.outputs[i])] = FOREVER;
@@ -208,6 +216,8 @@ static void place_leaves(struct planner *pl) {
   }
   for (size_t i = 0; i < p->n_sink; i++) { /* a dense gradient is computed right where it belongs */
     const int root = root_of(g, p->sink[i].grad);
+    if (p->how[root].kind == XF_HOW_PANEL_SGD)
+      p->place[root] = (struct xf_place){XF_AT_PARAM, (size_t)p->sink[i].seg->offset};
     if (p->sink[i].rowset >= 0 || p->place[root].kind != XF_AT_NOWHERE ||
         is_output(&p->spec, g, root))
       continue;
@@ -328,6 +338,7 @@ static enum xf_rc make_plan(struct planner *pl) {
   for (size_t i = 0; !rc && p->spec.train && i < pl->g->n_grad; i++) rc = plan_sink(pl, i);
   if (rc) return rc;
   mark_need(pl);
+  xf_panel_plan(p, pl->need);
   rc = plan_steps(pl);
   if (rc) return rc;
   place_tensors(pl);
@@ -350,6 +361,8 @@ enum xf_rc xf_nnplan_new(struct xf_nnplan **out, const struct xf_graph *g,
                                                                 : (const void *)&xf_kern_ref64);
   p->step = xf_calloc(n, sizeof *p->step);
   p->place = xf_calloc(n, sizeof *p->place);
+  p->how = xf_calloc(n, sizeof *p->how);
+  p->packed = xf_calloc(g->layout.n_seg + 1, sizeof *p->packed);
   p->id_check = xf_calloc(2 * n, sizeof *p->id_check);
   p->rowset = xf_calloc(g->n_grad, sizeof *p->rowset);
   p->sink = xf_calloc(g->n_grad, sizeof *p->sink);
@@ -374,6 +387,8 @@ void xf_nnplan_free(struct xf_nnplan *p) {
   if (p->arena) xf_free_pages(p->arena, p->arena_len);
   xf_free(p->step);
   xf_free(p->place);
+  xf_free(p->how);
+  xf_free(p->packed);
   xf_free(p->id_check);
   xf_free(p->rowset);
   xf_free(p->sink);

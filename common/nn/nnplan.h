@@ -29,6 +29,10 @@ struct xf_nnplan_spec {
   bool train;       /* compute loss and the gradient of xf_graph_backward */
   bool dense_grads; /* gathered parameters too get dense gradients */
   bool no_reuse;    /* every tensor gets its own memory: for tests */
+  bool
+      packed; /* params and grad come with weights in panels where the plan can: xf_nnplan_pack. FAST */
+  bool
+      fuse_sgd; /* weights in panels whose gradient nobody else reads are updated in place: xf_nnplan_run_sgd */
   enum xf_nn_mode mode;
   uint32_t max[XF_N_SYM]; /* largest value of each symbol that occurs */
 };
@@ -57,6 +61,19 @@ void xf_nnplan_set_input(struct xf_nnplan *plan, int node, const void *data);
    above the plan's maximum) E_INVAL (input not set) */
 XF_WARN_UNUSED enum xf_rc xf_nnplan_run(struct xf_nnplan *plan, const float *params, float *grad,
                                         const uint32_t extent[XF_N_SYM], struct xf_diag *diag);
+/* The same with one step of plain SGD for the parameters of a fuse_sgd plan; their gradients are neither in grad nor in the
+   pieces, which the caller's optimiser still has to apply. Same bits as without fusing. @shape as xf_nnplan_run
+   @err as xf_nnplan_run; after one, params are undefined */
+XF_WARN_UNUSED enum xf_rc xf_nnplan_run_sgd(struct xf_nnplan *plan, float *params, float *grad,
+                                            float lr, const uint32_t extent[XF_N_SYM],
+                                            struct xf_diag *diag);
+/* How many segments lie in panels; 0: packing would be a copy. @unit segments */
+size_t xf_nnplan_get_packed(const struct xf_nnplan *plan);
+/* A flat vector of the layout (parameters, gradients, moments) as a `packed` plan has it, and back. Elementwise work may be
+   done on either. @shape to[layout.n], from[layout.n], apart */
+void xf_nnplan_pack(const struct xf_nnplan *plan, float *to, const float *from);
+/* @shape as xf_nnplan_pack */
+void xf_nnplan_unpack(const struct xf_nnplan *plan, float *to, const float *from);
 /* The same for a REF64 plan. @shape as xf_nnplan_run @err as xf_nnplan_run */
 XF_WARN_UNUSED enum xf_rc xf_nnplan_run64(struct xf_nnplan *plan, const double *params,
                                           double *grad, const uint32_t extent[XF_N_SYM],

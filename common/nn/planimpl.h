@@ -9,7 +9,7 @@
 #include "nn/nnplan.h"
 #include "nn/optable.h"
 
-enum { XF_LEAF_MAX = 8 };
+enum { XF_LEAF_MAX = 8, XF_LIT_MAX = 4 };
 
 /* Where a node's numbers are. */
 enum xf_place_kind { XF_AT_NOWHERE, XF_AT_ARENA, XF_AT_PARAM, XF_AT_INPUT, XF_AT_GRAD };
@@ -44,6 +44,27 @@ struct xf_id_check {
   struct xf_dim below;
 };
 
+/* How a step is run: by its operation's kernel, or as a product with weights in panels (panel.c). */
+enum xf_how_kind {
+  XF_HOW_OP,
+  XF_HOW_PANEL_FWD,
+  XF_HOW_PANEL_DX,
+  XF_HOW_PANEL_DW,
+  XF_HOW_PANEL_SGD, /* the gradient goes right into the parameter */
+};
+struct xf_how {
+  enum xf_how_kind kind;
+  int lit;   /* number of the left operand's lit columns, -1: all */
+  int after; /* PANEL_SGD: runs after this node, the parameter's last reader */
+};
+
+/* The columns of an input that are not zero in this run's batch. */
+struct xf_lit {
+  int node;
+  struct xf_span span[XF_SPAN_MAX];
+  size_t n;
+};
+
 struct xf_nnplan {
   const struct xf_graph *g;
   struct xf_nnplan_spec spec;
@@ -52,6 +73,11 @@ struct xf_nnplan {
   int *step; /* nodes to run, in order */
   int n_step;
   struct xf_place *place; /* [g->n] */
+  struct xf_how *how;     /* [g->n] */
+  uint32_t *packed;       /* [n_packed] numbers of the segments that lie in panels */
+  size_t n_packed;
+  struct xf_lit lit[XF_LIT_MAX];
+  int n_lit;
   const void *input[XF_GRAPH_INPUT_MAX];
   bool input_used[XF_GRAPH_INPUT_MAX];
   bool sym_used[XF_N_SYM];
@@ -61,15 +87,25 @@ struct xf_nnplan {
   size_t n_rowset;
   struct xf_sink *sink; /* ascending by segment */
   size_t n_sink;
-  struct xf_grad_piece *piece; /* [n_sink] */
-  uint8_t *arena, *scratch;    /* scratch: n_scratch numbers within the arena */
+  struct xf_grad_piece *piece; /* [n_piece], at most n_sink */
+  size_t n_piece;
+  uint8_t *arena, *scratch; /* scratch: n_scratch numbers within the arena */
   uint64_t n_scratch;
   size_t arena_len, tensor_len, unshared_len;
   uint32_t actual[XF_N_SYM]; /* of the last run, as are: */
   const uint8_t *params;
   uint8_t *grad;
+  float *weights; /* params, of a run that updates them; and its rate */
+  float lr;
   double loss;
 };
+
+/* Decides which parameters lie in panels and fills how, packed, lit. @shape need[g->n] */
+void xf_panel_plan(struct xf_nnplan *p, const bool *need);
+/* Finds the lit columns of this run's inputs. @own plan */
+void xf_panel_light(struct xf_nnplan *p);
+/* Runs a step whose how is not OP. @shape as the operation's */
+void xf_panel_run(const struct xf_nnplan *p, int y, const struct xf_kargs *a);
 
 /* Sorts the ids of a row set for actual leaf lengths. @shape ids[n_leaf][n[l]] */
 void xf_rowset_build(struct xf_rowset *set, const int32_t *const *ids, const uint32_t *n);

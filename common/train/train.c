@@ -21,6 +21,8 @@ struct xf_trainer {
   struct xf_feeder feeder;
   struct xf_batches batches; /* of the last data set's size */
   float *grad;               /* [layout.n] */
+  float *work; /* [layout.n] the parameters in panels while a task runs; NULL: nothing lies so */
+  bool fused;  /* the plan applies SGD to the weights in panels itself */
 };
 
 static enum xf_rc check(const struct xf_local_config *c, struct xf_diag *diag) {
@@ -49,17 +51,23 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   if (rc) return rc;
   const uint32_t samples = t->max_samples ? t->max_samples : 1;
   const uint32_t batch = t->config.batch && t->config.batch < samples ? t->config.batch : samples;
+  t->fused = t->config.optimizer.kind == XF_OPTIM_SGD;
   const struct xf_nnplan_spec plan = {.outputs = {t->net.data},
                                       .n_output = 1,
                                       .loss = t->net.loss,
                                       .has_loss = true,
                                       .train = true,
+                                      .packed = true,
+                                      .fuse_sgd = t->fused,
                                       .max = {[XF_SYM_B] = batch}};
   rc = xf_nnplan_new(&t->plan, t->net.graph, &plan, diag);
   if (!rc) rc = xf_optim_new(&t->optim, &t->config.optimizer, layout, diag);
   if (rc) return rc;
   t->grad = xf_try_calloc(layout->n + 1, sizeof *t->grad);
-  if (!t->grad || xf_feeder_init(&t->feeder, t->model, &t->net, batch, t->max_samples))
+  const bool in_panels = xf_nnplan_get_packed(t->plan) > 0;
+  if (in_panels) t->work = xf_try_pages(layout->n * sizeof *t->work);
+  if (!t->grad || (in_panels && !t->work) ||
+      xf_feeder_init(&t->feeder, t->model, &t->net, batch, t->max_samples))
     return xf_diag_set(diag, XF_E_NOMEM,
                        "not enough memory to train %llu parameters with batches "
                        "of %u",
@@ -89,6 +97,8 @@ enum xf_rc xf_trainer_new(struct xf_trainer **out, const struct xf_model *model,
 
 void xf_trainer_free(struct xf_trainer *trainer) {
   if (!trainer) return;
+  if (trainer->work)
+    xf_free_pages(trainer->work, xf_model_get_layout(trainer->model)->n * sizeof *trainer->work);
   xf_batches_deinit(&trainer->batches);
   xf_feeder_deinit(&trainer->feeder);
   xf_optim_free(trainer->optim);
@@ -102,7 +112,8 @@ size_t xf_trainer_get_bytes(const struct xf_trainer *trainer) {
   size_t n_state = 0;
   (void)xf_optim_get_state(trainer->optim, &n_state);
   const size_t n = xf_model_get_layout(trainer->model)->n;
-  return xf_nnplan_get_bytes(trainer->plan, NULL) + (n + n_state) * sizeof(float) +
+  return xf_nnplan_get_bytes(trainer->plan, NULL) +
+         ((trainer->work ? 2 : 1) * n + n_state) * sizeof(float) +
          (size_t)trainer->max_samples * sizeof(uint32_t);
 }
 
@@ -133,16 +144,18 @@ static enum xf_rc check_params(const struct xf_trainer *t, const float *params, 
                      (double)params[bad], (double)t->config.optimizer.lr);
 }
 
-/* One step. *loss = the batch's mean data loss. */
-static enum xf_rc one_step(struct xf_trainer *t, struct xf_train_job *job,
+/* One step on params, as the plan has them. *loss = the batch's mean data loss. */
+static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_train_job *job,
                            const struct xf_feed_task *task, uint32_t *n, double *loss,
                            struct xf_diag *diag) {
   const uint32_t *ids = NULL;
   xf_batches_next(&t->batches, &ids, n);
   xf_feeder_fill(&t->feeder, task, ids, *n);
   const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = *n};
-  xf_optim_touch(t->optim, job->out, t->plan, extent);
-  const enum xf_rc rc = xf_nnplan_run(t->plan, job->out, t->grad, extent, diag);
+  xf_optim_touch(t->optim, params, t->plan, extent);
+  const enum xf_rc rc =
+      t->fused ? xf_nnplan_run_sgd(t->plan, params, t->grad, t->config.optimizer.lr, extent, diag)
+               : xf_nnplan_run(t->plan, params, t->grad, extent, diag);
   if (rc == XF_E_NAN)
     return xf_diag_set(diag, rc,
                        "the loss is not a number in step %llu; training diverged, lower "
@@ -153,7 +166,7 @@ static enum xf_rc one_step(struct xf_trainer *t, struct xf_train_job *job,
   *loss = (double)*data;
   size_t n_piece = 0;
   const struct xf_grad_piece *piece = xf_nnplan_get_pieces(t->plan, &n_piece);
-  xf_optim_step(t->optim, job->out, piece, n_piece);
+  xf_optim_step(t->optim, params, piece, n_piece);
   return XF_OK;
 }
 
@@ -162,8 +175,8 @@ static void report(struct xf_train_job *job, uint64_t n_steps, uint64_t every) {
   job->progress(job->arg, &(struct xf_train_progress){job->n_steps, n_steps, job->loss});
 }
 
-static enum xf_rc run_steps(struct xf_trainer *t, struct xf_train_job *job, uint64_t n_steps,
-                            struct xf_diag *diag) {
+static enum xf_rc run_steps(struct xf_trainer *t, float *params, struct xf_train_job *job,
+                            uint64_t n_steps, struct xf_diag *diag) {
   struct xf_rng negative = job->negative;
   const struct xf_feed_task task = {.data = job->data,
                                     .negative = &negative,
@@ -178,7 +191,7 @@ static enum xf_rc run_steps(struct xf_trainer *t, struct xf_train_job *job, uint
                          (unsigned long long)job->n_steps, (unsigned long long)n_steps);
     uint32_t n = 0;
     double loss = 0;
-    const enum xf_rc rc = one_step(t, job, &task, &n, &loss, diag);
+    const enum xf_rc rc = one_step(t, params, job, &task, &n, &loss, diag);
     if (rc) return rc;
     sum += loss * n;
     seen += n;
@@ -208,9 +221,13 @@ enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
   const uint64_t n_steps = trainer->config.steps ? trainer->config.steps
                                                  : (uint64_t)trainer->config.epochs *
                                                        xf_batches_count(&trainer->batches);
-  rc = run_steps(trainer, job, n_steps, diag);
+  /* weights lie in panels from here to the last step (decision 33) */
+  float *params = trainer->work ? trainer->work : job->out;
+  if (trainer->work) xf_nnplan_pack(trainer->plan, params, job->out);
+  rc = run_steps(trainer, params, job, n_steps, diag);
   if (rc) return rc;
-  xf_optim_catchup(trainer->optim, job->out);
+  xf_optim_catchup(trainer->optim, params);
+  if (trainer->work) xf_nnplan_unpack(trainer->plan, job->out, params);
   job->n_samples = n;
   return check_params(trainer, job->out, job->n_steps, diag);
 }
