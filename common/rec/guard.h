@@ -4,8 +4,8 @@
  * Each candidate's scores are standardised per user (blend.h). From the candidate that is best on validation, w x candidate
  * (w of .1 .25 .5 1) is added, at most 4 times, each time the addition of the largest paired gain, while that gain exceeds
  * `se` of its paired standard errors. A part that comes from the federation and got no weight is switched off, in words.
- * The figure is the expected NDCG@k with n_neg random negatives (expected.h), or with n_neg 0 the NDCG@k of the full list,
- * over all items except the user's positives of the other parts, or over the given list of negatives.
+ * The figure is the expected NDCG@k with n_neg random negatives (expected.h), or with n_neg 0, and for users with fewer negatives
+ * than that, the NDCG@k of the full list, over all items except the user's positives of the other parts, or over the given list of negatives.
  * Candidates are asked once (guardtable.h has the memory); they see the train history and, where the data have times, the
  * instant of the held-out event. No test label is used as a label.
  * Not for: fitting candidates (they must not have seen the held-out part). Owner: caller. Thread: any.

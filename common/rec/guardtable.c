@@ -196,7 +196,7 @@ double xf_guard_table_figure(const struct xf_guard_table *table, uint32_t i, con
     const float mine = a[h] + w * b[h];
     uint32_t above = 0;
     for (uint32_t r = n; r < slots; r++) above += a[r] + w * b[r] >= mine;
-    sum += xf_heldout_rank(&table->held, above, slots - n);
+    sum += xf_heldout_rank(&table->held, above, slots - n, !table->sampled);
   }
   return sum / n;
 }

@@ -53,8 +53,11 @@ struct xf_query xf_heldout_query(const struct xf_heldout_spec *spec, uint32_t us
                            timed ? held->time[h] : (double)NAN};
 }
 
-double xf_heldout_rank(const struct xf_heldout_spec *spec, uint32_t above, uint32_t n) {
-  if (spec->n_neg) return xf_expected_rank(above, n, spec->n_neg, spec->k, false).ndcg;
+/* As many draws with repetition from a short list as a long one gets would meet its first items again and again: only rank 1 would
+   count. Who samples without repetition there (rank_eval.h) takes the whole list. */
+double xf_heldout_rank(const struct xf_heldout_spec *spec, uint32_t above, uint32_t n, bool whole) {
+  if (spec->n_neg && (n >= spec->n_neg || !whole))
+    return xf_expected_rank(above, n, spec->n_neg, spec->k, false).ndcg;
   return above < spec->k ? 1 / log2(above + 2.0) : 0;
 }
 
@@ -66,7 +69,7 @@ static float one_user(const struct xf_heldout_spec *spec, uint32_t u, const floa
     const float mine = row[held->item[h]];
     uint32_t above = 0;
     for (uint32_t r = 0; r < n; r++) above += row[rival[r]] >= mine;
-    sum += xf_heldout_rank(spec, above, n);
+    sum += xf_heldout_rank(spec, above, n, true);
   }
   return (float)(sum / (held->start[u + 1] - held->start[u]));
 }

@@ -2,8 +2,8 @@
  * heldout.h - which negatives a user's held-out items compete with, and what a scorer's ranks promise for each user.
  *
  * Negatives: all items except the user's positives of the other parts, or those of a given list; with `train_items` only
- * items that have a train event. The figure is the expected NDCG@k with n_neg random negatives (expected.h), or with
- * n_neg 0 that of the full list. Ties count against the held-out item. Scorers see the train history and, where the
+ * items that have a train event. The figure is the expected NDCG@k with n_neg random negatives (expected.h), or with n_neg 0,
+ * and where there are fewer negatives than that, the NDCG@k of the full list. Ties count against the held-out item. Scorers see the train history and, where the
  * data have times, the instant of the held-out event.
  * Not for: sampled test figures (rank_eval.h). Owner: caller's arrays. Thread: any.
  */
@@ -28,8 +28,9 @@ uint32_t xf_heldout_rivals(const struct xf_heldout_spec *spec, uint32_t user, ui
 size_t xf_heldout_most(const struct xf_heldout_spec *spec);
 /* The user's query: train history, instant of the first held-out event. @own borrows the split */
 struct xf_query xf_heldout_query(const struct xf_heldout_spec *spec, uint32_t user);
-/* Figure of one held-out item with `above` of n negatives at or above it. @unit NDCG@k */
-double xf_heldout_rank(const struct xf_heldout_spec *spec, uint32_t above, uint32_t n);
+/* Figure of one held-out item with `above` of n negatives at or above it; `whole`: the n are all negatives that there are, no sample
+   of them. @unit NDCG@k */
+double xf_heldout_rank(const struct xf_heldout_spec *spec, uint32_t above, uint32_t n, bool whole);
 /* Every user's figure; NaN without a held-out item. user NULL: all; else only users with user[u] true.
    @shape figure[n_users], user[n_users] @err E_SHAPE E_NAN E_NOMEM and the scorer's */
 XF_WARN_UNUSED enum xf_rc xf_heldout_eval(const struct xf_scorer *scorer,

@@ -2,7 +2,9 @@
 #include "rec/heldout.h"
 
 #include "base/rng.h"
+#include "rec/expected.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +67,25 @@ static void test_rivals(void **state) {
   }
 }
 
+// A list that is shorter than the draws is ranked whole; one of which only a sample is known, or a longer one, is drawn from.
+static void test_short_list(void **state) {
+  (void)state;
+  const struct xf_heldout_spec full = {.k = 10}, drawn = {.k = 10, .n_neg = 999};
+  for (uint32_t above = 0; above <= 60; above++) {
+    const double want = above < 10 ? 1 / log2(above + 2.0) : 0;
+    assert_true(xf_heldout_rank(&full, above, 60, true) == want);
+    assert_true(xf_heldout_rank(&drawn, above, 60, true) == want);
+    assert_true(xf_heldout_rank(&drawn, above, 998, true) == want);
+    const double expected = xf_expected_rank(above, 999, 999, 10, false).ndcg;
+    assert_true(xf_heldout_rank(&drawn, above, 999, true) == expected);
+    assert_true(xf_heldout_rank(&drawn, above, 999, false) == expected);
+    const double sampled = xf_expected_rank(above, 500, 999, 10, false).ndcg;
+    assert_true(xf_heldout_rank(&drawn, above, 500, false) == sampled);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rivals)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rivals),
+                                     cmocka_unit_test(test_short_list)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
