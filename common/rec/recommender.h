@@ -10,7 +10,8 @@
  * choose  the guard (guard.h) on split B = the validation part: for any subset of candidates a blend, its steps and the
  *         figure of every user.
  * decide  choose for the four arms of a silo: popularity; alone (guard over local candidates); federated (the shared
- *         candidate that is best on validation, no guard); guarded (guard over all), which is served.
+ *         candidate that is best on validation, no guard); guarded (guard over all), which is served. Where the guard's own
+ *         figures say that guarded is worse than alone, guarded is alone's blend and the report says so.
  * All arms share the same fitted scorers, grids, tries and refits. The validation part is never fitted; the test part, where
  * there is one, only keeps its items out of the guard's negatives. Candidates and grids are the same for every domain; nothing depends on a data set's name. The same bytes for
  * any number of threads.
@@ -125,6 +126,12 @@ struct xf_recommender_choice {
   float *figure; /* [n_users] expected NDCG@k on the judged part; NaN: not judged */
 };
 
+/* A guarded blend that was worse than alone on validation, so that alone is served; n_candidate 0: none. */
+struct xf_recommender_refused {
+  struct xf_guard guard; /* its candidate i is index[i] of the guarded arm */
+  double gain, se;       /* over alone, paired: gain < 0 */
+};
+
 enum xf_recommender_arm {
   XF_RECOMMENDER_ARM_POPULARITY,
   XF_RECOMMENDER_ARM_ALONE,
@@ -146,10 +153,11 @@ struct xf_recommender {
   uint32_t n_note;
   struct xf_recommender_choice
       arm[XF_RECOMMENDER_N_ARM]; /* after decide; no figure: no candidate for it */
-  double gain, gain_se;          /* guarded over alone on validation, paired; after decide */
-  uint32_t tries;                /* settings of all families together */
-  double seconds;                /* fit and decide */
-  uint64_t memory;               /* bytes of the scorers */
+  double gain, gain_se; /* guarded over alone on validation, paired, never below 0; after decide */
+  struct xf_recommender_refused refused; /* after decide */
+  uint32_t tries;                        /* settings of all families together */
+  double seconds;                        /* fit and decide */
+  uint64_t memory;                       /* bytes of the scorers */
 };
 
 /* The defaults: one set for all domains and data sets. @own nothing taken */

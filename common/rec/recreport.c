@@ -44,18 +44,31 @@ static enum xf_rc print_mix(const struct xf_recommender *rec, uint32_t i, struct
 }
 
 static enum xf_rc print_arm(const struct xf_recommender *rec, enum xf_recommender_arm arm,
-                            const char *name, struct xf_buf *text) {
+                            const struct xf_guard *guard, const char *name, struct xf_buf *text) {
   const struct xf_recommender_choice *c = &rec->arm[arm];
   struct xf_guard_candidate candidate[XF_BLEND_PARTS];
   if (!c->scorer) return xf_buf_printf(text, "%s: no candidate\n", name);
-  for (uint32_t k = 0; k < c->guard.n_candidate; k++) {
+  for (uint32_t k = 0; k < guard->n_candidate; k++) {
     const struct xf_recommender_candidate *r = &rec->candidate[c->index[k]];
     candidate[k] =
         (struct xf_guard_candidate){r->name, r->scorer, (r->flags & XF_RECOMMENDER_SHARED) != 0};
   }
   enum xf_rc rc = xf_buf_printf(text, "%s: ", name);
-  if (!rc) rc = xf_guard_print(&c->guard, candidate, text);
+  if (!rc) rc = xf_guard_print(guard, candidate, text);
   return rc ? rc : xf_buf_put_str(text, "\n");
+}
+
+/* The guard ended below alone. */
+static enum xf_rc print_refused(const struct xf_recommender *rec, struct xf_buf *text) {
+  const struct xf_recommender_refused *r = &rec->refused;
+  enum xf_rc rc =
+      print_arm(rec, XF_RECOMMENDER_ARM_GUARDED, &r->guard, "refused, with the federation", text);
+  return rc ? rc
+            : xf_buf_printf(text,
+                            "gain over alone on validation: %+.4f (paired SE %.4f): worse than "
+                            "alone, so everything from the federation is switched off\n"
+                            "served: what alone serves (%.4f)\n",
+                            r->gain, r->se, rec->arm[XF_RECOMMENDER_ARM_ALONE].guard.value);
 }
 
 enum xf_rc xf_recommender_print(const struct xf_recommender *rec, struct xf_buf *text) {
@@ -69,8 +82,11 @@ enum xf_rc xf_recommender_print(const struct xf_recommender *rec, struct xf_buf 
   for (uint32_t i = 0; !rc && i < rec->n_note; i++)
     rc = xf_buf_printf(text, "  %s\n", rec->note[i]);
   if (rc || !xf_recommender_served(rec)) return rc;
-  rc = print_arm(rec, XF_RECOMMENDER_ARM_ALONE, "alone", text);
-  if (!rc) rc = print_arm(rec, XF_RECOMMENDER_ARM_GUARDED, "served", text);
+  const struct xf_recommender_choice *served = &rec->arm[XF_RECOMMENDER_ARM_GUARDED],
+                                     *by_itself = &rec->arm[XF_RECOMMENDER_ARM_ALONE];
+  rc = print_arm(rec, XF_RECOMMENDER_ARM_ALONE, &by_itself->guard, "alone", text);
+  if (!rc && rec->refused.guard.n_candidate) return print_refused(rec, text);
+  if (!rc) rc = print_arm(rec, XF_RECOMMENDER_ARM_GUARDED, &served->guard, "served", text);
   if (!rc && !isnan(rec->gain))
     rc = xf_buf_printf(text, "gain over alone on validation: %+.4f (paired SE %.4f)\n", rec->gain,
                        rec->gain_se);

@@ -1,0 +1,197 @@
+/* Which candidates each arm serves: the guard over subsets of them (recommender.h). */
+#include "rec/recommender.h"
+
+#include "base/alloc.h"
+#include "base/time.h"
+#include "rec/metrics.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- choose ---- */
+
+static struct xf_guard_candidate guard_candidate(const struct xf_recommender_candidate *c) {
+  return (struct xf_guard_candidate){c->name, c->scorer, (c->flags & XF_RECOMMENDER_SHARED) != 0};
+}
+
+enum xf_rc xf_recommender_table(struct xf_guard_table *out, const struct xf_recommender *rec,
+                                const struct xf_guard_spec *guard, struct xf_diag *diag) {
+  struct xf_guard_candidate c[XF_BLEND_PARTS];
+  for (uint32_t i = 0; i < rec->n_candidate; i++) c[i] = guard_candidate(&rec->candidate[i]);
+  const struct xf_guard_mix *mix[XF_BLEND_PARTS];
+  bool any = false;
+  struct xf_guard_spec spec = guard ? *guard : rec->guard;
+  for (uint32_t i = 0; i < rec->n_candidate; i++) {
+    mix[i] = rec->candidate[i].mix;
+    any |= mix[i] != NULL;
+  }
+  spec.mix = any ? mix : NULL;
+  return xf_guard_table_init(out, c, rec->n_candidate, &spec, diag);
+}
+
+void xf_recommender_choice_deinit(struct xf_recommender_choice *choice) {
+  xf_scorer_free(choice->scorer);
+  xf_free(choice->figure);
+  *choice = (struct xf_recommender_choice){0};
+}
+
+static enum xf_rc choose(struct xf_recommender_choice *out, const struct xf_recommender *rec,
+                         const struct xf_guard_table *table, const bool *use, const bool *users,
+                         uint32_t max_add, struct xf_diag *diag) {
+  struct xf_guard_candidate c[XF_BLEND_PARTS];
+  struct xf_scorer *scorer[XF_BLEND_PARTS];
+  struct xf_guard_spec spec = rec->guard;
+  uint32_t n = 0;
+  *out = (struct xf_recommender_choice){0};
+  spec.split = table->held.split;
+  spec.part = table->held.part;
+  spec.list = table->held.list;
+  spec.max_add = max_add;
+  for (uint32_t i = 0; i < rec->n_candidate; i++) {
+    if (use && !use[i]) continue;
+    c[n] = guard_candidate(&rec->candidate[i]);
+    scorer[n] = rec->candidate[i].scorer;
+    out->index[n++] = i;
+  }
+  if (n == 0) return xf_diag_set(diag, XF_E_NOTFOUND, "no candidate to choose from");
+  enum xf_rc rc = xf_guard_table_fit(&out->guard, table, c, out->index, n, users, &spec, diag);
+  if (rc) return rc;
+  out->figure = xf_try_calloc((size_t)table->n_all_users + 1, sizeof *out->figure);
+  if (!out->figure) rc = XF_E_NOMEM;
+  if (!rc) rc = xf_guard_table_eval(table, &out->guard, out->index, out->figure);
+  if (rc) rc = xf_diag_set(diag, rc, "the figures of %u users", table->n_all_users);
+  if (!rc) rc = xf_guard_blend(&out->scorer, &out->guard, c, scorer, false, diag);
+  if (rc) xf_recommender_choice_deinit(out);
+  return rc;
+}
+
+enum xf_rc xf_recommender_choose(struct xf_recommender_choice *out,
+                                 const struct xf_recommender *rec,
+                                 const struct xf_guard_table *table, const bool *use,
+                                 const bool *users, struct xf_diag *diag) {
+  return choose(out, rec, table, use, users, rec->guard.max_add, diag);
+}
+
+/* ---- decide ---- */
+
+/* Which candidates an arm may use; returns how many. */
+static uint32_t arm_use(const struct xf_recommender *rec, enum xf_recommender_arm arm, bool *use) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < rec->n_candidate; i++) {
+    const struct xf_recommender_candidate *c = &rec->candidate[i];
+    const bool shared = (c->flags & XF_RECOMMENDER_SHARED) != 0;
+    use[i] = arm == XF_RECOMMENDER_ARM_POPULARITY  ? strcmp(c->name, "popularity") == 0
+             : arm == XF_RECOMMENDER_ARM_ALONE     ? !shared
+             : arm == XF_RECOMMENDER_ARM_FEDERATED ? shared
+                                                   : true;
+    n += use[i];
+  }
+  return n;
+}
+
+/* The guard's search starts from one candidate and may end below alone's. What it found is kept for the report; alone's blend takes
+   its place, as weights of all candidates. */
+static enum xf_rc serve_alone(struct xf_recommender *rec, size_t n_users, struct xf_diag *diag) {
+  struct xf_recommender_choice *served = &rec->arm[XF_RECOMMENDER_ARM_GUARDED];
+  const struct xf_recommender_choice *alone = &rec->arm[XF_RECOMMENDER_ARM_ALONE];
+  struct xf_guard_candidate c[XF_BLEND_PARTS];
+  struct xf_scorer *scorer[XF_BLEND_PARTS], *blend = NULL;
+  struct xf_guard *g = &served->guard;
+  uint32_t at[XF_BLEND_PARTS] = {0}; /* of alone's candidates among all */
+  rec->refused = (struct xf_recommender_refused){*g, rec->gain, rec->gain_se};
+  for (uint32_t i = 0, k = 0; i < g->n_candidate; i++) {
+    const struct xf_recommender_candidate *r = &rec->candidate[served->index[i]];
+    c[i] = guard_candidate(r);
+    scorer[i] = r->scorer;
+    g->weight[i] = 0;
+    if (k == alone->guard.n_candidate || alone->index[k] != served->index[i]) continue;
+    at[k] = i;
+    g->weight[i] = alone->guard.weight[k++];
+  }
+  g->n_step = alone->guard.n_step;
+  g->value = alone->guard.value;
+  g->gain = alone->guard.gain;
+  g->se = alone->guard.se;
+  for (uint32_t i = 0; i < g->n_step; i++) {
+    g->step[i] = alone->guard.step[i];
+    g->step[i].candidate = at[g->step[i].candidate];
+  }
+  const enum xf_rc rc = xf_guard_blend(&blend, g, c, scorer, false, diag);
+  if (rc) return rc;
+  xf_scorer_free(served->scorer);
+  served->scorer = blend;
+  memcpy(served->figure, alone->figure, n_users * sizeof *served->figure);
+  rec->gain = rec->gain_se = 0;
+  return XF_OK;
+}
+
+static enum xf_rc decide(struct xf_recommender *rec, const struct xf_guard_table *table,
+                         struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  for (int a = 0; !rc && a < XF_RECOMMENDER_N_ARM; a++) {
+    const enum xf_recommender_arm arm = (enum xf_recommender_arm)a;
+    bool use[XF_BLEND_PARTS];
+    xf_recommender_choice_deinit(&rec->arm[a]);
+    if (arm_use(rec, arm, use) == 0) continue;
+    const bool one = arm == XF_RECOMMENDER_ARM_POPULARITY || arm == XF_RECOMMENDER_ARM_FEDERATED;
+    rc = choose(&rec->arm[a], rec, table, use, NULL, one ? 0 : rec->guard.max_add, diag);
+  }
+  const struct xf_recommender_choice *guarded = &rec->arm[XF_RECOMMENDER_ARM_GUARDED],
+                                     *alone = &rec->arm[XF_RECOMMENDER_ARM_ALONE];
+  rec->gain = rec->gain_se = NAN;
+  rec->refused = (struct xf_recommender_refused){0};
+  if (rc || !guarded->scorer || !alone->scorer) return rc;
+  (void)xf_measure_paired(guarded->figure, alone->figure, table->n_all_users, &rec->gain,
+                          &rec->gain_se);
+  return rec->gain < 0 ? serve_alone(rec, table->n_all_users, diag) : XF_OK;
+}
+
+/* Without a judged user nothing speaks for the federation: the local candidate that split A likes best, else the first. */
+static enum xf_rc decide_blind(struct xf_recommender *rec, struct xf_diag *diag) {
+  uint32_t best = XF_NO_ID;
+  enum xf_rc rc = XF_OK;
+  for (uint32_t i = 0; i < rec->n_candidate; i++) {
+    const struct xf_recommender_candidate *c = &rec->candidate[i];
+    if (c->flags & XF_RECOMMENDER_SHARED) continue;
+    if (best == XF_NO_ID || c->tuned > rec->candidate[best].tuned ||
+        (isnan(rec->candidate[best].tuned) && !isnan(c->tuned)))
+      best = i;
+  }
+  if (best == XF_NO_ID) return xf_diag_set(diag, XF_E_NOTFOUND, "no local candidate to serve");
+  for (int a = 0; a < XF_RECOMMENDER_N_ARM; a++) xf_recommender_choice_deinit(&rec->arm[a]);
+  const enum xf_recommender_arm arm[] = {XF_RECOMMENDER_ARM_ALONE, XF_RECOMMENDER_ARM_GUARDED};
+  const struct xf_guard_candidate c = guard_candidate(&rec->candidate[best]);
+  for (int a = 0; !rc && a < 2; a++) {
+    struct xf_recommender_choice *choice = &rec->arm[arm[a]];
+    choice->index[0] = best;
+    choice->guard = (struct xf_guard){.n_candidate = 1, .n_step = 1};
+    choice->guard.weight[0] = 1;
+    choice->guard.alone[0] = choice->guard.value = NAN;
+    rc = xf_guard_blend(&choice->scorer, &choice->guard, &c, &rec->candidate[best].scorer, false,
+                        diag);
+  }
+  rec->gain = rec->gain_se = NAN;
+  rec->refused = (struct xf_recommender_refused){0};
+  if (!rc && rec->n_note < XF_RECOMMENDER_NOTES)
+    (void)snprintf(rec->note[rec->n_note++], XF_RECOMMENDER_NOTE,
+                   "no validation event: nothing speaks for the federation; the local candidate "
+                   "that split A likes best is served");
+  return rc;
+}
+
+enum xf_rc xf_recommender_decide(struct xf_recommender *rec, const struct xf_guard_table *table,
+                                 struct xf_diag *diag) {
+  const struct xf_time from = xf_time_now();
+  struct xf_guard_table own = {0};
+  enum xf_rc rc = table ? XF_OK : xf_recommender_table(&own, rec, NULL, diag);
+  if (rc == XF_E_NOTFOUND && !table) return decide_blind(rec, diag);
+  if (!rc) rc = decide(rec, table ? table : &own, diag);
+  xf_guard_table_deinit(&own);
+  rec->seconds += xf_time_diff_s(xf_time_now(), from);
+  return rc;
+}
+
+const struct xf_scorer *xf_recommender_served(const struct xf_recommender *rec) {
+  return rec->arm[XF_RECOMMENDER_ARM_GUARDED].scorer;
+}
