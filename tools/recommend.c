@@ -29,7 +29,8 @@ static const char usage[] =
     "                     the order is by score\n"
     "  --categories FILE  lines of item, tab, categories separated by '|'; plain or gzipped. With "
     "it\n"
-    "                     items are alike by categories, else by item factors\n"
+    "                     items are alike by categories, else by item factors, else by who took "
+    "them\n"
     "  --explain          the parts that add up to each score, and the user's items most like it\n"
     "  --json             one JSON object\n";
 
@@ -118,11 +119,6 @@ static void print_findings(const struct request *r, const struct xf_serve *s) {
   }
 }
 
-static const char *similarity(const struct xf_serve *s) {
-  if (s->has_categories) return "categories";
-  return s->has_sim ? "factors" : "none";
-}
-
 static void print_why(const struct xf_serve *s, const struct xf_serve_why *w) {
   printf("     ");
   for (uint32_t p = 0; p < w->n_part; p++)
@@ -138,7 +134,7 @@ static void print(const struct request *r, const struct xf_serve *s, const struc
   printf("%-5s %-24s %12s   arm %s", "rank", "item", "score", xf_silo_arm_name(a->used));
   if (r->rerank.kind != XF_RERANK_NONE) {
     char text[XF_RERANK_TEXT];
-    printf(", %s by %s", xf_rerank_print(text, r->rerank), similarity(s));
+    printf(", %s by %s", xf_rerank_print(text, r->rerank), xf_serve_similarity(s));
   }
   printf("\n");
   for (uint32_t i = 0; i < a->n; i++) {
@@ -184,7 +180,7 @@ static enum xf_rc print_json(const struct request *r, const struct xf_serve *s,
   xf_jsonw_kstr(&w, "served", xf_silo_arm_name(s->served));
   xf_jsonw_kstr(&w, "diversity", xf_rerank_print(text, r->rerank));
   if (r->explain || r->rerank.kind != XF_RERANK_NONE)
-    xf_jsonw_kstr(&w, "similarity", similarity(s));
+    xf_jsonw_kstr(&w, "similarity", xf_serve_similarity(s));
   xf_jsonw_key(&w, "items");
   xf_jsonw_array(&w);
   for (uint32_t i = 0; i < a->n; i++) {

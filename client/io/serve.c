@@ -161,6 +161,7 @@ void xf_serve_close(struct xf_serve *serve) {
   xf_free(serve->params);
   xf_free(serve->plan);
   xf_itemsim_deinit(&serve->sim);
+  if (serve->has_gram) xf_gram_deinit(&serve->gram);
   if (serve->has_categories) xf_categories_deinit(&serve->categories);
   xf_safetensors_close(&serve->file);
   *serve = (struct xf_serve){0};

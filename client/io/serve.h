@@ -60,9 +60,11 @@ struct xf_serve {
   enum xf_silo_arm served, loaded;
   bool has_loaded, ranking;
   struct xf_categories categories; /* of the items, when a file was named */
-  struct xf_itemsim sim;           /* by these, else by the item factors of arm sim_arm */
+  struct xf_gram gram;             /* who was taken with whom, where there are no factors either */
+  struct xf_itemsim
+      sim; /* by the categories, else by the item factors of arm sim_arm, else by gram */
   enum xf_silo_arm sim_arm;
-  bool has_categories, has_sim;
+  bool has_categories, has_sim, has_gram;
 };
 
 struct xf_serve_ask {
@@ -98,12 +100,14 @@ void xf_serve_close(struct xf_serve *serve);
    @err those of xf_categories_load, E_UNSUPPORTED (tables) */
 XF_WARN_UNUSED enum xf_rc xf_serve_categorise(struct xf_serve *serve, const char *path,
                                               struct xf_diag *diag);
+/* What similarity is by at the moment: "categories", "factors", "co-occurrence" or "none". @own static */
+const char *xf_serve_similarity(const struct xf_serve *serve);
 /* Loads the parameters of an arm into serve->params, or a recommender's lists into serve->lists. @err E_CORRUPT E_NOMEM E_IO */
 XF_WARN_UNUSED enum xf_rc xf_serve_load(struct xf_serve *serve, enum xf_silo_arm arm,
                                         struct xf_diag *diag);
 /* The k best items of an arm for a user, without the user's train positives, re-ranked if asked; ties by lower id. An unknown
    user is answered by popularity: *used says so. Without categories, items are alike by the factors of the arm, for popularity by
-   those of the best arm that has some. @shape out[k], k <= XF_SERVE_TOP_MAX @err E_UNSUPPORTED (tables) E_RANGE E_CORRUPT
+   those of the best arm that has some; where there are none (a recommender), by who took what in train. @shape out[k], k <= XF_SERVE_TOP_MAX @err E_UNSUPPORTED (tables) E_RANGE E_CORRUPT
    E_IO E_NOTFOUND (nothing to tell similar items by) E_NAN @own texts of items: serve */
 XF_WARN_UNUSED enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out,
                                        uint32_t *n, enum xf_silo_arm *used,

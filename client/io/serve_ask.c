@@ -2,6 +2,7 @@
 #include "client/io/serve.h"
 
 #include "base/alloc.h"
+#include "rec/catalog.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@ enum xf_rc xf_serve_categorise(struct xf_serve *serve, const char *path, struct 
   if (!s->ranking) return no_items(diag);
   if (s->has_categories) xf_categories_deinit(&s->categories);
   xf_itemsim_deinit(&s->sim);
-  s->has_sim = false;
+  if (s->has_gram) xf_gram_deinit(&s->gram);
+  s->has_sim = s->has_gram = false;
   const enum xf_rc rc = xf_categories_load(&s->categories, path, &s->items, NULL, diag);
   s->has_categories = rc == XF_OK;
   if (rc) return rc;
@@ -40,13 +42,37 @@ static enum xf_silo_arm factors_of(const struct xf_serve *s, enum xf_silo_arm us
   return XF_SILO_POPULARITY;
 }
 
-/* Similarity of items by categories, else by factors; s->has_sim stays false where there are neither. */
+const char *xf_serve_similarity(const struct xf_serve *serve) {
+  if (!serve->has_sim) return "none";
+  if (serve->has_categories) return "categories";
+  return serve->has_gram ? "co-occurrence" : "factors";
+}
+
+/* By who took what in train: the same as a daemon's answers (catalog.h), beta 0. */
+static enum xf_rc by_cooccurrence(struct xf_serve *s, struct xf_diag *diag) {
+  const struct xf_csr train = {.n_row = s->users.n, .start = s->start, .item = s->item};
+  const struct xf_rec_data data = {s->users.n, s->items.n, &train};
+  const struct xf_gram_spec spec = {.max_bytes = XF_CATALOG_GRAM_MAX};
+  if (s->has_gram) return XF_OK;
+  const enum xf_rc rc = xf_gram_build(&s->gram, &data, &spec, diag);
+  if (rc)
+    return xf_diag_prefix(diag, rc,
+                          "what items are like, counted as nobody named --categories FILE");
+  xf_itemsim_deinit(&s->sim);
+  xf_itemsim_gram(&s->sim, &s->gram);
+  s->has_gram = s->has_sim = true;
+  return XF_OK;
+}
+
+/* Similarity of items by categories, else by factors, else by co-occurrence. */
 static enum xf_rc find_sim(struct xf_serve *s, enum xf_silo_arm used, struct xf_diag *diag) {
-  if (!s->model) return XF_OK;
-  const enum xf_silo_arm arm = factors_of(s, used);
-  const struct xf_segment *item = xf_layout_find(xf_model_get_layout(s->model), "item");
-  if (s->has_categories || (s->has_sim && s->sim_arm == arm)) return XF_OK;
-  if (arm == XF_SILO_POPULARITY || !item || item->rows != s->items.n) return XF_OK;
+  if (s->has_categories) return XF_OK;
+  const enum xf_silo_arm arm = s->model ? factors_of(s, used) : XF_SILO_POPULARITY;
+  const struct xf_segment *item =
+      s->model ? xf_layout_find(xf_model_get_layout(s->model), "item") : NULL;
+  if (arm == XF_SILO_POPULARITY || !item || item->rows != s->items.n)
+    return by_cooccurrence(s, diag);
+  if (s->has_sim && s->sim_arm == arm) return XF_OK;
   enum xf_rc rc = xf_serve_load(s, arm, diag);
   if (rc) return rc;
   xf_itemsim_deinit(&s->sim);
@@ -152,6 +178,8 @@ enum xf_rc xf_serve_explain(struct xf_serve *serve, struct xf_serve_why *out, co
   if (!s->ranking) return no_items(diag);
   const uint32_t u = xf_names_find(&s->users, user, strlen(user));
   enum xf_rc rc = find_sim(s, used, diag);
+  if (rc == XF_E_LIMIT)
+    rc = XF_OK; /* too many pairs: the parts can be told, only not what is alike */
   if (!rc && used != XF_SILO_POPULARITY) rc = xf_serve_load(s, used, diag);
   if (rc) return rc;
   if (of.item >= s->items.n || (used != XF_SILO_POPULARITY && u == XF_NO_ID))

@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { GRAM_MAX = 256 << 20 };
-
 static enum xf_rc copy_names(struct xf_names *out, const struct xf_names *from) {
   for (uint32_t i = 0; i < from->n; i++) {
     const char *text = xf_names_get(from, i);
@@ -83,7 +81,7 @@ enum xf_rc xf_catalog_cooccur(struct xf_catalog *catalog, uint64_t max_bytes,
   const struct xf_csr train = {
       .n_row = catalog->users.n, .start = catalog->start, .item = catalog->item};
   const struct xf_rec_data data = {catalog->users.n, catalog->items.n, &train};
-  const struct xf_gram_spec spec = {.max_bytes = max_bytes ? max_bytes : GRAM_MAX};
+  const struct xf_gram_spec spec = {.max_bytes = max_bytes ? max_bytes : XF_CATALOG_GRAM_MAX};
   const enum xf_rc rc = xf_gram_build(&catalog->gram, &data, &spec, diag);
   if (rc) return rc;
   catalog->has_gram = true;

@@ -14,6 +14,8 @@
 
 #include <stdatomic.h>
 
+enum { XF_CATALOG_GRAM_MAX = 256 << 20 }; /* bytes, unless told */
+
 struct xf_catalog {
   atomic_uint refs;
   struct xf_names users, items;

@@ -95,6 +95,11 @@ def test_stages_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
             user = f"{member[5:]}u3"
             out = json.loads(fed.crossfed("recommend", "--state", fed.folder / member, "--user", user, "-k", "5", "--json").stdout)
             assert len(out["items"]) == 5 and out["arm"] == "guarded"
+            diverse = json.loads(fed.crossfed("recommend", "--state", fed.folder / member, "--user", user, "-k", "5", "--json",
+                                              "--diversity", "dpp:0.2", "--explain").stdout)
+            assert diverse["similarity"] == "co-occurrence" and diverse["diversity"] == "dpp:0.2", "a recommender has no factors"
+            assert [i["item"] for i in diverse["items"]] != [i["item"] for i in out["items"]]
+            assert any(i["similar"] for i in diverse["items"])
             unknown = json.loads(fed.crossfed("recommend", "--state", fed.folder / member, "--user", "nobody", "-k", "5", "--json").stdout)
             assert unknown["arm"] == "popularity"
         fed.crossfed("verify", *states(fed))
