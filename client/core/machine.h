@@ -40,6 +40,7 @@ struct xf_session {
   struct xf_msg_update_begin begin; /* in the outbox */
   uint32_t corrupt;                 /* corrupt answers in a row */
   struct xf_time resend_at;
+  struct xf_time say_again_at; /* SENDING: nothing was heard of the update until then */
   uint64_t done, total;
   char reason[256];
 
@@ -60,6 +61,7 @@ void task_cancel(struct xf_session *s, const struct xf_msg_task_cancel *c);
 void task_worked(struct xf_session *s, const struct xf_session_event *e);
 void task_ready(struct xf_session *s); /* READY again: go on where it stopped */
 void task_upload(struct xf_session *s, const struct xf_msg_update_ready *r);
+void task_uploaded(struct xf_session *s);
 void task_ack(struct xf_session *s, const struct xf_msg_update_ack *a);
 void task_stored(struct xf_session *s, enum xf_rc rc, const char *text);
 void task_settled(struct xf_session *s);

@@ -74,7 +74,7 @@ struct xf_session *xf_session_new(const struct xf_session_config *config,
     s->offer.task_id = r->begin.task_id;
     s->task = XF_TASK_STATE_PENDING;
   }
-  s->dial_at = s->beat_at = XF_TIME_NEVER;
+  s->dial_at = s->beat_at = s->say_again_at = XF_TIME_NEVER;
   xf_arena_init(&s->arena, ARENA_MAX);
   set_state(s, XF_SESSION_RESTING);
   return s;
@@ -332,6 +332,7 @@ void xf_session_feed(struct xf_session *session, struct xf_time now,
           (struct xf_msg_progress){s->offer.task_id, e->done, e->total};
     return;
   case XF_SESSION_EV_WORKED: task_worked(s, e); return;
+  case XF_SESSION_EV_UPLOADED: task_uploaded(s); return;
   case XF_SESSION_EV_STORED: task_stored(s, e->rc, e->text); return;
   case XF_SESSION_EV_SETTLED:
     if (e->rc) stop(s, e->rc, "the silo's own database cannot be written");
@@ -358,6 +359,8 @@ struct xf_time xf_session_deadline(const struct xf_session *s) {
   struct xf_time t = xf_time_min(xf_time_add_s(s->heard, patience), s->beat_at);
   if (s->task == XF_TASK_STATE_PENDING && s->state == XF_SESSION_READY)
     t = xf_time_min(t, s->resend_at);
+  if (s->task == XF_TASK_STATE_SENDING && s->state == XF_SESSION_READY)
+    t = xf_time_min(t, s->say_again_at);
   return t;
 }
 

@@ -79,6 +79,7 @@ struct xf_session_recovery {
   X(ALIGNED)  /* the directory is complete: lens may have changed */                   \
   X(PROGRESS) /* of the local work: done, total */                                     \
   X(WORKED)   /* answer to RUN: rc, text; for OK the answer is in the outbox: begin */ \
+  X(UPLOADED) /* all bytes of UPLOAD were handed to the connection */                  \
   X(STORED)   /* answer to STORE_FINAL: rc, text */                                    \
   X(SETTLED)  /* answer to SETTLE: rc */                                               \
   X(WAKE)     /* SIGHUP: the operator mended something; dial now instead of resting */ \

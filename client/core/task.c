@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { SAY_AGAIN_S = 30 };
+
 static void reply(struct xf_session *s, const struct xf_digest *task_id, enum xf_rc code,
                   const char *key, const char *text) {
   session_send(s, XF_MSG_TASK_REPLY)->task_reply = (struct xf_msg_task_reply){
@@ -164,6 +166,7 @@ void task_chunk(struct xf_session *s, const struct xf_msg_chunk *k) {
 
 static void announce(struct xf_session *s) {
   s->task = XF_TASK_STATE_SENDING;
+  s->say_again_at = xf_time_add_s(s->now, SAY_AGAIN_S);
   session_send(s, XF_MSG_UPDATE_BEGIN)->update_begin = s->begin;
 }
 
@@ -221,9 +224,14 @@ void task_free(struct xf_session *s) {
 void task_upload(struct xf_session *s, const struct xf_msg_update_ready *r) {
   if (s->task != XF_TASK_STATE_SENDING || !xf_digest_equal(&r->task_id, &s->begin.task_id)) return;
   if (r->offset > s->begin.payload_len) return;
+  s->say_again_at = XF_TIME_NEVER; /* the bytes are on their way */
   struct xf_session_action *a = session_act(s, XF_SESSION_UPLOAD_ACTION);
   a->task_id = r->task_id;
   a->offset = r->offset;
+}
+
+void task_uploaded(struct xf_session *s) {
+  if (s->task == XF_TASK_STATE_SENDING) s->say_again_at = xf_time_add_s(s->now, SAY_AGAIN_S);
 }
 
 /* The acknowledgement of the reply to FINAL; after a restart it comes without an offer. */
@@ -281,4 +289,11 @@ void task_tick(struct xf_session *s) {
   if (s->task == XF_TASK_STATE_PENDING && s->state == XF_SESSION_READY &&
       !xf_time_before(s->now, s->resend_at))
     announce(s);
+  /* Neither a turn to upload nor a verdict came although the coordinator lives: it is asked again. To it this is the same
+     announcement, whether the update waits its turn, is being stored or was settled. */
+  if (s->task == XF_TASK_STATE_SENDING && s->state == XF_SESSION_READY &&
+      !xf_time_before(s->now, s->say_again_at)) {
+    xf_log(XF_LOG_INFO, "update_announced_again", XF_U("round", s->begin.round));
+    announce(s);
+  }
 }

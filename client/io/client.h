@@ -84,7 +84,8 @@ struct xf_client {
   uv_signal_t signal[CLIENT_SIGNALS];
   unsigned n_stop;
   bool exiting, closed;
-  bool staying; /* the core has ended with the run, HTTP answers on */
+  struct xf_time patience; /* exiting: until then a job at hand is waited for */
+  bool staying;            /* the core has ended with the run, HTTP answers on */
   enum xf_rc fatal;
   char fatal_text[XF_DIAG_LEN];
   int status;

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WATCH_MS = 5000, LOST_AFTER_FINAL = 8 };
+enum { WATCH_MS = 2000, LOST_AFTER_FINAL = 8, PATIENCE_MS = 1500 };
 
 enum xf_rc client_path(const struct xf_client *c, char out[XF_PATH_MAX], const char *name) {
   return xf_fs_join(out, c->cfg.state_dir, name);
@@ -103,6 +103,7 @@ void client_exit(struct xf_client *c, enum xf_rc rc, const char *text) {
     return;
   }
   c->exiting = true;
+  c->patience = xf_time_add_ms(xf_time_now(), PATIENCE_MS);
   if (c->serving.api) xf_api_set_state(c->serving.api, XF_API_STOPPING);
   client_cancel(c);
   c->status = xf_rc_exit(c->fatal ? c->fatal : rc);
@@ -110,9 +111,24 @@ void client_exit(struct xf_client *c, enum xf_rc rc, const char *text) {
          XF_S("reason", text ? text : ""));
 }
 
+/* A job looks at its cancel flag where that is safe and cheap; one that does not get there in time is left behind. All it
+   would have left on disk comes with a rename or a transaction, so this is a crash that was asked for. */
+static void end(struct xf_client *c) {
+  client_shutdown(c);
+  if (c->closed) return;
+  if (xf_time_before(xf_time_now(), c->patience)) {
+    xf_timer_set(&c->tick, c->patience);
+    return;
+  }
+  xf_log(XF_LOG_WARN, "work_left_behind",
+         XF_S("reason", "it did not end in time; the next start does it again"));
+  xf_log(XF_LOG_INFO, "stopped", XF_I("status", c->status));
+  _exit(c->status);
+}
+
 static void on_tick(void *arg) {
   struct xf_client *c = arg;
-  if (c->exiting) client_shutdown(c);
+  if (c->exiting) end(c);
   else client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_TICK});
 }
 
@@ -187,6 +203,7 @@ static void on_watch(void *arg) {
   struct xf_client *c = arg;
   xf_timer_set(&c->watch, xf_time_add_ms(xf_time_now(), WATCH_MS));
   if (xf_pki_store_changed(xf_tls_ctx_store(c->tls))) reload_trust(c);
+  client_expired(c, xf_wall_now_s());
 }
 
 /* --- signals --- */

@@ -1,5 +1,6 @@
 /* STORE_FINAL: the committed model is kept, the arms are made and measured, what is served is written. */
 #include "base/alloc.h"
+#include "base/fail.h"
 #include "client/io/parts.h"
 #include "client/io/serve.h"
 #include "store/checkpoint.h"
@@ -220,10 +221,13 @@ static void finishing_work(struct client_job *job) {
   char hex[XF_DIGEST_HEX];
   enum xf_rc rc = client_fetch_read(c, &f->offer, &job->diag);
   if (!rc) rc = save_model(f);
+  xf_silo_set_cancel(c->silo, &job->job.cancel);
   for (size_t i = 0; i < XF_SILO_N_ARM && !rc; i++) {
+    XF_FAILPOINT("C7");
     rc = make_arm(f, order[i]);
     if (!rc && atomic_load(&job->job.cancel)) rc = XF_E_CANCELLED;
   }
+  xf_silo_set_cancel(c->silo, NULL);
   if (!rc) choose(f);
   if (!rc) rc = save_serve(f);
   if (!rc) rc = save_report(f);

@@ -126,6 +126,20 @@ void client_revoked(struct xf_client *c) {
   client_hang_up(c);
 }
 
+void client_expired(struct xf_client *c, int64_t now_s) {
+  char when[XF_WALL_LEN];
+  if (!c->link || xf_conn_state(c->link->conn) != XF_CONN_OPEN) return;
+  const int64_t end_s = xf_conn_peer_not_after_s(c->link->conn);
+  if (end_s >= now_s) return;
+  xf_log(XF_LOG_ERROR, "coordinator_expired", XF_S("address", xf_conn_address(c->link->conn)),
+         XF_S("serial", xf_conn_peer_serial(c->link->conn)),
+         XF_S("not_after", xf_wall_print(when, end_s * 1000000)),
+         XF_S("reason",
+              "the coordinator's certificate expired during the session; ask its operator "
+              "for a new one"));
+  client_hang_up(c);
+}
+
 /* Whether a message is whole by value: only such ones can wait. */
 static bool is_small(enum xf_msg_type type) {
   return type == XF_MSG_PING || type == XF_MSG_PONG || type == XF_MSG_PROGRESS ||

@@ -179,6 +179,7 @@ void client_upload_pump(struct xf_client *c) {
   if (!c->upload.on) return;
   c->upload.on = false;
   XF_FAILPOINT("C5");
+  client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_UPLOADED});
 }
 
 /* --- verdicts and outcomes --- */

@@ -35,6 +35,8 @@ void client_dial(struct xf_client *c);
 void client_hang_up(struct xf_client *c);
 /* Says that the coordinator's certificate was revoked and ends the connection; there is one. @thread loop */
 void client_revoked(struct xf_client *c);
+/* Hangs up when the coordinator's certificate has expired. @unit s since 1970 */
+void client_expired(struct xf_client *c, int64_t now_s);
 /* A message of the core; kept when the queue is full. @thread loop */
 void client_send(struct xf_client *c, const struct xf_msg *msg);
 /* A bulk message. @err E_AGAIN (on_drain follows) E_STATE E_UNREACHABLE */

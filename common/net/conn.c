@@ -290,6 +290,10 @@ const char *xf_conn_peer_serial(const struct xf_conn *conn) {
   return conn->tls ? xf_tls_peer_serial(conn->tls) : "";
 }
 
+int64_t xf_conn_peer_not_after_s(const struct xf_conn *conn) {
+  return conn->tls ? xf_tls_peer_not_after_s(conn->tls) : 0;
+}
+
 uint64_t xf_conn_bytes_in(const struct xf_conn *conn) { return conn->bytes_in; }
 
 uint64_t xf_conn_bytes_out(const struct xf_conn *conn) { return conn->bytes_out; }

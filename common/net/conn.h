@@ -75,6 +75,8 @@ const char *xf_conn_address(const struct xf_conn *conn);
 /* Serial of the peer's certificate in hex, "" before it is open: for sessions alive when a CRL changes.
    @own conn */
 const char *xf_conn_peer_serial(const struct xf_conn *conn);
+/* Last second of the peer's certificate, for sessions that outlive it; 0 before it is open. @unit s since 1970 */
+int64_t xf_conn_peer_not_after_s(const struct xf_conn *conn);
 /* Bytes on the socket so far, TLS included. @unit bytes */
 uint64_t xf_conn_bytes_in(const struct xf_conn *conn);
 uint64_t xf_conn_bytes_out(const struct xf_conn *conn);

@@ -23,12 +23,14 @@ static void alone_streams(void *arg, uint32_t task, struct xf_rng *shuffle,
 
 static enum xf_rc make_alone(struct xf_silo *s, struct xf_diag *diag) {
   enum xf_rc rc = silo_first(s, s->arm, diag);
-  struct xf_train_job job = {.start = s->arm, .data = &s->data, .out = s->arm};
+  struct xf_train_job job = {.start = s->arm, .data = &s->data, .cancel = s->cancel, .out = s->arm};
   if (!rc)
     rc =
         xf_train_alone(s->trainer, &job, s->cfg.plan->stages[0].fed.rounds, alone_streams, s, diag);
   return rc;
 }
+
+void xf_silo_set_cancel(struct xf_silo *silo, const atomic_bool *cancel) { silo->cancel = cancel; }
 
 bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm) {
   if (arm == XF_SILO_POPULARITY) return silo->data.kind == XF_DATASET_INTERACTIONS;

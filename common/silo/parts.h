@@ -66,6 +66,7 @@ struct xf_silo {
   int32_t *noise; /* NULL without noise */
   bool tentative;
   enum xf_silo_arm made;
+  const atomic_bool *cancel; /* of making arms; may be NULL */
 };
 
 /* start <- personal state under the base: shared floats always, aligned rows only by `average`; with `pull` the own

@@ -130,6 +130,9 @@ const char *xf_silo_arm_name(enum xf_silo_arm arm);
    E_UNSUPPORTED (GUARDED of another model) E_NOTFOUND (a recommender has nothing for this arm) */
 XF_WARN_UNUSED enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm,
                                            const float *base, struct xf_diag *diag);
+/* Making an arm ends with E_CANCELLED when this becomes true (looked at before each step of training `alone`).
+   @own borrowed until set again; NULL: never @thread one, the flag may change on any */
+void xf_silo_set_cancel(struct xf_silo *silo, const atomic_bool *cancel);
 /* Measures the arm made last. Tables have no popularity: counts 0. @shape sum[measures.n] @err rec's */
 XF_WARN_UNUSED enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part,
                                           struct xf_measure_sum *sum, struct xf_diag *diag);

@@ -155,6 +155,7 @@ static enum xf_rc uv_rc(int error, const char *what, struct xf_diag *diag) {
 static void on_watch(uv_timer_t *timer) {
   struct srv *srv = timer->data;
   struct xf_diag diag;
+  srv_session_expired(srv, xf_wall_now_s());
   if (!xf_pki_store_changed(xf_tls_ctx_store(srv->tls))) {
     srv->watch_failed = false;
     return;

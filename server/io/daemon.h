@@ -150,6 +150,8 @@ void srv_session_send(struct srv_session *s, const struct xf_msg *msg);
 void srv_session_close(struct srv_session *s, bool flush);
 /* Closes the sessions whose certificate is revoked now. */
 void srv_session_revoked(struct srv *srv);
+/* Ends the sessions whose certificate has expired. @unit s since 1970 */
+void srv_session_expired(struct srv *srv, int64_t now_s);
 
 /* --- serve.c --- */
 void srv_serve_range(struct srv_session *s, const struct xf_coord_action *a);

@@ -100,6 +100,28 @@ static void end_revoked(struct srv_session *s) {
   srv_session_close(s, true);
 }
 
+static void end_expired(struct srv_session *s) {
+  char when[XF_WALL_LEN];
+  xf_log(XF_LOG_WARN, "session_expired", XF_S("client", s->peer),
+         XF_S("serial", xf_conn_peer_serial(s->conn)),
+         XF_S("not_after", xf_wall_print(when, xf_conn_peer_not_after_s(s->conn) * 1000000)),
+         XF_S("reason", "its certificate expired during the session; issue a new one: "
+                        "crossfed pki issue"));
+  srv_session_send(s, &(struct xf_msg){.type = XF_MSG_GOODBYE,
+                                       .goodbye = {xf_rc_name(XF_E_AUTH),
+                                                   "this certificate has expired; ask the operator "
+                                                   "for a new one",
+                                                   60000}});
+  srv_session_close(s, true);
+}
+
+void srv_session_expired(struct srv *srv, int64_t now_s) {
+  for (size_t i = srv->n_session; i-- > 0;) {
+    struct srv_session *s = srv->session[i];
+    if (!s->closing && s->open && xf_conn_peer_not_after_s(s->conn) < now_s) end_expired(s);
+  }
+}
+
 void srv_session_revoked(struct srv *srv) {
   for (size_t i = srv->n_session; i-- > 0;) {
     struct srv_session *s = srv->session[i];

@@ -276,6 +276,56 @@ def test_a_coordinator_killed_after_the_silos_have_left_ends(tmp_path, bin_dir):
         fed.crossfed("verify", fed.folder / "server")
 
 
+def test_sigterm_while_the_arms_are_made(tmp_path, faults_dir):
+    """Work that does not look at its cancel flag in time is left behind, and done at the next start."""
+    with pair(tmp_path, faults_dir, rounds=2, deadline=600) as fed:
+        fed.server.start()
+        fed.clients["silo-b"].start()
+        victim = fed.clients["silo-a"].start(CROSSFED_FAILPOINTS="C7=sleep:15000@2")
+        fed.until(lambda: victim.events("final_received"), limit_s=20)
+        time.sleep(0.3)
+        started = time.monotonic()
+        victim.signal(signal.SIGTERM)
+        assert victim.wait(5) == 0 and time.monotonic() - started < 2.5
+        assert victim.events("work_left_behind") and not victim.events("final_stored")
+        victim.start()
+        fed.finish()
+        assert victim.events("final_stored")
+        fed.crossfed("verify", fed.folder / "server", fed.folder / "silo-a")
+
+
+def soon(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+def renew(fed, role, member, *more):
+    for suffix in ("pem", "key"):
+        (fed.folder / f"{member}.{suffix}").unlink(missing_ok=True)
+    fed.issue(role, member, *more)
+
+
+def test_a_certificate_that_expires_in_mid_session(tmp_path, bin_dir):
+    """Both sides end a session whose certificate has expired, say which, and go on with a new one."""
+    with pair(tmp_path, bin_dir, rounds=100000, quorum=1, select=0.1, deadline=0.5) as fed:
+        renew(fed, "client", "silo-a", "--not-after", soon(5))
+        fed.start()
+        fed.until(lambda: len([e for e in fed.server.events("client_connected") if e["client"] == "silo-a"]) == 1, limit_s=4)
+        line, *_ = fed.until(lambda: fed.server.events("session_expired"), limit_s=12)
+        assert line["client"] == "silo-a" and "pki issue" in line["reason"] and "Z" in line["not_after"]
+        told = fed.until(lambda: [e for e in fed.clients["silo-a"].events("disconnected") if "expired" in e["reason"]], limit_s=5)
+        assert told
+        before = len(fed.committed())
+        fed.until(lambda: len(fed.committed()) > before + 2, limit_s=10, message="the other goes on")
+        renew(fed, "client", "silo-a")
+        fed.clients["silo-a"].signal(signal.SIGHUP)
+        fed.until(lambda: len([e for e in fed.server.events("client_connected") if e["client"] == "silo-a"]) >= 2, limit_s=15)
+    with pair(tmp_path / "x", bin_dir, rounds=100000) as fed:
+        renew(fed, "coordinator", "coordinator", "--not-after", soon(5))
+        fed.start()
+        line, *_ = fed.until(lambda: fed.clients["silo-a"].events("coordinator_expired"), limit_s=12)
+        assert "operator" in line["reason"]
+
+
 def test_a_second_signal_ends_at_once_and_an_open_round_is_resumed(tmp_path, bin_dir):
     with pair(tmp_path, bin_dir, rounds=2, quorum=2, deadline=600, select=600) as fed:
         fed.start(only=["silo-a"])  # the round cannot end

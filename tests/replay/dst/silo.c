@@ -93,6 +93,8 @@ static void upload(struct world *w, uint32_t i, const struct xf_session_action *
     world_post(w, TO_SERVER, i, c->conn, &msg);
     at += n;
   }
+  const struct item it = {.ce = {.type = XF_SESSION_EV_UPLOADED}};
+  client_later(w, i, &it, 0.001);
 }
 
 static void client_dial(struct world *w, uint32_t i) {

@@ -317,6 +317,43 @@ static void work_fails(void **state) {
   silo_free(t);
 }
 
+/* Neither turn nor verdict although the coordinator lives: announced again on the same connection, but never into the
+   bytes of an upload. */
+static void silence(void **state) {
+  (void)state;
+  struct silo *t = silo_new();
+  silo_ready(t);
+  struct xf_msg_task_offer o = silo_task(t, 3, XF_TASK_TRAIN);
+  silo_fetch(t, &o);
+  silo_worked(t, &o);
+  const struct xf_msg pong = {.type = XF_MSG_PONG};
+  uint32_t n = 0;
+  for (int s = 0; s < 35; s++) {
+    silo_msg(t, &pong);
+    silo_tick(t, 1);
+    n += silo_sent(t, XF_MSG_UPDATE_BEGIN) != NULL;
+  }
+  assert_int_equal(n, 1);
+  silo_update_ready(t, 0);
+  for (int s = 0; s < 100; s++) { /* a slow line: the bytes are still leaving */
+    silo_msg(t, &pong);
+    silo_tick(t, 1);
+    n += silo_sent(t, XF_MSG_UPDATE_BEGIN) != NULL;
+  }
+  assert_int_equal(n, 1);
+  silo_event(t, XF_SESSION_EV_UPLOADED, XF_OK);
+  for (int s = 0; s < 65; s++) {
+    silo_msg(t, &pong);
+    silo_tick(t, 1);
+    n += silo_sent(t, XF_MSG_UPDATE_BEGIN) != NULL;
+  }
+  assert_int_equal(n, 3);
+  silo_ack(t, XF_VERDICT_DUPLICATE_OK);
+  silo_event(t, XF_SESSION_EV_SETTLED, XF_OK);
+  silo_expect(t, XF_SESSION_READY, XF_TASK_STATE_NONE);
+  silo_free(t);
+}
+
 static void final_model(void **state) {
   (void)state;
   struct silo *t = silo_new();
@@ -410,6 +447,7 @@ int main(void) {
       cmocka_unit_test(cancel_while_sending),
       cmocka_unit_test(pending_at_start),
       cmocka_unit_test(work_fails),
+      cmocka_unit_test(silence),
       cmocka_unit_test(final_model),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

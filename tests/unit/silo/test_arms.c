@@ -26,6 +26,28 @@ static void test_names(void **state) {
   assert_string_equal(xf_silo_arm_name(XF_SILO_N_ARM), "?");
 }
 
+/* Training alone takes as long as the whole run: who must stop does not wait for it, and loses nothing. */
+static void test_alone_cancelled(void **state) {
+  (void)state;
+  static float before[SILOTEST_FLOATS];
+  static const char *const text[] = {silotest_mf, silotest_table};
+  for (size_t c = 0; c < 2; c++) {
+    struct xf_diag diag;
+    atomic_bool cancel = true;
+    xf_diag_init(&diag);
+    silotest_init(&t, text[c], "", NULL);
+    const size_t size = xf_silo_params(t.silo[0]) * sizeof(float);
+    make(XF_SILO_ALONE);
+    memcpy(before, xf_silo_arm_params(t.silo[0]), size);
+    xf_silo_set_cancel(t.silo[0], &cancel);
+    assert_int_equal(xf_silo_arm_make(t.silo[0], XF_SILO_ALONE, t.base[0], &diag), XF_E_CANCELLED);
+    xf_silo_set_cancel(t.silo[0], NULL);
+    make(XF_SILO_ALONE); /* the same as if nothing had been */
+    assert_memory_equal(xf_silo_arm_params(t.silo[0]), before, size);
+    silotest_deinit(&t);
+  }
+}
+
 /* The same whenever it is made and whatever the federation did before. */
 static void test_alone_repeats(void **state) {
   (void)state;
@@ -182,13 +204,10 @@ static void test_choose(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_names),
-      cmocka_unit_test(test_alone_repeats),
-      cmocka_unit_test(test_alone_leaves_the_silo),
-      cmocka_unit_test(test_popularity),
-      cmocka_unit_test(test_federated),
-      cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_protocols),
+      cmocka_unit_test(test_names),           cmocka_unit_test(test_alone_repeats),
+      cmocka_unit_test(test_alone_cancelled), cmocka_unit_test(test_alone_leaves_the_silo),
+      cmocka_unit_test(test_popularity),      cmocka_unit_test(test_federated),
+      cmocka_unit_test(test_refusals),        cmocka_unit_test(test_protocols),
       cmocka_unit_test(test_choose),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
