@@ -51,7 +51,9 @@ static const struct xf_conf_key keys[] = {
     COUNT(data.columns.time, "column of the time"),
     {AT(data.only_domain), .type = XF_CONF_STRING, .reload = XF_CONF_RESTART,
      .help = "keep only rows of this domain"},
-    FILE_AT(data.split, false, "tables: file of a predefined split"),
+    FILE_AT(
+        data.split, false,
+        "tables: file of a predefined split; answers: \"VALIDATION,TEST\", path the train part"),
     {AT(data.center), .type = XF_CONF_STRING, .reload = XF_CONF_RESTART,
      .help = "tables: the lines of the split file that count for this silo"},
     FILE_AT(data.align_key, false,

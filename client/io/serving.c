@@ -137,7 +137,7 @@ static enum xf_rc set_catalog(struct xf_client *c, const struct xf_names *users,
 
 static enum xf_rc set_data(struct xf_client *c, const struct xf_dataset *data, bool cooccur,
                            struct xf_diag *diag) {
-  if (data->kind == XF_DATASET_TABLE) {
+  if (data->kind != XF_DATASET_INTERACTIONS) {
     xf_api_set_state(c->serving.api, XF_API_TABLE);
     return XF_OK;
   }

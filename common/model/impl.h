@@ -35,6 +35,7 @@ struct xf_model_ops {
   enum xf_model_axis (*axis)(const struct xf_segment *seg);
 };
 
-extern const struct xf_model_ops xf_model_mf, xf_model_mlp, xf_model_scorer;
+extern const struct xf_model_ops xf_model_mf, xf_model_mlp, xf_model_scorer, xf_model_dkt,
+    xf_model_charnet;
 
 #endif

@@ -5,6 +5,8 @@
  *   mlp     hidden layers with one activation, then n_out linear outputs
  *   logreg  n_out linear outputs
  *   scorer  one output per candidate of a list, at most one hidden layer; learns to put the first candidate first
+ *   dkt     an LSTM over answers: is the next one right?
+ *   char-lstm, char-gru   a recurrent net over letters: which is the next one?
  *
  * Nothing here trains (train) or ranks (rec). To add a model: one file with a struct xf_model_ops, one line in models.c
  * (docs/internals/model.md).
@@ -19,11 +21,14 @@
 #include "param/manifest.h"
 
 /* X(NAME, text) */
-#define XF_MODEL_LIST(X) \
-  X(MF, "mf")            \
-  X(MLP, "mlp")          \
-  X(LOGREG, "logreg")    \
-  X(SCORER, "scorer")
+#define XF_MODEL_LIST(X)    \
+  X(MF, "mf")               \
+  X(MLP, "mlp")             \
+  X(LOGREG, "logreg")       \
+  X(SCORER, "scorer")       \
+  X(DKT, "dkt")             \
+  X(CHAR_LSTM, "char-lstm") \
+  X(CHAR_GRU, "char-gru")
 #define XF_LOSS_LIST(X) \
   X(BPR, "bpr")         \
   X(BCE, "bce")         \
@@ -60,12 +65,13 @@ struct xf_model_config {
   enum xf_loss loss;
   double init_std; /* 0: the model's own rule (docs/internals/model.md) */
   bool bias;
-  uint32_t dim;                                    /* mf */
+  uint32_t dim;                                    /* mf; char-*: of a letter */
   enum xf_model_rows users, items;                 /* mf; LOCAL: role `user`, role `domain` */
   char user_ns[XF_NAME_MAX], item_ns[XF_NAME_MAX]; /* namespaces of ALIGNED */
-  uint32_t n_in, n_out;                            /* mlp, logreg, scorer (n_out 1) */
-  uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden;  /* mlp, scorer */
-  enum xf_act activation;                          /* mlp, scorer */
+  uint32_t n_in, n_out; /* mlp, logreg, scorer (n_out 1); dkt: skills, 1; char-*: letters */
+  uint32_t steps;       /* dkt, char-*: of a training chunk */
+  uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden; /* mlp, scorer; dkt, char-*: one */
+  enum xf_act activation;                         /* mlp, scorer */
 };
 
 /* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */
@@ -98,6 +104,9 @@ struct xf_model_size xf_model_get_size(const struct xf_model *model);
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
 /* The kind of data the model eats. @thread any */
 enum xf_dataset_kind xf_model_get_data(const struct xf_model *model);
+/* What training counts as samples: events, rows, lists; of sequences their chunks of config.steps steps. @unit samples */
+size_t xf_model_samples(const struct xf_model *model, const struct xf_dataset *data,
+                        enum xf_part part);
 /* Whether that is interactions. @thread any */
 bool xf_model_is_ranking(const struct xf_model *model);
 

@@ -10,6 +10,9 @@ static const struct xf_model_ops *const ops_of[XF_N_MODEL] = {
     [XF_MODEL_MLP] = &xf_model_mlp,
     [XF_MODEL_LOGREG] = &xf_model_mlp, /* no hidden layer */
     [XF_MODEL_SCORER] = &xf_model_scorer,
+    [XF_MODEL_DKT] = &xf_model_dkt,
+    [XF_MODEL_CHAR_LSTM] = &xf_model_charnet,
+    [XF_MODEL_CHAR_GRU] = &xf_model_charnet,
 };
 
 static const char *const kind_names[XF_N_MODEL] = {
@@ -88,6 +91,12 @@ struct xf_model_size xf_model_get_size(const struct xf_model *model) {
   return model->size;
 }
 enum xf_dataset_kind xf_model_get_data(const struct xf_model *model) { return model->ops->data; }
+size_t xf_model_samples(const struct xf_model *model, const struct xf_dataset *data,
+                        enum xf_part part) {
+  if (data->kind != XF_DATASET_SEQUENCES || model->ops->data != XF_DATASET_SEQUENCES)
+    return xf_dataset_count(data, part);
+  return xf_seqset_chunks(&data->seqs, (uint8_t)part, model->config.steps, NULL);
+}
 bool xf_model_is_ranking(const struct xf_model *model) {
   return model->ops->data == XF_DATASET_INTERACTIONS;
 }
@@ -163,6 +172,7 @@ static void net_init(struct xf_model_net *net, const struct xf_model *model) {
                                .loss = XF_NO_NODE,
                                .data = XF_NO_NODE,
                                .score = XF_NO_NODE,
+                               .state = {XF_NO_NODE, XF_NO_NODE},
                                .group = 1};
   for (int f = 0; f < XF_N_FEED; f++) net->feed[f] = XF_NO_NODE;
 }

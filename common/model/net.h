@@ -9,6 +9,9 @@
  *   mse of mf     group = 1: USER, ITEM, Y the value
  *   tables        group = 1: X the inputs, Y or CLASS the label
  *   scorer        group = 1 + negatives: X a list's candidates, the positive first, CLASS 0
+ *   sequences     group = config.steps: a sample is a chunk; row t*n + b is step t of chunk b of n. ITEM the token, STEP
+ *                 (dkt) token + n_in * answer, Y (dkt) the answer, MASK 1 where there is a step, WEIGHT 1 / steps of all
+ *                 chunks there, else 0. Scoring takes the states H and C [n x hidden] before the chunk and gives those behind
  * PRIOR (pull): what USER's row is drawn to: kappa times its prior, zeros where there is none.
  * Not for: filling (train/feed.h). Owner: caller. Thread: immutable once built.
  */
@@ -25,6 +28,11 @@ enum xf_feed {
   XF_FEED_CLASS,
   XF_FEED_X,
   XF_FEED_PRIOR,
+  XF_FEED_STEP,
+  XF_FEED_MASK,
+  XF_FEED_WEIGHT,
+  XF_FEED_H,
+  XF_FEED_C,
   XF_N_FEED
 };
 
@@ -33,6 +41,7 @@ struct xf_model_net {
   int loss;            /* with regularisation, differentiated; mean over rows */
   int data;            /* without regularisation */
   int score;           /* of xf_model_net_score */
+  int state[2];        /* of xf_model_net_score over sequences: h and c behind the chunk */
   int feed[XF_N_FEED]; /* nodes, XF_NO_NODE where unused; symbol B counts samples */
   uint32_t group;
   const struct xf_segment *pulled; /* segment that PRIOR refers to, or NULL */
@@ -49,7 +58,8 @@ struct xf_model_loss {
 /* The training graph, differentiated. @own caller: xf_model_net_deinit @err E_CONFIG E_UNSUPPORTED and nn's */
 XF_WARN_UNUSED enum xf_rc xf_model_net_loss(struct xf_model_net *out, const struct xf_model *model,
                                             const struct xf_model_loss *spec, struct xf_diag *diag);
-/* The scoring graph: mf [B x n_items] from USER [B x 1]; tables [B x n_out] logits or values from X.
+/* The scoring graph: mf [B x n_items] from USER [B x 1]; tables [B x n_out] logits or values from X; sequences
+   [steps*B x n_out] logits.
    @own caller: xf_model_net_deinit @err nn's */
 XF_WARN_UNUSED enum xf_rc xf_model_net_score(struct xf_model_net *out, const struct xf_model *model,
                                              struct xf_diag *diag);

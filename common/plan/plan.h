@@ -60,13 +60,14 @@ struct xf_plan_model_part {
   enum xf_plan_loss loss;
   double init_std; /* 0: the model's own rule */
   bool bias;
-  uint32_t dim;                                              /* mf */
+  uint32_t dim;                                              /* mf; char-*: of a letter */
   enum xf_plan_users users;                                  /* mf */
   enum xf_plan_items items;                                  /* mf */
   char user_ns[XF_PLAN_NAME_MAX], item_ns[XF_PLAN_NAME_MAX]; /* namespaces of aligned rows */
-  uint32_t n_in, n_out;                                      /* mlp, logreg */
-  uint32_t hidden[XF_PLAN_HIDDEN_MAX], n_hidden;             /* mlp */
-  enum xf_plan_activation activation;                        /* mlp */
+  uint32_t n_in, n_out;                          /* mlp, logreg; dkt: skills, 1; char-*: letters */
+  uint32_t hidden[XF_PLAN_HIDDEN_MAX], n_hidden; /* mlp; dkt, char-*: one */
+  enum xf_plan_activation activation;            /* mlp */
+  uint32_t steps;                                /* dkt, char-*: of a training chunk */
 };
 
 struct xf_plan_stage_part {
@@ -120,7 +121,8 @@ struct xf_plan_stage_part {
 };
 
 struct xf_plan_sim_part {
-  char data[XF_PLAN_PATH_MAX], split[XF_PLAN_PATH_MAX]; /* split: file of a predefined split */
+  char data[XF_PLAN_PATH_MAX],
+      split[XF_PLAN_PATH_MAX]; /* split: file of a predefined split; answers: "VALIDATION,TEST" */
   struct {
     uint32_t user, item, domain, value, time, client; /* from 1; 0: absent */
   } columns;

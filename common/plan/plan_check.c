@@ -320,7 +320,8 @@ static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag
            sim->clients.n);
   if ((by == XF_PLAN_CLIENTS_SHARDS || by == XF_PLAN_CLIENTS_DIRICHLET) && is_events(plan))
     REFUSE("sim.clients.by: shards and dirichlet deal labels; interactions have none");
-  if (by == XF_PLAN_CLIENTS_DOMAIN && (!is_events(plan) || sim->columns.domain == 0))
+  if (by == XF_PLAN_CLIENTS_DOMAIN && plan->data.kind != XF_PLAN_DATA_TEXT &&
+      (!is_events(plan) || sim->columns.domain == 0))
     REFUSE("sim.clients.by: domain needs interactions and sim.columns.domain");
   if (by == XF_PLAN_CLIENTS_COLUMN && sim->columns.client == 0)
     REFUSE("sim.columns.client: sim.clients.by column needs it");
@@ -381,7 +382,9 @@ static enum xf_rc check_domains(const struct xf_plan *plan, uint32_t n, struct x
 enum xf_rc xf_plan_check(const struct xf_plan *plan, struct xf_diag *diag) {
   if (plan->n_stages == 0) REFUSE("stages: there is none");
   enum xf_rc rc = xf_plan_check_stages(plan, diag);
-  if (!rc && plan->model.kind != XF_PLAN_MODEL_RECOMMENDER)
+  if (!rc && (xf_plan_models_sequences(plan) || xf_plan_has_sequences(plan)))
+    rc = xf_plan_check_sequences(plan, diag);
+  else if (!rc && plan->model.kind != XF_PLAN_MODEL_RECOMMENDER)
     rc = plan->model.kind == XF_PLAN_MODEL_MF ? check_mf(plan, diag) : check_net(plan, diag);
   if (!rc) rc = check_split(plan, diag);
   if (!rc) rc = check_table(plan, diag);

@@ -10,11 +10,14 @@
 #ifndef XF_PLAN_PLANENUM_H
 #define XF_PLAN_PLANENUM_H
 
-/* What a silo's data are: (user, item, value, time) events; a numeric table; IDX images and labels. */
+/* What a silo's data are: (user, item, value, time) events; a numeric table; IDX images and labels; students' answers in
+   their order; speeches. */
 #define XF_PLAN_DATA_LIST(X)                   \
   X(XF_PLAN_DATA_INTERACTIONS, "interactions") \
   X(XF_PLAN_DATA_TABLE, "table")               \
-  X(XF_PLAN_DATA_IDX, "idx")
+  X(XF_PLAN_DATA_IDX, "idx")                   \
+  X(XF_PLAN_DATA_ANSWERS, "answers")           \
+  X(XF_PLAN_DATA_TEXT, "text")
 
 #define XF_PLAN_SPLIT_LIST(X)                     \
   X(XF_PLAN_SPLIT_LEAVE_ONE_OUT, "leave-one-out") \
@@ -36,11 +39,14 @@
   X(XF_PLAN_SCALE_NONE, "none") \
   X(XF_PLAN_SCALE_SILO, "silo")
 
-#define XF_PLAN_MODEL_LIST(X)       \
-  X(XF_PLAN_MODEL_MF, "mf")         \
-  X(XF_PLAN_MODEL_MLP, "mlp")       \
-  X(XF_PLAN_MODEL_LOGREG, "logreg") \
-  X(XF_PLAN_MODEL_RECOMMENDER, "recommender")
+#define XF_PLAN_MODEL_LIST(X)                 \
+  X(XF_PLAN_MODEL_MF, "mf")                   \
+  X(XF_PLAN_MODEL_MLP, "mlp")                 \
+  X(XF_PLAN_MODEL_LOGREG, "logreg")           \
+  X(XF_PLAN_MODEL_RECOMMENDER, "recommender") \
+  X(XF_PLAN_MODEL_DKT, "dkt")                 \
+  X(XF_PLAN_MODEL_CHAR_LSTM, "char-lstm")     \
+  X(XF_PLAN_MODEL_CHAR_GRU, "char-gru")
 
 #define XF_PLAN_ACTIVATION_LIST(X)   \
   X(XF_PLAN_ACTIVATION_RELU, "relu") \

@@ -11,6 +11,11 @@ enum { XF_PLAN_STAGE_NAME_MAX = 31 };
 
 /* Kinds that go with the model, names, inputs. @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_stages(const struct xf_plan *plan, struct xf_diag *diag);
+/* A model of sequences with its data and split (sequences.c). @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_sequences(const struct xf_plan *plan, struct xf_diag *diag);
+/* Whether the model learns from sequences; whether the data are some. @thread any */
+bool xf_plan_models_sequences(const struct xf_plan *plan);
+bool xf_plan_has_sequences(const struct xf_plan *plan);
 /* A statistic or rows stage by itself. @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan,
                                               const struct xf_plan_stage_part *stage,

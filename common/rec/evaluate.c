@@ -4,14 +4,16 @@
 #include "model/score.h"
 #include "param/vec.h"
 #include "rec/popularity.h"
+#include "rec/rowsums.h"
+#include "rec/seq_eval.h"
 
-#include <math.h>
 #include <string.h>
 
 struct xf_evaluator {
   const struct xf_model *model;
-  struct xf_score *scorer;
-  const float *params; /* of the run under way */
+  struct xf_score *scorer;   /* users, rows, lists */
+  struct xf_seqscore *steps; /* sequences */
+  const float *params;       /* of the run under way */
 };
 
 enum xf_rc xf_evaluator_new(struct xf_evaluator **out, const struct xf_model *model,
@@ -19,7 +21,9 @@ enum xf_rc xf_evaluator_new(struct xf_evaluator **out, const struct xf_model *mo
   *out = NULL;
   struct xf_evaluator *e = xf_calloc(1, sizeof *e);
   e->model = model;
-  const enum xf_rc rc = xf_score_new(&e->scorer, model, diag);
+  const enum xf_rc rc = xf_model_get_data(model) == XF_DATASET_SEQUENCES
+                            ? xf_seqscore_new(&e->steps, model, diag)
+                            : xf_score_new(&e->scorer, model, diag);
   if (rc) {
     xf_free(e);
     return rc;
@@ -31,6 +35,7 @@ enum xf_rc xf_evaluator_new(struct xf_evaluator **out, const struct xf_model *mo
 void xf_evaluator_free(struct xf_evaluator *evaluator) {
   if (!evaluator) return;
   xf_score_free(evaluator->scorer);
+  xf_seqscore_free(evaluator->steps);
   xf_free(evaluator);
 }
 
@@ -40,51 +45,11 @@ static enum xf_rc score_users(void *arg, const uint32_t *users, uint32_t n, cons
   return xf_score_users(e->scorer, e->params, users, n, out, diag);
 }
 
-/* Sums of one row's right answers, squared error and negative log-likelihood. z [n_out]. */
-struct row_sums {
-  double right, squared, nll;
-};
-
-static double softplus(double z) { return z > 0 ? z + log1p(exp(-z)) : log1p(exp(z)); }
-
-static void add_row(struct row_sums *sums, const struct xf_model_config *c, const float *z,
-                    float label) {
-  const double y = (double)label, z0 = (double)z[0];
-  if (c->loss == XF_LOSS_SOFTMAX) {
-    uint32_t best = 0;
-    double sum = 0;
-    for (uint32_t k = 1; k < c->n_out; k++)
-      if (z[k] > z[best]) best = k;
-    for (uint32_t k = 0; k < c->n_out; k++) sum += exp((double)z[k] - (double)z[best]);
-    sums->right += best == (uint32_t)label;
-    sums->nll += log(sum) + (double)z[best] - (double)z[(uint32_t)label];
-    return;
-  }
-  if (c->loss == XF_LOSS_BCE) {
-    sums->right += (z0 > 0) == (y > 0.5);
-    sums->nll += softplus(z0) - y * z0;
-    const double p = 1 / (1 + exp(-z0));
-    sums->squared += (p - y) * (p - y);
-    return;
-  }
-  sums->squared += (z0 - y) * (z0 - y);
-}
-
-static bool table_fits(enum xf_measure_kind kind, enum xf_loss loss) {
-  switch (kind) {
-  case XF_MEASURE_ACC:
-  case XF_MEASURE_LOGLOSS: return loss == XF_LOSS_BCE || loss == XF_LOSS_SOFTMAX;
-  case XF_MEASURE_AUC: return loss == XF_LOSS_BCE;
-  case XF_MEASURE_RMSE: return loss == XF_LOSS_MSE || loss == XF_LOSS_BCE;
-  default: return false;
-  }
-}
-
 static enum xf_rc check_table(const struct xf_model *model, const struct xf_table *t,
                               const struct xf_rank_spec *spec, struct xf_diag *diag) {
   const struct xf_model_config *c = xf_model_get_config(model);
   for (size_t m = 0; m < spec->n_measure; m++)
-    if (!table_fits(spec->measure[m].kind, c->loss))
+    if (!xf_row_fits(spec->measure[m].kind, c->loss))
       return xf_diag_set(diag, XF_E_INVAL, "measure \"%s\" does not fit a table with loss %s",
                          xf_measure_name(spec->measure[m].kind), xf_loss_name(c->loss));
   if (t->n_in != c->n_in)
@@ -97,7 +62,7 @@ static enum xf_rc check_table(const struct xf_model *model, const struct xf_tabl
 
 /* Outputs of the rows ids[0..n) in blocks; the first output of each goes to score. */
 static enum xf_rc table_rows(struct xf_evaluator *e, const struct xf_table *t, const uint32_t *ids,
-                             size_t n, float *x, float *score, struct row_sums *sums,
+                             size_t n, float *x, float *score, struct xf_row_sums *sums,
                              struct xf_diag *diag) {
   const struct xf_model_config *c = xf_model_get_config(e->model);
   for (size_t from = 0; from < n; from += XF_SCORE_BLOCK) {
@@ -110,7 +75,7 @@ static enum xf_rc table_rows(struct xf_evaluator *e, const struct xf_table *t, c
       return xf_diag_set(diag, XF_E_NAN, "an output of the model is not a number; it has diverged");
     for (uint32_t i = 0; i < m; i++) {
       score[from + i] = z[(size_t)i * c->n_out];
-      add_row(sums, c, z + (size_t)i * c->n_out, t->y[ids[from + i]]);
+      xf_row_sums_add(sums, c, z + (size_t)i * c->n_out, t->y[ids[from + i]]);
     }
   }
   return XF_OK;
@@ -122,17 +87,14 @@ static enum xf_rc run_table(struct xf_evaluator *e, const struct xf_table *t,
   enum xf_rc rc = check_table(e->model, t, spec, diag);
   if (rc) return rc;
   size_t n = 0;
-  struct row_sums sums = {0};
+  struct xf_row_sums sums = {0};
   uint32_t *ids = xf_table_rows(t, spec->part, &n);
   float *x = xf_calloc(XF_SCORE_BLOCK, t->n_in * sizeof *x);
   float *score = xf_calloc(n + 1, sizeof *score), *label = xf_calloc(n + 1, sizeof *label);
   for (size_t i = 0; i < n; i++) label[i] = t->y[ids[i]];
   rc = table_rows(e, t, ids, n, x, score, &sums, diag);
   for (size_t m = 0; !rc && m < spec->n_measure; m++) {
-    sum[m].count = (double)n;
-    if (spec->measure[m].kind == XF_MEASURE_ACC) sum[m].sum = sums.right;
-    if (spec->measure[m].kind == XF_MEASURE_LOGLOSS) sum[m].sum = sums.nll;
-    if (spec->measure[m].kind == XF_MEASURE_RMSE) sum[m].sum = sums.squared;
+    sum[m] = xf_row_sums_get(&sums, spec->measure[m].kind, n);
     if (spec->measure[m].kind == XF_MEASURE_AUC) sum[m] = xf_measure_auc(score, label, n, ids);
   }
   xf_free(ids);
@@ -206,6 +168,8 @@ enum xf_rc xf_evaluator_run(struct xf_evaluator *evaluator, const float *params,
   evaluator->params = params;
   if (eats == XF_DATASET_TABLE) return run_table(evaluator, &data->table, spec, sum, diag);
   if (eats == XF_DATASET_LISTS) return run_lists(evaluator, &data->lists, spec, sum, diag);
+  if (eats == XF_DATASET_SEQUENCES)
+    return xf_seq_eval(sum, evaluator->steps, evaluator->model, params, &data->seqs, spec, diag);
   const struct xf_model_size size = xf_model_get_size(evaluator->model);
   if (size.n_users != data->split.n_users || size.n_items != data->split.n_items)
     return xf_diag_set(diag, XF_E_SHAPE, "the model has %u users and %u items, the data %u and %u",

@@ -105,6 +105,13 @@ enum xf_rc xf_resolve_dataset(struct xf_dataset *out, const struct xf_plan *plan
     enum xf_rc rc = xf_interactions_load(&inter, source->path, &spec, diag);
     return rc ? rc : xf_resolve_interactions(out, plan, member, &inter, diag);
   }
+  case XF_PLAN_DATA_ANSWERS:
+  case XF_PLAN_DATA_TEXT: {
+    struct xf_seqset set;
+    xf_dataset_init(out, XF_DATASET_SEQUENCES);
+    const enum xf_rc rc = xf_resolve_load_sequences(&set, plan, source, diag);
+    return rc ? rc : xf_resolve_sequences(out, plan, member, &set, diag);
+  }
   case XF_PLAN_DATA_IDX: break;
   }
   xf_dataset_init(out, XF_DATASET_TABLE);

@@ -15,8 +15,9 @@ struct xf_source {
   const char *path;
   uint32_t user, item, domain, value, time; /* columns from 1; interactions */
   const char *only_domain;                  /* NULL: all rows */
-  const char *split;                        /* file of a predefined split; tables */
-  const char *center;                       /* its lines that count; NULL: all */
+  const char *
+      split; /* predefined split: file of tables; answers: "VALIDATION,TEST", path being the train part */
+  const char *center; /* its lines that count; NULL: all */
 };
 
 /* @own out: xf_dataset_deinit also after an error @err those of data; E_SHAPE (inputs differ from model.n_in) */
@@ -29,6 +30,17 @@ XF_WARN_UNUSED enum xf_rc xf_resolve_interactions(struct xf_dataset *out,
                                                   const struct xf_plan *plan, const char *member,
                                                   struct xf_interactions *inter,
                                                   struct xf_diag *diag);
+/* A source's sequences with the parts of a predefined split (else all train); for answers and texts. @own out:
+   xf_seqset_deinit @err those of data E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_resolve_load_sequences(struct xf_seqset *out,
+                                                    const struct xf_plan *plan,
+                                                    const struct xf_source *source,
+                                                    struct xf_diag *diag);
+/* Sequences as a member's data set: takes `set`, deals a random split. @own takes set's contents @err E_SHAPE (more tokens
+   than model.n_in) and those of data */
+XF_WARN_UNUSED enum xf_rc xf_resolve_sequences(struct xf_dataset *out, const struct xf_plan *plan,
+                                               const char *member, struct xf_seqset *set,
+                                               struct xf_diag *diag);
 /* The loader's view of a source under a plan (min_value). @own value, borrows source */
 struct xf_interactions_spec xf_resolve_columns(const struct xf_plan *plan,
                                                const struct xf_source *source);

@@ -52,11 +52,15 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
                               .items = XF_ROWS_LOCAL,
                               .n_in = m->n_in,
                               .n_out = m->n_out,
-                              .n_hidden = m->n_hidden};
+                              .n_hidden = m->n_hidden,
+                              .steps = m->steps};
   switch (m->kind) {
   case XF_PLAN_MODEL_MF: c.kind = XF_MODEL_MF; break;
   case XF_PLAN_MODEL_MLP: c.kind = XF_MODEL_MLP; break;
   case XF_PLAN_MODEL_LOGREG: c.kind = XF_MODEL_LOGREG; break;
+  case XF_PLAN_MODEL_DKT: c.kind = XF_MODEL_DKT; break;
+  case XF_PLAN_MODEL_CHAR_LSTM: c.kind = XF_MODEL_CHAR_LSTM; break;
+  case XF_PLAN_MODEL_CHAR_GRU: c.kind = XF_MODEL_CHAR_GRU; break;
   case XF_PLAN_MODEL_RECOMMENDER:
     return xf_diag_set(diag, XF_E_UNSUPPORTED, "model.kind: a recommender is no network");
   }

@@ -67,7 +67,7 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
   struct xf_model_size size = {0, 0};
   if (s->data.kind == XF_DATASET_INTERACTIONS)
     size = (struct xf_model_size){s->data.split.n_users, s->data.split.n_items};
-  const size_t n_train = xf_dataset_count(&s->data, XF_PART_TRAIN);
+  size_t n_train = xf_dataset_count(&s->data, XF_PART_TRAIN);
   if (n_train == 0 || n_train > UINT32_MAX)
     return xf_diag_set(diag, XF_E_CONFIG, "the data have %zu train samples; needed: 1 to 2^32-1",
                        n_train);
@@ -77,6 +77,7 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
   if (!rc) rc = xf_model_new(&s->model, &config, size, diag);
   if (rc) return rc;
   s->layout = xf_model_get_layout(s->model);
+  n_train = xf_model_samples(s->model, &s->data, XF_PART_TRAIN);
   rc = xf_layout_digest(&s->layout_digest, s->layout);
   const struct xf_local_config local = xf_resolve_local(s->cfg.plan, 0);
   if (!rc) rc = xf_trainer_new(&s->trainer, s->model, &local, (uint32_t)n_train, diag);

@@ -31,7 +31,12 @@ enum xf_rc xf_feeder_init(struct xf_feeder *feeder, const struct xf_model *model
       buffer(&feeder->y, net, XF_FEED_Y, rows, sizeof(float)) &&
       buffer(&feeder->x, net, XF_FEED_X, rows, xf_model_get_config(model)->n_in * sizeof(float)) &&
       buffer(&feeder->prior, net, XF_FEED_PRIOR, rows, row_len * sizeof(float)) &&
-      buffer(&feeder->row, net, XF_FEED_X, max_samples, sizeof(uint32_t));
+      buffer(&feeder->row, net, XF_FEED_X, max_samples, sizeof(uint32_t)) &&
+      buffer(&feeder->step, net, XF_FEED_STEP, rows, sizeof(int32_t)) &&
+      buffer(&feeder->mask, net, XF_FEED_MASK, rows, sizeof(int32_t)) &&
+      buffer(&feeder->weight, net, XF_FEED_WEIGHT, rows, sizeof(float)) &&
+      buffer(&feeder->chunk, net, XF_FEED_MASK, max_samples, sizeof *feeder->chunk) &&
+      buffer(&feeder->order, net, XF_FEED_MASK, max_batch, sizeof *feeder->order);
   if (ok) return XF_OK;
   xf_feeder_deinit(feeder);
   return XF_E_NOMEM;
@@ -46,14 +51,20 @@ void xf_feeder_deinit(struct xf_feeder *feeder) {
   xf_free(feeder->x);
   xf_free(feeder->prior);
   xf_free(feeder->row);
+  xf_free(feeder->step);
+  xf_free(feeder->mask);
+  xf_free(feeder->weight);
+  xf_free(feeder->chunk);
+  xf_free(feeder->order);
   *feeder = (struct xf_feeder){0};
 }
 
 void xf_feeder_attach(const struct xf_feeder *feeder, struct xf_nnplan *plan) {
-  const void *of[XF_N_FEED] = {
-      [XF_FEED_USER] = feeder->user,    [XF_FEED_ITEM] = feeder->item, [XF_FEED_NEG] = feeder->neg,
-      [XF_FEED_CLASS] = feeder->class_, [XF_FEED_Y] = feeder->y,       [XF_FEED_X] = feeder->x,
-      [XF_FEED_PRIOR] = feeder->prior};
+  const void *of[XF_N_FEED] = {[XF_FEED_USER] = feeder->user,   [XF_FEED_ITEM] = feeder->item,
+                               [XF_FEED_NEG] = feeder->neg,     [XF_FEED_CLASS] = feeder->class_,
+                               [XF_FEED_Y] = feeder->y,         [XF_FEED_X] = feeder->x,
+                               [XF_FEED_PRIOR] = feeder->prior, [XF_FEED_STEP] = feeder->step,
+                               [XF_FEED_MASK] = feeder->mask,   [XF_FEED_WEIGHT] = feeder->weight};
   for (int f = 0; f < XF_N_FEED; f++)
     if (feeder->net->feed[f] != XF_NO_NODE) xf_nnplan_set_input(plan, feeder->net->feed[f], of[f]);
 }
@@ -104,6 +115,7 @@ static enum xf_rc check_data(const struct xf_feeder *f, const struct xf_dataset 
   case XF_DATASET_INTERACTIONS: return check_split(f, &data->split, diag);
   case XF_DATASET_TABLE: return check_table(xf_model_get_config(f->model), &data->table, diag);
   case XF_DATASET_LISTS: return check_lists(f, &data->lists, diag);
+  case XF_DATASET_SEQUENCES: return xf_feeder_check_chunks(f, &data->seqs, diag);
   }
   return XF_E_INVAL;
 }
@@ -125,13 +137,16 @@ enum xf_rc xf_feeder_start(struct xf_feeder *feeder, const struct xf_dataset *da
   if (eats != data->kind)
     return xf_diag_set(diag, XF_E_SHAPE, "the model eats %s, the silo's data are %s",
                        xf_dataset_name(eats), xf_dataset_name(data->kind));
-  const size_t n = xf_dataset_count(data, XF_PART_TRAIN);
+  const size_t n = xf_model_samples(feeder->model, data, XF_PART_TRAIN);
   if (n > max_samples)
     return xf_diag_set(diag, XF_E_LIMIT, "%zu train samples, but the trainer was made for %u", n,
                        max_samples);
   const enum xf_rc rc = check_data(feeder, data, diag);
   if (rc) return rc;
-  if (data->kind != XF_DATASET_INTERACTIONS) list_rows(feeder, data);
+  if (data->kind == XF_DATASET_TABLE || data->kind == XF_DATASET_LISTS) list_rows(feeder, data);
+  if (data->kind == XF_DATASET_SEQUENCES)
+    (void)xf_seqset_chunks(&data->seqs, XF_PART_TRAIN, xf_model_get_config(feeder->model)->steps,
+                           feeder->chunk);
   *n_samples = (uint32_t)n;
   return XF_OK;
 }
@@ -184,6 +199,10 @@ void xf_feeder_fill(struct xf_feeder *feeder, const struct xf_feed_task *task, c
   }
   if (task->data->kind == XF_DATASET_LISTS) {
     fill_lists(feeder, &task->data->lists, ids, n);
+    return;
+  }
+  if (task->data->kind == XF_DATASET_SEQUENCES) {
+    xf_feeder_fill_chunks(feeder, &task->data->seqs, ids, n);
     return;
   }
   const struct xf_table *t = &task->data->table;

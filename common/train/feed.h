@@ -15,7 +15,11 @@ struct xf_feeder {
   uint32_t max_batch;
   int32_t *user, *item, *neg, *class_; /* [max_batch x group], class_ [max_batch] */
   float *y, *x, *prior;
-  uint32_t *row; /* [max_samples] train rows of a table, train lists */
+  uint32_t *row;        /* [max_samples] train rows of a table, train lists */
+  int32_t *step, *mask; /* [max_batch x group] sequences, as is: */
+  float *weight;
+  struct xf_chunk *chunk; /* [max_samples] train chunks */
+  uint64_t *order;        /* [max_batch] a batch by length */
 };
 
 /* What one task adds: its data, negatives and prior. */
@@ -39,6 +43,12 @@ void xf_feeder_attach(const struct xf_feeder *feeder, struct xf_nnplan *plan);
 XF_WARN_UNUSED enum xf_rc xf_feeder_start(struct xf_feeder *feeder, const struct xf_dataset *data,
                                           uint32_t max_samples, uint32_t *n_samples,
                                           struct xf_diag *diag);
+/* Whether sequences fit the model. @err E_SHAPE */
+XF_WARN_UNUSED enum xf_rc xf_feeder_check_chunks(const struct xf_feeder *feeder,
+                                                 const struct xf_seqset *set, struct xf_diag *diag);
+/* Fills the feeds with the train chunks ids[0..n), the longest first. @shape ids[n], n <= max_batch */
+void xf_feeder_fill_chunks(struct xf_feeder *feeder, const struct xf_seqset *set,
+                           const uint32_t *ids, uint32_t n);
 /* Fills the feeds with the train samples ids[0..n). @shape ids[n], n <= max_batch */
 void xf_feeder_fill(struct xf_feeder *feeder, const struct xf_feed_task *task, const uint32_t *ids,
                     uint32_t n);

@@ -255,7 +255,7 @@ enum xf_rc xf_train_alone(struct xf_trainer *trainer, struct xf_train_job *job, 
 enum xf_rc xf_train_once(const struct xf_model *model, const struct xf_local_config *config,
                          struct xf_train_job *job, struct xf_diag *diag) {
   struct xf_trainer *t = NULL;
-  const size_t n = xf_dataset_count(job->data, XF_PART_TRAIN);
+  const size_t n = xf_model_samples(model, job->data, XF_PART_TRAIN);
   if (n > UINT32_MAX) return xf_diag_set(diag, XF_E_LIMIT, "%zu train samples; at most 2^32-1", n);
   enum xf_rc rc = xf_trainer_new(&t, model, config, (uint32_t)n, diag);
   if (!rc) rc = xf_trainer_run(t, job, diag);

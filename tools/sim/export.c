@@ -32,6 +32,28 @@ static enum xf_rc put_tls(struct xf_buf *t, const struct out *o, const char *nam
                        o->dir, name, o->dir, name, o->dir, o->dir);
 }
 
+/* Sequences are written beside the config: one file, or one for each part of a predefined split. */
+static enum xf_rc put_sequences(struct xf_buf *t, const struct out *o, const struct sim_client *c,
+                                const char *dir) {
+  static const struct {
+    const char *name;
+    uint8_t part;
+  } file[] = {
+      {"data.txt", XF_PART_TRAIN}, {"valid.txt", XF_PART_VALID}, {"test.txt", XF_PART_TEST}};
+  const struct xf_seqset *set = &xf_silo_data(c->silo)->seqs;
+  const bool parts = o->sim->plan.data.split.kind == XF_PLAN_SPLIT_PREDEFINED;
+  enum xf_rc rc = XF_OK;
+  for (size_t i = 0; i < (parts ? 3 : 1) && !rc; i++) {
+    char path[XF_PATH_MAX];
+    rc = xf_fs_join(path, dir, file[i].name);
+    if (!rc)
+      rc = xf_seqset_save(set, parts ? file[i].part : XF_SEQSET_ALL, c->domain, path, o->diag);
+  }
+  if (!rc) rc = xf_buf_printf(t, "data:\n  path: \"%s/data.txt\"\n", dir);
+  if (!rc && parts) rc = xf_buf_printf(t, "  split: \"%s/valid.txt,%s/test.txt\"\n", dir, dir);
+  return rc;
+}
+
 /* Where a client's data lie: interactions are written beside its config, a table stays where the plan found it. */
 static enum xf_rc put_data(struct xf_buf *t, const struct out *o, const struct sim_client *c,
                            const char *dir) {
@@ -53,6 +75,7 @@ static enum xf_rc put_data(struct xf_buf *t, const struct out *o, const struct s
     free(split); /* lint: allow free, realpath's own */
     return rc;
   }
+  if (data->kind == XF_DATASET_SEQUENCES) return put_sequences(t, o, c, dir);
   char path[XF_PATH_MAX];
   enum xf_rc rc = xf_fs_join(path, dir, "data.tsv");
   if (!rc) rc = xf_interactions_save(&data->inter, path, o->diag);

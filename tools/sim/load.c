@@ -32,8 +32,8 @@ void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan) {
 
 /* A silo under the plan alone: the simulator's silos have no policy of their own. Pseudonyms under a key of the
    plan's seed: one process plays all silos, so nothing is hidden here. */
-static enum xf_rc make_silo(struct sim *sim, struct sim_client *c, struct xf_dataset *data,
-                            struct xf_diag *diag) {
+enum xf_rc sim_make_silo(struct sim *sim, struct sim_client *c, struct xf_dataset *data,
+                         struct xf_diag *diag) {
   uint8_t key[XF_SILO_ALIGN_KEY];
   sim_align_key(key, &sim->plan);
   const struct xf_silo_config config = {.plan = &sim->plan,
@@ -50,8 +50,8 @@ static enum xf_rc make_silo(struct sim *sim, struct sim_client *c, struct xf_dat
   return rc ? xf_diag_prefix(diag, rc, "silo %s", c->id) : XF_OK;
 }
 
-static enum xf_rc name_client(const struct sim *sim, struct sim_client *c, const char *key,
-                              struct xf_diag *diag) {
+enum xf_rc sim_name_client(const struct sim *sim, struct sim_client *c, const char *key,
+                           struct xf_diag *diag) {
   const char *pattern = sim->plan.sim.clients.name[0] ? sim->plan.sim.clients.name : "{}";
   enum xf_rc rc = xf_plan_client_id(c->id, pattern, key);
   if (!rc) rc = xf_plan_client_id(c->domain, "{}", key);
@@ -71,11 +71,11 @@ static enum xf_rc load_domain(struct sim *sim, const struct xf_interactions *all
   struct xf_interactions inter;
   struct xf_dataset data;
   xf_dataset_init(&data, XF_DATASET_INTERACTIONS);
-  enum xf_rc rc = name_client(sim, c, xf_names_get(&all->domains, domain), diag);
+  enum xf_rc rc = sim_name_client(sim, c, xf_names_get(&all->domains, domain), diag);
   if (!rc) rc = xf_interactions_select(&inter, all, all->domain, domain);
   if (rc) return rc;
   rc = xf_resolve_interactions(&data, &sim->plan, c->id, &inter, diag);
-  if (!rc) return make_silo(sim, c, &data, diag);
+  if (!rc) return sim_make_silo(sim, c, &data, diag);
   xf_dataset_deinit(&data);
   return rc;
 }
@@ -124,10 +124,10 @@ static enum xf_rc load_files(struct sim *sim, struct xf_diag *diag) {
                                      .time = p->columns.time,
                                      .split = p->split,
                                      .center = table ? center : NULL};
-    rc = name_client(sim, c, p->clients.files[i], diag);
+    rc = sim_name_client(sim, c, p->clients.files[i], diag);
     if (rc) break;
     rc = xf_resolve_dataset(&data, &sim->plan, c->id, &source, diag);
-    if (!rc) rc = make_silo(sim, c, &data, diag);
+    if (!rc) rc = sim_make_silo(sim, c, &data, diag);
     else xf_dataset_deinit(&data);
   }
   return rc;
@@ -213,8 +213,10 @@ enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag) {
   enum xf_rc rc = check(sim, diag);
   if (!rc) rc = xf_resolve_measures(&sim->measures, &sim->plan, diag);
   if (rc) return rc;
-  rc = sim->plan.sim.clients.by == XF_PLAN_CLIENTS_FILE ? load_files(sim, diag)
-                                                        : load_domains(sim, diag);
+  const enum xf_plan_data kind = sim->plan.data.kind;
+  if (kind == XF_PLAN_DATA_ANSWERS || kind == XF_PLAN_DATA_TEXT) rc = sim_load_sequences(sim, diag);
+  else if (sim->plan.sim.clients.by == XF_PLAN_CLIENTS_FILE) rc = load_files(sim, diag);
+  else rc = load_domains(sim, diag);
   if (rc) return rc;
   qsort(sim->client, sim->n_client, sizeof *sim->client, client_order);
   for (size_t i = 1; i < sim->n_client; i++)

@@ -66,6 +66,13 @@ struct sim {
 /* Loads the plan's data and builds every silo and the first global vector; dataset paths from plan.sim.
    @own out: sim_deinit @err those of data, model and plan */
 XF_WARN_UNUSED enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag);
+/* Names a client by the plan's pattern and makes its silo; takes data. @err those of xf_silo_new E_CONFIG */
+XF_WARN_UNUSED enum xf_rc sim_name_client(const struct sim *sim, struct sim_client *c,
+                                          const char *key, struct xf_diag *diag);
+XF_WARN_UNUSED enum xf_rc sim_make_silo(struct sim *sim, struct sim_client *c,
+                                        struct xf_dataset *data, struct xf_diag *diag);
+/* The plan's answers or speeches dealt to clients (load_seqs.c). @err those of data and xf_silo_new */
+XF_WARN_UNUSED enum xf_rc sim_load_sequences(struct sim *sim, struct xf_diag *diag);
 /* Releases; idempotent. @own sim */
 void sim_deinit(struct sim *sim);
 /* model_blake2b of a global vector (decision 15). @own out */

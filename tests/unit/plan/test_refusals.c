@@ -11,6 +11,9 @@
 #include <cmocka.h>
 
 #define IDX "data.kind=idx data.split.kind=predefined data.split.by=file "
+#define SEQ                                                                              \
+  "data.kind=answers data.split.kind=random model.kind=dkt model.loss=bce model.n_in=5 " \
+  "model.n_out=1 model.hidden=9 "
 #define SIM "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.columns.time=5 "
 
 static const char gram_base[] = "name: noised\n"
@@ -51,6 +54,19 @@ static const struct {
     {base, "privacy.secure_aggregation=true", "secure aggregation is not in this version"},
     {base, "privacy.secure_aggregation=true model.users=aligned", "secure aggregation"},
     {base, "rows.clip_row=1", "rows.clip_row: no rows are exchanged"},
+    {base, "data.kind=answers", "mf does not learn from sequences, and data.kind is answers"},
+    {base, "data.kind=table data.split.kind=random model.kind=dkt",
+     "dkt learns from answers, and data.kind is table"},
+    {base, SEQ "data.kind=text", "dkt learns from answers, and data.kind is text"},
+    {base, SEQ "model.loss=mse", "dkt takes bce, not mse"},
+    {base, SEQ "model.n_out=2", "dkt needs n_in, the number of skills, and n_out: 1"},
+    {base, SEQ "model.kind=char-gru data.kind=text model.loss=softmax",
+     "reads and writes 96 letters"},
+    {base, SEQ "data.split.kind=leave-one-out", "leave-one-out needs users with events"},
+    {base, SEQ "sim.data=x sim.clients.by=file sim.clients.files=a",
+     "students are dealt at random; write uniform and n"},
+    {base, SEQ "sim.data=x sim.clients.by=uniform sim.clients.n=2 sim.split=a,b",
+     "names the files of data.split.kind predefined"},
     {base, "data.kind=table", "mf learns from users and items, and data.kind is table"},
     {base, "model.loss=softmax", "mf takes bpr, bce or mse, not softmax"},
     {base, "model.n_in=5", "mf takes its sizes from the data"},
@@ -161,7 +177,8 @@ static const struct {
     {base, "privacy.delta=0", "0 is out of range"},
     {base, "name=Big", "must be 1 to 63 of the characters a-z 0-9 -"},
     {base, "fed.quorom=1", "did you mean \"stages[0].fed.quorum\"?"},
-    {"name: x\n", "", "p.yaml: missing key \"data.kind\" (one of interactions, table, idx)"},
+    {"name: x\n", "",
+     "p.yaml: missing key \"data.kind\" (one of interactions, table, idx, answers, text)"},
 };
 
 static void test_refusals(void **state) {
