@@ -170,6 +170,9 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(rows.nu), REAL, .def = "0.5", RANGE(0, 2), .tag = 67, .help = "rows stage"},
     {STAGE(rows.formation), UINT, .def = "1", RANGE(0, 1000), .unit = "rounds", .tag = 68,
      .help = "rows stage: first pulls, with kappa 1"},
+    {STAGE(rows.inner), UINT, .def = "0", RANGE(0, 10000000), .unit = "rounds", .tag = 69,
+     .help = "rows stage: first rounds whose rows leave out each user's split A, so that mixes can "
+             "learn from this stage too"},
 };
 static const struct xf_conf_schema stage_schema = {
     stage_keys, sizeof stage_keys / sizeof stage_keys[0], sizeof(struct xf_plan_stage_part)};

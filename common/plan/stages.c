@@ -21,6 +21,9 @@ enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan, const struct xf_plan_
     if (s->rows.rule != XF_PLAN_ROW_RULE_PULL)
       REFUSE("rows.rule: average is worse than training alone wherever it was measured; a rows "
              "stage pulls: leave it out");
+    if (s->rows.inner > s->fed.rounds)
+      REFUSE("rows.inner: %u rounds without split A, and fed.rounds is %u", s->rows.inner,
+             s->fed.rounds);
     return XF_OK;
   }
   if (s->fed.rounds != 1)
@@ -77,6 +80,8 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
     if (s->kind == XF_PLAN_STAGE_TRAIN && !(s->local.optimizer.lr > 0))
       REFUSE("stages[%u].local.optimizer.lr: is missing", i);
     const bool keyed = s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS;
+    if (s->rows.inner && s->kind != XF_PLAN_STAGE_ROWS)
+      REFUSE("stages[%u].rows.inner: belongs to a stage of kind rows; leave it out", i);
     if (keyed && !recommender)
       REFUSE("stages[%u].kind: %s feeds the recommender's scorers; write model.kind: recommender",
              i, xf_plan_stage_text(s->kind));

@@ -78,7 +78,12 @@ static enum xf_rc add_rows(const struct building *b, const struct xf_plan *plan,
   const char *ns = plan->model.user_ns;
   const uint32_t rows = z->silo ? z->n_users : z->n_keys[xf_spaces_find(b->spaces, ns)];
   enum xf_rc rc = add(b, "user", XF_ROLE_ALIGNED, ns, rows, dim);
-  return rc ? rc : add(b, "item", XF_ROLE_DOMAIN, NULL, z->silo ? z->n_items : 0, dim);
+  const uint32_t users = z->silo ? z->n_users : 0, items = z->silo ? z->n_items : 0;
+  if (!rc) rc = add(b, "item", XF_ROLE_DOMAIN, NULL, items, dim);
+  if (rc || !b->stage->rows.inner) return rc;
+  rc = add(b, "inner_user", XF_ROLE_USER, NULL, users, dim);
+  if (!rc) rc = add(b, "inner_item", XF_ROLE_DOMAIN, NULL, items, dim);
+  return rc ? rc : add(b, "inner_target", XF_ROLE_USER, NULL, users, dim);
 }
 
 static enum xf_rc add_scorer(const struct building *b) {

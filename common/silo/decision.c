@@ -55,7 +55,6 @@ struct gathered {
   struct silo_gram gram;
   bool has_gram;
   struct xf_recommender_rows rows[XF_PLAN_STAGES_MAX];
-  struct xf_als_pull pull[XF_PLAN_STAGES_MAX];
   uint32_t n_rows;
   float *overlap;
 };
@@ -70,10 +69,7 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
       const struct xf_segment *user = silo_segment(s, i, "user");
       const float *rows = base + silo_wire_at(s, XF_STAGE_ALL, user);
       if (!has_rows(rows, silo_space_of(s, false)->n_known * (uint64_t)user->cols)) continue;
-      rc = silo_rows_final(s, i, rows, &g->pull[g->n_rows], diag);
-      g->rows[g->n_rows] = (struct xf_recommender_rows){
-          .name = st->name, .als = &s->rows[i].als, .pull = &g->pull[g->n_rows]};
-      g->n_rows++;
+      rc = silo_rows_final(s, i, rows, &g->rows[g->n_rows++], diag);
     } else if (st->kind == XF_PLAN_STAGE_STATISTIC && !g->has_gram &&
                st->statistic.of == XF_PLAN_STATISTIC_GRAM) {
       rc = silo_gram_init(&g->gram, s, i, base, XF_STAGE_ALL, &g->has_gram);

@@ -12,10 +12,18 @@
 #include "silo/silo.h"
 #include "train/train.h"
 
-/* A rows stage's model; its rows and factors are in the personal state, here lies what they are worked on with. */
-struct silo_rows {
+/* A rows stage's models, of the whole train part and without split A; their rows and factors are in the personal state, here lies
+   what they are worked on with. */
+enum { SILO_ROWS_MODELS = 2 };
+struct silo_rows_model {
   struct xf_als als;
-  float *target; /* [n_users x dim] */
+  float *target;           /* [n_users x dim] */
+  struct xf_als_pull pull; /* of the last users' step */
+};
+struct silo_rows {
+  struct silo_rows_model model[SILO_ROWS_MODELS];
+  struct xf_split split; /* split A */
+  bool inner;            /* there is one, and the plan wants a model without it */
   bool ready;
 };
 
@@ -92,9 +100,10 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
                           struct xf_silo_answer *a, struct xf_diag *diag);
 enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const float *base,
                      const atomic_bool *cancel, struct xf_diag *diag);
-/* The pulled model of a rows stage from the committed rows, ready to score; s->full stays. @own the silo's */
+/* The models of a rows stage from the committed rows, ready to score; s->full stays. @own out: the silo's */
 enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
-                           struct xf_als_pull *pull, struct xf_diag *diag);
+                           struct xf_recommender_rows *out, struct xf_diag *diag);
+void silo_rows_deinit(struct silo_rows *rows);
 
 /* A round of a scorer stage on this silo's lists, whose features come from the artifacts that the stage reads: `in` is their
    part of the task's base, `own` the net. Fills samples and loss. */

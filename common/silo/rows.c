@@ -1,25 +1,35 @@
-/* A rows stage: implicit ALS whose user rows are pulled towards the other holders' mean. */
+/* A rows stage: implicit ALS whose user rows are pulled towards the other holders' mean. The first `rows.inner` rounds leave out split
+   A, so that mixes can learn from a model that has not seen it; the later ones have the whole train part. */
 #include "silo/parts.h"
 
 #include "base/alloc.h"
 #include "crypto/stream.h"
 #include "fed/pull.h"
 #include "param/vec.h"
+#include "rec/inner.h"
 
 #include <string.h>
 
-enum { NEWCOMER_SWEEPS = 6 };
+/* Once around without an exchange: a silo that has no rows in the mean, and the whole train part after rounds without split A. */
+enum { NEWCOMER_SWEEPS = 6, WHOLE_SWEEPS = 2 };
+
+void silo_rows_deinit(struct silo_rows *rows) {
+  for (int k = 0; k < SILO_ROWS_MODELS; k++) {
+    xf_als_deinit(&rows->model[k].als);
+    xf_free(rows->model[k].target);
+  }
+  xf_split_deinit(&rows->split);
+  *rows = (struct silo_rows){0};
+}
 
 /* Start rows follow the user's key, so that all holders begin alike. */
-static enum xf_rc make_als(struct xf_silo *s, uint32_t stage, struct xf_diag *diag) {
-  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
-  struct silo_rows *r = &s->rows[stage];
-  const struct xf_rec_data data = {s->data.split.n_users, s->data.split.n_items,
-                                   &s->data.split.part[XF_PART_TRAIN]};
-  if (r->ready) return XF_OK;
+static enum xf_rc make_model(const struct xf_silo *s, const struct xf_plan_stage_part *st,
+                             const struct xf_csr *train, struct silo_rows_model *m,
+                             struct xf_diag *diag) {
+  const struct xf_rec_data data = {s->data.split.n_users, s->data.split.n_items, train};
   uint64_t *key = xf_try_calloc((size_t)data.n_users + 1, sizeof *key);
-  r->target = xf_try_calloc((size_t)data.n_users * st->rows.dim + 1, sizeof *r->target);
-  if (!key || !r->target) {
+  m->target = xf_try_calloc((size_t)data.n_users * st->rows.dim + 1, sizeof *m->target);
+  if (!key || !m->target) {
     xf_free(key);
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for rows of %u users", data.n_users);
   }
@@ -32,101 +42,177 @@ static enum xf_rc make_als(struct xf_silo *s, uint32_t stage, struct xf_diag *di
                                    .w = {st->rows.alpha, st->rows.rho, st->rows.nu},
                                    .seed = xf_rng_u64(&rng),
                                    .key = key};
-  enum xf_rc rc = xf_als_init(&r->als, &data, &spec, diag);
+  const enum xf_rc rc = xf_als_init(&m->als, &data, &spec, diag);
   xf_free(key);
+  return rc;
+}
+
+/* Both models in their first state. Too few events for a split A: there is none without it, and all rounds have all of them. */
+static enum xf_rc make_models(struct xf_silo *s, uint32_t stage, struct xf_diag *diag) {
+  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
+  struct silo_rows *r = &s->rows[stage];
+  if (r->ready) return XF_OK;
+  enum xf_rc rc = make_model(s, st, &s->data.split.part[XF_PART_TRAIN], &r->model[0], diag);
+  if (!rc && st->rows.inner) {
+    rc = xf_inner_init(&r->split, &s->data.split, 0, silo_split_a(s), NULL);
+    r->inner = rc == XF_OK;
+    if (!rc) rc = make_model(s, st, &r->split.part[XF_PART_TRAIN], &r->model[1], diag);
+    if (rc == XF_E_NOTFOUND) rc = XF_OK;
+  }
   r->ready = rc == XF_OK;
   return rc;
 }
 
 /* Start rows again, whatever was worked on meanwhile. */
 static enum xf_rc start_over(struct xf_silo *s, uint32_t stage, struct xf_diag *diag) {
-  struct silo_rows *r = &s->rows[stage];
-  if (r->ready) {
-    xf_als_deinit(&r->als);
-    xf_free(r->target);
-    *r = (struct silo_rows){0};
-  }
-  return make_als(s, stage, diag);
+  silo_rows_deinit(&s->rows[stage]);
+  return make_models(s, stage, diag);
 }
 
-/* Whether rows of this silo are in the committed mean: a silo that came later has none. */
-static bool contributed(const struct xf_silo *s, uint32_t stage) {
-  const struct xf_segment *user = silo_segment(s, stage, "user");
-  const float *p = s->full + user->offset;
-  for (uint64_t i = 0; i < xf_segment_len(user); i++)
+static bool any(const struct xf_silo *s, uint32_t stage, const char *part) {
+  const struct xf_segment *seg = silo_segment(s, stage, part);
+  const float *p = s->full + seg->offset;
+  for (uint64_t i = 0; i < xf_segment_len(seg); i++)
     if (p[i] != 0) return true;
   return false;
 }
 
-static void load(struct xf_silo *s, uint32_t stage, const float *from) {
-  struct xf_als *als = &s->rows[stage].als;
+/* Whether rows of this silo are in the committed mean: a silo that came later has none. */
+static bool contributed(const struct xf_silo *s, uint32_t stage) { return any(s, stage, "user"); }
+
+static void load(const struct xf_silo *s, uint32_t stage, const char *user, const char *item,
+                 struct xf_als *als) {
   const size_t d = als->spec.dim;
-  memcpy(als->p, from + silo_segment(s, stage, "user")->offset, als->n_users * d * sizeof *als->p);
-  memcpy(als->q, from + silo_segment(s, stage, "item")->offset, als->n_items * d * sizeof *als->q);
+  memcpy(als->p, s->full + silo_segment(s, stage, user)->offset, als->n_users * d * sizeof *als->p);
+  memcpy(als->q, s->full + silo_segment(s, stage, item)->offset, als->n_items * d * sizeof *als->q);
 }
 
-static void save(struct xf_silo *s, uint32_t stage, float *to) {
-  const struct xf_als *als = &s->rows[stage].als;
+static void save(const struct xf_silo *s, uint32_t stage, const char *user, const char *item,
+                 const struct xf_als *als, float *to) {
   const size_t d = als->spec.dim;
-  memcpy(to + silo_segment(s, stage, "user")->offset, als->p, als->n_users * d * sizeof *als->p);
-  memcpy(to + silo_segment(s, stage, "item")->offset, als->q, als->n_items * d * sizeof *als->q);
+  memcpy(to + silo_segment(s, stage, user)->offset, als->p, als->n_users * d * sizeof *als->p);
+  memcpy(to + silo_segment(s, stage, item)->offset, als->q, als->n_items * d * sizeof *als->q);
 }
 
 /* The other holders' mean of each known row; plain: the mean as it is. A row that the directory does not know has none. */
-static void make_target(struct xf_silo *s, uint32_t stage, const float *base, bool plain) {
-  const struct xf_als *als = &s->rows[stage].als;
+static void make_target(const struct xf_silo *s, uint32_t stage, const float *base, bool plain,
+                        struct silo_rows_model *m) {
+  const struct xf_als *als = &m->als;
   const size_t d = als->spec.dim;
-  float *target = s->rows[stage].target;
-  memset(target, 0, (size_t)als->n_users * d * sizeof *target);
+  memset(m->target, 0, (size_t)als->n_users * d * sizeof *m->target);
   const struct silo_space *users = silo_space_of(s, false);
   for (size_t k = 0; k < users->n_known; k++) {
     const size_t at = (size_t)users->known_row[k] * d;
-    if (plain) memcpy(target + at, base + k * d, d * sizeof *target);
+    if (plain) memcpy(m->target + at, base + k * d, d * sizeof *m->target);
     else
-      xf_pull_prior(target + at, base + k * d, als->p + at, d, users->holders[k],
+      xf_pull_prior(m->target + at, base + k * d, als->p + at, d, users->holders[k],
                     s->cfg.plan->stages[stage].rows.min_holders, 1);
   }
+}
+
+/* Sweeps towards the target, and the users' step that ends a model. */
+static enum xf_rc settle(struct silo_rows_model *m, const struct xf_plan_stage_part *st, int sweeps,
+                         struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  m->pull = (struct xf_als_pull){m->target, (float)st->rows.kappa};
+  for (int sweep = 0; sweep < sweeps && !rc; sweep++) {
+    rc = xf_als_step_users(&m->als, &m->pull, diag);
+    if (!rc) rc = xf_als_step_items(&m->als, diag);
+  }
+  return rc ? rc : xf_als_step_users(&m->als, &m->pull, diag);
+}
+
+/* The model without split A as the committed rows end it: once around towards them. */
+static enum xf_rc end_inner(struct xf_silo *s, uint32_t stage, const float *base,
+                            struct xf_diag *diag) {
+  struct silo_rows_model *m = &s->rows[stage].model[1];
+  load(s, stage, "user", "item", &m->als);
+  make_target(s, stage, base, false, m);
+  return settle(m, &s->cfg.plan->stages[stage], 1, diag);
+}
+
+static void keep_inner(struct xf_silo *s, uint32_t stage, float *to) {
+  const struct silo_rows_model *m = &s->rows[stage].model[1];
+  save(s, stage, "inner_user", "inner_item", &m->als, to);
+  memcpy(to + silo_segment(s, stage, "inner_target")->offset, m->target,
+         (size_t)m->als.n_users * m->als.spec.dim * sizeof *m->target);
+}
+
+static void load_inner(struct xf_silo *s, uint32_t stage) {
+  struct silo_rows_model *m = &s->rows[stage].model[1];
+  load(s, stage, "inner_user", "inner_item", &m->als);
+  memcpy(m->target, s->full + silo_segment(s, stage, "inner_target")->offset,
+         (size_t)m->als.n_users * m->als.spec.dim * sizeof *m->target);
+  m->pull = (struct xf_als_pull){m->target, (float)s->cfg.plan->stages[stage].rows.kappa};
 }
 
 enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const float *base,
                      const atomic_bool *cancel, struct xf_diag *diag) {
   const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
   const bool enters = round == 0 || !contributed(s, stage); /* it may have missed rounds */
-  enum xf_rc rc = enters ? start_over(s, stage, diag) : make_als(s, stage, diag);
+  enum xf_rc rc = enters ? start_over(s, stage, diag) : make_models(s, stage, diag);
   if (rc) return rc;
-  struct xf_als *als = &s->rows[stage].als;
+  struct silo_rows *r = &s->rows[stage];
+  struct silo_rows_model *m = &r->model[r->inner && round < st->rows.inner];
+  const bool ends_inner = r->inner && round == st->rows.inner && !enters;
+  if (ends_inner) rc = end_inner(s, stage, base, diag);
+  if (rc) return rc;
   if (round == 0) { /* nothing is committed */
-    rc = xf_als_step_users(als, NULL, diag);
+    rc = xf_als_step_users(&m->als, NULL, diag);
   } else {
     const bool forming = round <= st->rows.formation;
-    if (!enters) load(s, stage, s->full);
-    make_target(s, stage, base, forming || enters);
-    const struct xf_als_pull pull = {s->rows[stage].target, forming ? 1 : (float)st->rows.kappa};
-    rc = xf_als_step_users(als, &pull, diag);
+    if (!enters) load(s, stage, "user", "item", &m->als);
+    make_target(s, stage, base, forming || enters, m);
+    const struct xf_als_pull pull = {m->target, forming ? 1 : (float)st->rows.kappa};
+    rc = xf_als_step_users(&m->als, &pull, diag);
     if (!rc && cancel && atomic_load(cancel)) rc = XF_E_CANCELLED;
-    if (!rc) rc = xf_als_step_items(als, diag);
+    if (!rc) rc = xf_als_step_items(&m->als, diag);
   }
   if (rc) return rc;
   memcpy(s->task, s->full, (size_t)s->layout->n * sizeof *s->task);
-  save(s, stage, s->task);
+  save(s, stage, "user", "item", &m->als, s->task);
+  if (ends_inner) keep_inner(s, stage, s->task);
   xf_wire_map_gather(&s->slice[stage], s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, base, (size_t)s->slice[stage].n_wire);
   return XF_OK;
 }
 
-enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
-                           struct xf_als_pull *pull, struct xf_diag *diag) {
-  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
-  const bool newcomer = !contributed(s, stage);
-  enum xf_rc rc = newcomer ? start_over(s, stage, diag) : make_als(s, stage, diag);
-  if (rc) return rc;
-  struct xf_als *als = &s->rows[stage].als;
-  if (!newcomer) load(s, stage, s->full);
-  make_target(s, stage, base, newcomer);
-  *pull = (struct xf_als_pull){s->rows[stage].target, (float)st->rows.kappa};
-  for (int sweep = 0; sweep < (newcomer ? NEWCOMER_SWEEPS : 1) && !rc; sweep++) {
-    rc = xf_als_step_users(als, pull, diag);
-    if (!rc) rc = xf_als_step_items(als, diag);
+/* Without rows of its own in the mean, both models start from the others'. */
+static enum xf_rc newcomer(struct xf_silo *s, uint32_t stage, const float *base,
+                           struct xf_diag *diag) {
+  struct silo_rows *r = &s->rows[stage];
+  enum xf_rc rc = start_over(s, stage, diag);
+  for (int k = 0; k < (r->inner ? 2 : 1) && !rc; k++) {
+    make_target(s, stage, base, true, &r->model[k]);
+    rc = settle(&r->model[k], &s->cfg.plan->stages[stage], NEWCOMER_SWEEPS, diag);
   }
-  return rc ? rc : xf_als_step_users(als, pull, diag);
+  return rc;
+}
+
+enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
+                           struct xf_recommender_rows *out, struct xf_diag *diag) {
+  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
+  struct silo_rows *r = &s->rows[stage];
+  enum xf_rc rc = XF_OK;
+  if (!contributed(s, stage)) rc = newcomer(s, stage, base, diag);
+  else {
+    int sweeps = 1;
+    rc = make_models(s, stage, diag);
+    if (rc) return rc;
+    load(s, stage, "user", "item", &r->model[0].als);
+    make_target(s, stage, base, false, &r->model[0]);
+    if (r->inner && any(s, stage, "inner_user")) load_inner(s, stage);
+    else if (r->inner) { /* the rows that were exchanged are those without split A */
+      rc = end_inner(s, stage, base, diag);
+      sweeps = WHOLE_SWEEPS;
+    }
+    if (!rc) rc = settle(&r->model[0], st, sweeps, diag);
+  }
+  *out = (struct xf_recommender_rows){
+      .name = st->name, .als = &r->model[0].als, .pull = &r->model[0].pull};
+  if (r->inner) {
+    out->inner = &r->model[1].als;
+    out->inner_pull = &r->model[1].pull;
+  }
+  return rc;
 }

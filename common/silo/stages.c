@@ -38,10 +38,7 @@ enum xf_rc silo_stages_init(struct xf_silo *s, struct xf_diag *diag) {
 }
 
 void silo_stages_deinit(struct xf_silo *s) {
-  for (uint32_t i = 0; s->rows && i < s->cfg.plan->n_stages; i++) {
-    xf_als_deinit(&s->rows[i].als);
-    xf_free(s->rows[i].target);
-  }
+  for (uint32_t i = 0; s->rows && i < s->cfg.plan->n_stages; i++) silo_rows_deinit(&s->rows[i]);
   xf_free(s->rows);
   xf_free(s->waiting[0]);
   xf_free(s->waiting[1]);

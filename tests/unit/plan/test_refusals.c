@@ -154,6 +154,8 @@ static const struct {
     {stages_base, "stages[1].name=", "stages[1].name: is missing"},
     {stages_base, "stages[1].in=later", "\"later\" is no stage before this one"},
     {stages_base, "stages[2].in=rows stages[1].in=rows", "\"rows\" is no stage before this one"},
+    {stages_base, "stages[1].rows.inner=100", "100 rounds without split A, and fed.rounds is"},
+    {stages_base, "stages[0].rows.inner=1", "rows.inner: belongs to a stage of kind rows"},
     {stages_base, "model.user_ns=item", "need namespaces of their own"},
     {stages_base, "stages[2].fed.rounds=1", "an evaluation commits no model"},
     {stages_base, "stages[1].kind=train stages[1].local.optimizer.lr=0.1",

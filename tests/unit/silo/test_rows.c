@@ -3,6 +3,7 @@
 #include "crypto/pseudonym.h"
 #include "crypto/stream.h"
 #include "rec/als.h"
+#include "rec/inner.h"
 #include "stagetest.h"
 #include "tensor/blas.h"
 
@@ -24,9 +25,11 @@ struct plain {
   float *target[3];
   float g[STAGETEST_FLOATS]; /* [directory rows x dim] */
   const struct xf_plan_stage_part *stage;
+  struct xf_split inner[3];
 };
 
-static void plain_start(struct plain *p, uint32_t stage) {
+/* without: on the train parts without split A, as the decision takes it out */
+static void plain_start(struct plain *p, uint32_t stage, bool without) {
   struct xf_rng rng;
   memset(p, 0, sizeof *p);
   p->stage = &t.plan.stages[stage];
@@ -35,8 +38,15 @@ static void plain_start(struct plain *p, uint32_t stage) {
   for (size_t k = 0; k < 3; k++) {
     static const uint8_t align_key[XF_SILO_ALIGN_KEY] = {4, 5, 6};
     const struct xf_dataset *data = xf_silo_data(t.s[k].silo);
-    const struct xf_rec_data d = {data->split.n_users, data->split.n_items,
-                                  &data->split.part[XF_PART_TRAIN]};
+    struct xf_rec_data d = {data->split.n_users, data->split.n_items,
+                            &data->split.part[XF_PART_TRAIN]};
+    if (without) {
+      struct xf_rng a;
+      xf_stream_init(&a, t.plan.seed, "eval", 1, t.s[k].member);
+      assert_int_equal(xf_inner_init(&p->inner[k], &data->split, 0, xf_rng_u64(&a), NULL), XF_OK);
+      d.train = &p->inner[k].part[XF_PART_TRAIN];
+      assert_true(xf_csr_count(d.train) < xf_csr_count(&data->split.part[XF_PART_TRAIN]));
+    }
     uint64_t *key = xf_calloc(d.n_users, sizeof *key);
     for (uint32_t u = 0; u < d.n_users; u++) {
       uint8_t name[XF_PSEUDONYM_LEN];
@@ -59,7 +69,20 @@ static void plain_end(struct plain *p) {
   for (size_t k = 0; k < 3; k++) {
     xf_als_deinit(&p->als[k]);
     xf_free(p->target[k]);
+    xf_split_deinit(&p->inner[k]);
   }
+}
+
+/* Towards the committed rows: the other holders' mean. */
+static void plain_target(struct plain *p, size_t k, bool forming) {
+  const size_t d = p->stage->rows.dim;
+  for (size_t i = 0; i < t.s[k].n_row; i++)
+    for (size_t c = 0; c < d; c++) {
+      const size_t at = (size_t)t.s[k].local[i] * d + c;
+      const double n = t.directory[0].holders[t.s[k].row[i]],
+                   g = (double)p->g[t.s[k].row[i] * d + c];
+      p->target[k][at] = (float)(forming ? g : (n * g - (double)p->als[k].p[at]) / (n - 1));
+    }
 }
 
 /* Round r of the stage: each domain its half-steps, then the mean of what holders moved. */
@@ -68,13 +91,7 @@ static void plain_round(struct plain *p, uint32_t r) {
   for (size_t k = 0; k < 3; k++) {
     const bool forming = r <= p->stage->rows.formation;
     struct xf_als *als = &p->als[k];
-    for (size_t i = 0; i < t.s[k].n_row && r; i++)
-      for (size_t c = 0; c < d; c++) {
-        const size_t at = (size_t)t.s[k].local[i] * d + c;
-        const double n = t.directory[0].holders[t.s[k].row[i]],
-                     g = (double)p->g[t.s[k].row[i] * d + c];
-        p->target[k][at] = (float)(forming ? g : (n * g - (double)als->p[at]) / (n - 1));
-      }
+    if (r) plain_target(p, k, forming);
     const struct xf_als_pull pull = {p->target[k], forming ? 1 : (float)p->stage->rows.kappa};
     assert_int_equal(xf_als_step_users(als, r ? &pull : NULL, NULL), XF_OK);
     if (r) assert_int_equal(xf_als_step_items(als, NULL), XF_OK);
@@ -116,7 +133,7 @@ static void test_rounds(void **state) {
   stagetest_init(&t, stagetest_rows, "", NULL);
   assert_true(t.directory[0].all.n >= 6); /* u4 .. u11 are in all three */
   const size_t rows = t.directory[0].all.n;
-  plain_start(&weak, 0);
+  plain_start(&weak, 0, false);
   for (uint32_t r = 0; r < 5; r++) {
     assert_int_equal(xf_plan_stage_at(&t.plan, t.committed, NULL), 0);
     stagetest_commit(&t);
@@ -125,7 +142,7 @@ static void test_rounds(void **state) {
     for (size_t k = 0; k < 3; k++) assert_int_equal(t.s[k].answer.begin.weight, 1);
   }
   memcpy(kept, t.x, rows * 4 * sizeof(float));
-  plain_start(&strong, 2);
+  plain_start(&strong, 2, false);
   for (uint32_t r = 0; r < 3; r++) {
     assert_int_equal(xf_plan_stage_at(&t.plan, t.committed, NULL), 2);
     stagetest_commit(&t);
@@ -139,6 +156,90 @@ static void test_rounds(void **state) {
   stagetest_deinit(&t);
 }
 
+/* The first rounds leave out split A, and what they left is kept: the model as their last commit ends it. The others go on from there
+   with the whole train part. */
+static void test_without_split_a(void **state) {
+  (void)state;
+  static struct plain without, whole;
+  enum { INNER = 3 };
+  stagetest_init(&t, stagetest_rows, "stages[0].rows.inner=3", NULL);
+  plain_start(&without, 0, true);
+  plain_start(&whole, 0, false);
+  for (uint32_t r = 0; r < INNER; r++) {
+    stagetest_commit(&t);
+    plain_round(&without, r);
+    same(&without, "weak/user", "weak/item", t.x);
+    for (size_t k = 0; k < 3; k++) assert_true(part(t.s[k].silo, "weak/inner_user")[0] == 0);
+  }
+  memcpy(whole.g, without.g, sizeof whole.g);
+  for (size_t k = 0; k < 3; k++) {
+    struct xf_als *als = &without.als[k];
+    const size_t n_p = als->n_users * 4 * sizeof(float), n_q = als->n_items * 4 * sizeof(float);
+    memcpy(whole.als[k].p, als->p, n_p);
+    memcpy(whole.als[k].q, als->q, n_q);
+    plain_target(&without, k, false);
+    const struct xf_als_pull pull = {without.target[k], .25f};
+    assert_int_equal(xf_als_step_users(als, &pull, NULL), XF_OK);
+    assert_int_equal(xf_als_step_items(als, NULL), XF_OK);
+    assert_int_equal(xf_als_step_users(als, &pull, NULL), XF_OK);
+  }
+  for (uint32_t r = INNER; r < 5; r++) {
+    stagetest_commit(&t);
+    plain_round(&whole, r);
+    same(&whole, "weak/user", "weak/item", t.x);
+    for (size_t k = 0; k < 3; k++) {
+      const struct xf_als *als = &without.als[k];
+      const size_t n_p = als->n_users * 4 * sizeof(float), n_q = als->n_items * 4 * sizeof(float);
+      assert_memory_equal(part(t.s[k].silo, "weak/inner_user"), als->p, n_p);
+      assert_memory_equal(part(t.s[k].silo, "weak/inner_item"), als->q, n_q);
+      assert_memory_equal(part(t.s[k].silo, "weak/inner_target"), without.target[k], n_p);
+    }
+  }
+  plain_end(&without);
+  plain_end(&whole);
+  stagetest_deinit(&t);
+}
+
+/* A line of the report that begins with two candidates' weights, behind "is": a mix. */
+static bool mixes(size_t k, const char *name) {
+  struct xf_buf words;
+  struct xf_diag diag;
+  bool found = false;
+  xf_diag_init(&diag);
+  (void)stagetest_view(&t, k, XF_TASK_EVALUATE, 0);
+  if (xf_silo_arm_make(t.s[k].silo, XF_SILO_GUARDED, t.s[k].base, &diag)) fail_msg("%s", diag.text);
+  xf_buf_init(&words, 1 << 16);
+  assert_int_equal(xf_silo_explain(t.s[k].silo, &words), XF_OK);
+  for (const char *at = xf_buf_cstr(&words); (at = strstr(at, "mix.shared is "));) {
+    const char *line = strchr(at, '\n'), *hit = strstr(at, name);
+    found |= hit && hit < line;
+    at = line;
+  }
+  xf_buf_deinit(&words);
+  return found;
+}
+
+/* Only a model that has not seen split A is a part of a mix, whenever the silo decides; a newcomer's is, too. */
+static void test_mixes(void **state) {
+  (void)state;
+  static const char *const sets[] = {"", "stages[0].rows.inner=3", "stages[0].rows.inner=5"};
+  for (int i = 0; i < 3; i++) {
+    stagetest_init(&t, stagetest_rows, sets[i], NULL);
+    while (t.committed < 2) stagetest_commit(&t);
+    assert_int_equal(mixes(1, " weak "), i > 0); /* in the rounds without split A */
+    while (t.committed < 5) stagetest_commit(&t);
+    const uint64_t n = xf_silo_params(t.s[1].silo);
+    float *before = xf_calloc(n, sizeof *before);
+    memcpy(before, xf_silo_personal(t.s[1].silo, false), n * sizeof *before);
+    assert_int_equal(mixes(1, " weak "), i > 0);
+    assert_memory_equal(before, xf_silo_personal(t.s[1].silo, false), n * sizeof *before);
+    xf_free(before);
+    stagetest_late(&t);
+    assert_int_equal(mixes(3, " weak "), i > 0);
+    stagetest_deinit(&t);
+  }
+}
+
 /* A silo that missed the first rounds enters as it is: from its start rows, towards the mean, which has nothing of it. */
 static void test_enters_later(void **state) {
   (void)state;
@@ -146,7 +247,7 @@ static void test_enters_later(void **state) {
   for (uint32_t missed = 1; missed <= 3; missed += 2) {
     stagetest_init(&t, stagetest_rows, "", NULL);
     for (uint32_t r = 0; r < missed; r++) stagetest_commit_of(&t, 2);
-    plain_start(&p, 0);
+    plain_start(&p, 0, false);
     struct xf_als *als = &p.als[2];
     (void)stagetest_view(&t, 2, XF_TASK_TRAIN, 0);
     for (size_t i = 0; i < t.s[2].n_row; i++)
@@ -333,7 +434,8 @@ int main(void) {
       cmocka_unit_test(test_rounds),   cmocka_unit_test(test_enters_later),
       cmocka_unit_test(test_dropped),  cmocka_unit_test(test_restart),
       cmocka_unit_test(test_refusals), cmocka_unit_test(test_leaves),
-      cmocka_unit_test(test_lens),
+      cmocka_unit_test(test_lens),     cmocka_unit_test(test_without_split_a),
+      cmocka_unit_test(test_mixes),
   };
   if (xf_blas_start(NULL, NULL)) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);
