@@ -14,26 +14,36 @@
   "the row rule pull needs each silo's own rows (every silo gets the mean of the others), which " \
   "secure aggregation hides; use rows.rule average once secure aggregation is there"
 
+#define NO_NOISED_SUMS                                                                        \
+  "the row rule sums needs exact sums of a user's normal equations: they have no bound that " \
+  "noise "                                                                                    \
+  "could hide, and noise would make systems that cannot be solved; use rows.rule pull"
+
 /* [strategy][encoding][privacy]: NULL combines. */
 static const char *const table[XF_COMBINE_N_STRATEGY][XF_COMBINE_N_ENCODING][XF_COMBINE_N_PRIVACY] =
     {
-#define ENCODINGS(secure)                                       \
-  {                                                             \
-    {NULL, NULL, secure}, {NO_FLOAT16, NO_FLOAT16, NO_FLOAT16}, \
-        {NO_BFLOAT16, NO_BFLOAT16, NO_BFLOAT16}, {              \
-      NO_INT8, NO_INT8, NO_INT8                                 \
-    }                                                           \
+#define ENCODINGS(noise, secure)                                 \
+  {                                                              \
+    {NULL, noise, secure}, {NO_FLOAT16, NO_FLOAT16, NO_FLOAT16}, \
+        {NO_BFLOAT16, NO_BFLOAT16, NO_BFLOAT16}, {               \
+      NO_INT8, NO_INT8, NO_INT8                                  \
+    }                                                            \
   }
-        [XF_COMBINE_FEDAVG] = ENCODINGS(NO_SECURE),
-        [XF_COMBINE_FEDAVG_MOMENTUM] = ENCODINGS(NO_SECURE),
-        [XF_COMBINE_REPTILE] = ENCODINGS(NO_SECURE),
-        [XF_COMBINE_ROWS_PULL] = ENCODINGS(NO_SECURE_PULL),
-        [XF_COMBINE_ROWS_AVERAGE] = ENCODINGS(NO_SECURE),
+        [XF_COMBINE_FEDAVG] = ENCODINGS(NULL, NO_SECURE),
+        [XF_COMBINE_FEDAVG_MOMENTUM] = ENCODINGS(NULL, NO_SECURE),
+        [XF_COMBINE_REPTILE] = ENCODINGS(NULL, NO_SECURE),
+        [XF_COMBINE_ROWS_PULL] = ENCODINGS(NULL, NO_SECURE_PULL),
+        [XF_COMBINE_ROWS_AVERAGE] = ENCODINGS(NULL, NO_SECURE),
+        [XF_COMBINE_ROWS_SUMS] = ENCODINGS(NO_NOISED_SUMS, NO_SECURE),
 #undef ENCODINGS
 };
 
-static const char *const strategies[] = {"fedavg", "fedavg + server momentum", "reptile",
-                                         "aligned rows: pull", "aligned rows: average"};
+static const char *const strategies[] = {"fedavg",
+                                         "fedavg + server momentum",
+                                         "reptile",
+                                         "aligned rows: pull",
+                                         "aligned rows: average",
+                                         "aligned rows: sums"};
 static const char *const encodings[] = {"float32", "float16", "bfloat16", "int8"};
 static const char *const privacies[] = {"plain", "silo noise", "secure aggregation"};
 _Static_assert(sizeof strategies / sizeof strategies[0] == XF_COMBINE_N_STRATEGY, "texts");
@@ -53,6 +63,15 @@ const char *xf_combine_find(enum xf_combine_strategy strategy, enum xf_combine_e
   return table[strategy][encoding][privacy];
 }
 
+static enum xf_combine_strategy row_strategy(enum xf_plan_row_rule rule) {
+  switch (rule) {
+  case XF_PLAN_ROW_RULE_PULL: break;
+  case XF_PLAN_ROW_RULE_AVERAGE: return XF_COMBINE_ROWS_AVERAGE;
+  case XF_PLAN_ROW_RULE_SUMS: return XF_COMBINE_ROWS_SUMS;
+  }
+  return XF_COMBINE_ROWS_PULL;
+}
+
 void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_part *stage,
                         enum xf_combine_strategy *strategy, enum xf_combine_strategy *rows,
                         enum xf_combine_encoding *encoding, enum xf_combine_privacy *privacy) {
@@ -61,9 +80,7 @@ void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_p
               : momentum                                        ? XF_COMBINE_FEDAVG_MOMENTUM
                                                                 : XF_COMBINE_FEDAVG;
   *rows = *strategy;
-  if (xf_plan_is_aligned(plan))
-    *rows =
-        stage->rows.rule == XF_PLAN_ROW_RULE_PULL ? XF_COMBINE_ROWS_PULL : XF_COMBINE_ROWS_AVERAGE;
+  if (xf_plan_is_aligned(plan)) *rows = row_strategy(stage->rows.rule);
   *encoding = XF_COMBINE_FLOAT32; /* the only one a plan can name in this version */
   *privacy = plan->privacy.secure_aggregation     ? XF_COMBINE_SECURE_AGGREGATION
              : plan->privacy.noise_multiplier > 0 ? XF_COMBINE_SILO_NOISE

@@ -16,6 +16,7 @@ enum xf_combine_strategy {
   XF_COMBINE_REPTILE,
   XF_COMBINE_ROWS_PULL,
   XF_COMBINE_ROWS_AVERAGE,
+  XF_COMBINE_ROWS_SUMS,
   XF_COMBINE_N_STRATEGY
 };
 enum xf_combine_encoding {

@@ -117,6 +117,7 @@ struct xf_plan_stage_part {
     uint32_t dim;          /* rows stage: factors */
     double alpha, rho, nu; /* rows stage: implicit ALS (rec/als.h) */
     uint32_t formation;    /* rows stage: first rounds with kappa 1 */
+    double others;         /* sums: weight of the other silos' sums against the own ones */
     uint32_t inner;        /* rows stage: first rounds whose rows leave out split A; 0: none */
   } rows;                  /* of rows stages, and where model.users or items are aligned */
 };

@@ -154,7 +154,9 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(local.negatives), UINT, .def = "1", RANGE(1, 1000), .tag = 51,
      .help = "sampled per positive (bpr and bce of interactions)"},
     {STAGE(rows.rule), WORD(row_rule_names), .def = "pull", .tag = 60,
-     .help = "what aligned rows get from other silos"},
+     .help =
+         "what aligned rows get from other silos: their mean as prior, the mean itself, or (rows "
+         "stage) exact sums of the normal equations"},
     {STAGE(rows.kappa), REAL, .def = "0.25", RANGE(0, 1), .tag = 61,
      .help = "pull: weight of the others' mean as prior"},
     {STAGE(rows.min_holders), UINT, .def = "3", RANGE(2, 1000000), .unit = "silos", .tag = 62,
@@ -173,6 +175,8 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(rows.inner), UINT, .def = "0", RANGE(0, 10000000), .unit = "rounds", .tag = 69,
      .help = "rows stage: first rounds whose rows leave out each user's split A, so that mixes can "
              "learn from this stage too"},
+    {STAGE(rows.others), REAL, .def = "1", RANGE(0, 1), .tag = 70,
+     .help = "sums: weight of the other silos' sums against the own ones; 1: as if all were one"},
 };
 static const struct xf_conf_schema stage_schema = {
     stage_keys, sizeof stage_keys / sizeof stage_keys[0], sizeof(struct xf_plan_stage_part)};

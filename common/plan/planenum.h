@@ -117,10 +117,11 @@
   X(XF_PLAN_SPARSE_DENSE, "dense") \
   X(XF_PLAN_SPARSE_LAZY, "lazy")
 
-/* Aligned rows (decision 45): leave-own-out mean as a prior, or replaced by the mean. */
-#define XF_PLAN_ROW_RULE_LIST(X)   \
-  X(XF_PLAN_ROW_RULE_PULL, "pull") \
-  X(XF_PLAN_ROW_RULE_AVERAGE, "average")
+/* Aligned rows (decision 45): leave-own-out mean as a prior, or replaced by the mean; of a rows stage also exact sums. */
+#define XF_PLAN_ROW_RULE_LIST(X)         \
+  X(XF_PLAN_ROW_RULE_PULL, "pull")       \
+  X(XF_PLAN_ROW_RULE_AVERAGE, "average") \
+  X(XF_PLAN_ROW_RULE_SUMS, "sums")
 
 #define XF_PLAN_UNIT_LIST(X)   \
   X(XF_PLAN_UNIT_SILO, "silo") \

@@ -7,6 +7,20 @@
 
 #define REFUSE(...) return xf_diag_set(diag, XF_E_CONFIG, __VA_ARGS__)
 
+/* Exact sums stay exact, and are large. */
+static enum xf_rc check_sums(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
+                             struct xf_diag *diag) {
+  const uint32_t d = s->rows.dim, numbers = d * (d + 1) / 2 + d + 1;
+  if (d > XF_PLAN_SUMS_DIM_MAX)
+    REFUSE("rows.dim: with rule sums a user's row is %u numbers, %u bytes, in every round at dim "
+           "%u; write at most %d, or rule: pull",
+           numbers, 4 * numbers, d, XF_PLAN_SUMS_DIM_MAX);
+  if (plan->privacy.clip > 0 || s->rows.clip_row > 0)
+    REFUSE("%s: a clipped sum is no sum of anything; leave it out, or write rows.rule: pull",
+           s->rows.clip_row > 0 ? "rows.clip_row" : "privacy.clip");
+  return XF_OK;
+}
+
 /* What a stage that does not train may say. */
 enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
                                struct xf_diag *diag) {
@@ -18,9 +32,12 @@ enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan, const struct xf_plan_
     REFUSE("fed: a stage of kind %s takes the plain sum or mean; leave out algorithm and server",
            kind);
   if (s->kind == XF_PLAN_STAGE_ROWS) {
-    if (s->rows.rule != XF_PLAN_ROW_RULE_PULL)
-      REFUSE("rows.rule: average is worse than training alone wherever it was measured; a rows "
-             "stage pulls: leave it out");
+    if (s->rows.others != 1 && s->rows.rule != XF_PLAN_ROW_RULE_SUMS)
+      REFUSE("rows.others: weighs sums; write rows.rule: sums, or leave it out");
+    if (s->rows.rule == XF_PLAN_ROW_RULE_SUMS) {
+      const enum xf_rc rc = check_sums(plan, s, diag);
+      if (rc) return rc;
+    }
     if (s->rows.inner > s->fed.rounds)
       REFUSE("rows.inner: %u rounds without split A, and fed.rounds is %u", s->rows.inner,
              s->fed.rounds);
@@ -80,6 +97,8 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
     if (s->kind == XF_PLAN_STAGE_TRAIN && !(s->local.optimizer.lr > 0))
       REFUSE("stages[%u].local.optimizer.lr: is missing", i);
     const bool keyed = s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS;
+    if (s->rows.rule == XF_PLAN_ROW_RULE_SUMS && s->kind != XF_PLAN_STAGE_ROWS)
+      REFUSE("stages[%u].rows.rule: sums belongs to a stage of kind rows", i);
     if (s->rows.inner && s->kind != XF_PLAN_STAGE_ROWS)
       REFUSE("stages[%u].rows.inner: belongs to a stage of kind rows; leave it out", i);
     if (keyed && !recommender)

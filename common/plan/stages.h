@@ -7,7 +7,7 @@
 
 #include "plan/plan.h"
 
-enum { XF_PLAN_STAGE_NAME_MAX = 31 };
+enum { XF_PLAN_STAGE_NAME_MAX = 31, XF_PLAN_SUMS_DIM_MAX = 128 };
 
 /* Kinds that go with the model, names, inputs. @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_stages(const struct xf_plan *plan, struct xf_diag *diag);

@@ -124,7 +124,9 @@ enum xf_rc xf_global_init(struct xf_global *out, const struct xf_plan *plan,
   enum xf_rc rc = make_layout(out, plan, directory, diag);
   if (!rc) rc = xf_global_lay(out, out->layout, plan->n_stages, diag);
   for (uint32_t i = 0; i < plan->n_stages && !rc; i++)
-    out->stage[i].sum = plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC;
+    out->stage[i].sum = plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC ||
+                        (plan->stages[i].kind == XF_PLAN_STAGE_ROWS &&
+                         plan->stages[i].rows.rule == XF_PLAN_ROW_RULE_SUMS);
   if (rc) xf_global_deinit(out);
   return rc;
 }

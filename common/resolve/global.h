@@ -44,7 +44,7 @@ struct xf_global_stage {
   uint64_t n;     /* floats */
   uint32_t space; /* whose keys its keyed segments have */
   uint32_t pairs; /* keys of its paired segment, which comes last; 0: none */
-  bool sum;       /* a statistic: added up, not averaged */
+  bool sum;       /* a statistic, rows of rule sums: added up, not averaged */
 };
 
 struct xf_global {

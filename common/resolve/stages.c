@@ -2,6 +2,7 @@
 
 #include "crypto/stream.h"
 #include "plan/view.h"
+#include "rec/als.h"
 #include "rec/unitfree.h"
 
 #include <stdio.h>
@@ -77,13 +78,17 @@ static enum xf_rc add_rows(const struct building *b, const struct xf_plan *plan,
   const uint32_t dim = b->stage->rows.dim;
   const char *ns = plan->model.user_ns;
   const uint32_t rows = z->silo ? z->n_users : z->n_keys[xf_spaces_find(b->spaces, ns)];
-  enum xf_rc rc = add(b, "user", XF_ROLE_ALIGNED, ns, rows, dim);
+  const bool sums = b->stage->rows.rule == XF_PLAN_ROW_RULE_SUMS;
+  enum xf_rc rc = sums ? add(b, "sums", XF_ROLE_ALIGNED, ns, rows, (uint32_t)xf_als_sums_len(dim))
+                       : add(b, "user", XF_ROLE_ALIGNED, ns, rows, dim);
   const uint32_t users = z->silo ? z->n_users : 0, items = z->silo ? z->n_items : 0;
   if (!rc) rc = add(b, "item", XF_ROLE_DOMAIN, NULL, items, dim);
   if (rc || !b->stage->rows.inner) return rc;
   rc = add(b, "inner_user", XF_ROLE_USER, NULL, users, dim);
   if (!rc) rc = add(b, "inner_item", XF_ROLE_DOMAIN, NULL, items, dim);
-  return rc ? rc : add(b, "inner_target", XF_ROLE_USER, NULL, users, dim);
+  return rc || b->stage->rows.rule != XF_PLAN_ROW_RULE_PULL
+             ? rc
+             : add(b, "inner_target", XF_ROLE_USER, NULL, users, dim);
 }
 
 static enum xf_rc add_scorer(const struct building *b) {

@@ -4,6 +4,7 @@
  *   statistic gram     <name>/diagonal aligned, <name>/pairs paired   (with noise only the pairs)
  *             counts   <name>/counts   aligned, one column
  *   rows               <name>/user     aligned, <name>/item  domain
+ *        rule sums     <name>/sums     aligned, <name>/item  domain
  *                      with rows.inner what the rounds without split A left: <name>/inner_user inner_target user, <name>/inner_item domain
  *   train, scorer      <name>/w1 b1 w2, the net of rec/unitfree.h, shared
  *

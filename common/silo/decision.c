@@ -66,7 +66,7 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
   for (uint32_t i = 0; i < plan->n_stages && !rc; i++) {
     const struct xf_plan_stage_part *st = &plan->stages[i];
     if (st->kind == XF_PLAN_STAGE_ROWS) {
-      const struct xf_segment *user = silo_segment(s, i, "user");
+      const struct xf_segment *user = silo_segment(s, i, silo_rows_part(s, i));
       const float *rows = base + silo_wire_at(s, XF_STAGE_ALL, user);
       if (!has_rows(rows, silo_space_of(s, false)->n_known * (uint64_t)user->cols)) continue;
       rc = silo_rows_final(s, i, rows, &g->rows[g->n_rows++], diag);

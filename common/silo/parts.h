@@ -15,6 +15,8 @@
 /* A rows stage's models, of the whole train part and without split A; their rows and factors are in the personal state, here lies
    what they are worked on with. */
 enum { SILO_ROWS_MODELS = 2 };
+/* Sweeps without an exchange: of a silo that has no rows in the mean, and of the whole train part after rounds without split A. */
+enum { SILO_ROWS_NEWCOMER = 6, SILO_ROWS_WHOLE = 6 };
 struct silo_rows_model {
   struct xf_als als;
   float *target;           /* [n_users x dim] */
@@ -104,6 +106,20 @@ enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const fl
 enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
                            struct xf_recommender_rows *out, struct xf_diag *diag);
 void silo_rows_deinit(struct silo_rows *rows);
+/* The keyed segment of a rows stage: "user", or with rule sums "sums". Whether what this silo has of it is in what was committed: a
+   silo that came later has nothing there. @own static */
+const char *silo_rows_part(const struct xf_silo *s, uint32_t stage);
+bool silo_rows_contributed(const struct xf_silo *s, uint32_t stage);
+/* Between rows.c and rowsums.c: the models, made at first use or `again`, whatever was worked on meanwhile; that without split A into a
+   personal state and out of it (false: it was not kept there). */
+enum xf_rc silo_rows_models(struct xf_silo *s, uint32_t stage, bool again, struct xf_diag *diag);
+void silo_rows_keep_inner(const struct xf_silo *s, uint32_t stage, float *to);
+bool silo_rows_load_inner(struct xf_silo *s, uint32_t stage);
+/* A round, and the models, of rule sums (rowsums.c). */
+enum xf_rc silo_sums(struct xf_silo *s, uint32_t stage, uint64_t round, const float *base,
+                     const atomic_bool *cancel, struct xf_diag *diag);
+enum xf_rc silo_sums_final(struct xf_silo *s, uint32_t stage, const float *base,
+                           struct xf_diag *diag);
 
 /* A round of a scorer stage on this silo's lists, whose features come from the artifacts that the stage reads: `in` is their
    part of the task's base, `own` the net. Fills samples and loss. */

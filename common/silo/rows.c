@@ -1,5 +1,6 @@
-/* A rows stage: implicit ALS whose user rows are pulled towards the other holders' mean. The first `rows.inner` rounds leave out split
-   A, so that mixes can learn from a model that has not seen it; the later ones have the whole train part. */
+/* A rows stage: implicit ALS whose user rows are pulled towards the other holders' mean, or replaced by all holders' (rule average);
+   rule sums is in rowsums.c. The first `rows.inner` rounds leave out split A, so that mixes can learn from a model that has not seen it; the
+   later ones have the whole train part. */
 #include "silo/parts.h"
 
 #include "base/alloc.h"
@@ -9,9 +10,6 @@
 #include "rec/inner.h"
 
 #include <string.h>
-
-/* Once around without an exchange: a silo that has no rows in the mean, and the whole train part after rounds without split A. */
-enum { NEWCOMER_SWEEPS = 6, WHOLE_SWEEPS = 2 };
 
 void silo_rows_deinit(struct silo_rows *rows) {
   for (int k = 0; k < SILO_ROWS_MODELS; k++) {
@@ -63,10 +61,17 @@ static enum xf_rc make_models(struct xf_silo *s, uint32_t stage, struct xf_diag 
   return rc;
 }
 
-/* Start rows again, whatever was worked on meanwhile. */
-static enum xf_rc start_over(struct xf_silo *s, uint32_t stage, struct xf_diag *diag) {
-  silo_rows_deinit(&s->rows[stage]);
+enum xf_rc silo_rows_models(struct xf_silo *s, uint32_t stage, bool again, struct xf_diag *diag) {
+  if (again) silo_rows_deinit(&s->rows[stage]);
   return make_models(s, stage, diag);
+}
+
+static enum xf_plan_row_rule rule_of(const struct xf_silo *s, uint32_t stage) {
+  return s->cfg.plan->stages[stage].rows.rule;
+}
+
+const char *silo_rows_part(const struct xf_silo *s, uint32_t stage) {
+  return rule_of(s, stage) == XF_PLAN_ROW_RULE_SUMS ? "sums" : "user";
 }
 
 static bool any(const struct xf_silo *s, uint32_t stage, const char *part) {
@@ -77,8 +82,9 @@ static bool any(const struct xf_silo *s, uint32_t stage, const char *part) {
   return false;
 }
 
-/* Whether rows of this silo are in the committed mean: a silo that came later has none. */
-static bool contributed(const struct xf_silo *s, uint32_t stage) { return any(s, stage, "user"); }
+bool silo_rows_contributed(const struct xf_silo *s, uint32_t stage) {
+  return any(s, stage, silo_rows_part(s, stage));
+}
 
 static void load(const struct xf_silo *s, uint32_t stage, const char *user, const char *item,
                  struct xf_als *als) {
@@ -110,10 +116,31 @@ static void make_target(const struct xf_silo *s, uint32_t stage, const float *ba
   }
 }
 
-/* Sweeps towards the target, and the users' step that ends a model. */
-static enum xf_rc settle(struct silo_rows_model *m, const struct xf_plan_stage_part *st, int sweeps,
-                         struct xf_diag *diag) {
+/* Rule average: known rows become the mean. */
+static void put_mean(const struct xf_silo *s, const float *base, struct xf_als *als) {
+  const struct silo_space *users = silo_space_of(s, false);
+  const size_t d = als->spec.dim;
+  for (size_t k = 0; k < users->n_known; k++)
+    memcpy(als->p + users->known_row[k] * d, base + k * d, d * sizeof *als->p);
+}
+
+static enum xf_rc settle_mean(const struct xf_silo *s, const float *base, struct xf_als *als,
+                              int sweeps, struct xf_diag *diag) {
   enum xf_rc rc = XF_OK;
+  for (int sweep = 0; sweep < sweeps && !rc; sweep++) {
+    rc = xf_als_step_users(als, NULL, diag); /* of those that nobody else holds */
+    put_mean(s, base, als);
+    if (!rc) rc = xf_als_step_items(als, diag);
+  }
+  return rc;
+}
+
+/* Sweeps towards the target, and the users' step that ends a model. */
+static enum xf_rc settle(const struct xf_silo *s, uint32_t stage, const float *base,
+                         struct silo_rows_model *m, int sweeps, struct xf_diag *diag) {
+  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
+  enum xf_rc rc = XF_OK;
+  if (st->rows.rule == XF_PLAN_ROW_RULE_AVERAGE) return settle_mean(s, base, &m->als, sweeps, diag);
   m->pull = (struct xf_als_pull){m->target, (float)st->rows.kappa};
   for (int sweep = 0; sweep < sweeps && !rc; sweep++) {
     rc = xf_als_step_users(&m->als, &m->pull, diag);
@@ -128,50 +155,67 @@ static enum xf_rc end_inner(struct xf_silo *s, uint32_t stage, const float *base
   struct silo_rows_model *m = &s->rows[stage].model[1];
   load(s, stage, "user", "item", &m->als);
   make_target(s, stage, base, false, m);
-  return settle(m, &s->cfg.plan->stages[stage], 1, diag);
+  return settle(s, stage, base, m, 1, diag);
 }
 
-static void keep_inner(struct xf_silo *s, uint32_t stage, float *to) {
+void silo_rows_keep_inner(const struct xf_silo *s, uint32_t stage, float *to) {
   const struct silo_rows_model *m = &s->rows[stage].model[1];
   save(s, stage, "inner_user", "inner_item", &m->als, to);
+  if (rule_of(s, stage) != XF_PLAN_ROW_RULE_PULL) return;
   memcpy(to + silo_segment(s, stage, "inner_target")->offset, m->target,
          (size_t)m->als.n_users * m->als.spec.dim * sizeof *m->target);
 }
 
-static void load_inner(struct xf_silo *s, uint32_t stage) {
+bool silo_rows_load_inner(struct xf_silo *s, uint32_t stage) {
   struct silo_rows_model *m = &s->rows[stage].model[1];
+  if (!any(s, stage, "inner_user")) return false;
   load(s, stage, "inner_user", "inner_item", &m->als);
+  if (rule_of(s, stage) != XF_PLAN_ROW_RULE_PULL) return true;
   memcpy(m->target, s->full + silo_segment(s, stage, "inner_target")->offset,
          (size_t)m->als.n_users * m->als.spec.dim * sizeof *m->target);
   m->pull = (struct xf_als_pull){m->target, (float)s->cfg.plan->stages[stage].rows.kappa};
+  return true;
+}
+
+/* One round's half-steps from the committed rows. */
+static enum xf_rc half_steps(struct xf_silo *s, uint32_t stage, const float *base, bool forming,
+                             bool enters, struct silo_rows_model *m, const atomic_bool *cancel,
+                             struct xf_diag *diag) {
+  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
+  const bool average = st->rows.rule == XF_PLAN_ROW_RULE_AVERAGE;
+  const struct xf_als_pull pull = {m->target, forming ? 1 : (float)st->rows.kappa};
+  enum xf_rc rc = XF_OK;
+  if (!enters) load(s, stage, "user", "item", &m->als);
+  if (average) put_mean(s, base, &m->als);
+  else {
+    make_target(s, stage, base, forming || enters, m);
+    rc = xf_als_step_users(&m->als, &pull, diag);
+  }
+  if (!rc && cancel && atomic_load(cancel)) rc = XF_E_CANCELLED;
+  if (!rc) rc = xf_als_step_items(&m->als, diag);
+  return !rc && average ? xf_als_step_users(&m->als, NULL, diag) : rc;
 }
 
 enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const float *base,
                      const atomic_bool *cancel, struct xf_diag *diag) {
   const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
-  const bool enters = round == 0 || !contributed(s, stage); /* it may have missed rounds */
-  enum xf_rc rc = enters ? start_over(s, stage, diag) : make_models(s, stage, diag);
+  const bool enters =
+      round == 0 || !silo_rows_contributed(s, stage); /* it may have missed rounds */
+  if (st->rows.rule == XF_PLAN_ROW_RULE_SUMS) return silo_sums(s, stage, round, base, cancel, diag);
+  enum xf_rc rc = silo_rows_models(s, stage, enters, diag);
   if (rc) return rc;
   struct silo_rows *r = &s->rows[stage];
   struct silo_rows_model *m = &r->model[r->inner && round < st->rows.inner];
   const bool ends_inner = r->inner && round == st->rows.inner && !enters;
   if (ends_inner) rc = end_inner(s, stage, base, diag);
   if (rc) return rc;
-  if (round == 0) { /* nothing is committed */
-    rc = xf_als_step_users(&m->als, NULL, diag);
-  } else {
-    const bool forming = round <= st->rows.formation;
-    if (!enters) load(s, stage, "user", "item", &m->als);
-    make_target(s, stage, base, forming || enters, m);
-    const struct xf_als_pull pull = {m->target, forming ? 1 : (float)st->rows.kappa};
-    rc = xf_als_step_users(&m->als, &pull, diag);
-    if (!rc && cancel && atomic_load(cancel)) rc = XF_E_CANCELLED;
-    if (!rc) rc = xf_als_step_items(&m->als, diag);
-  }
+  rc = round == 0
+           ? xf_als_step_users(&m->als, NULL, diag) /* nothing is committed */
+           : half_steps(s, stage, base, round <= st->rows.formation, enters, m, cancel, diag);
   if (rc) return rc;
   memcpy(s->task, s->full, (size_t)s->layout->n * sizeof *s->task);
   save(s, stage, "user", "item", &m->als, s->task);
-  if (ends_inner) keep_inner(s, stage, s->task);
+  if (ends_inner) silo_rows_keep_inner(s, stage, s->task);
   xf_wire_map_gather(&s->slice[stage], s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, base, (size_t)s->slice[stage].n_wire);
   return XF_OK;
@@ -181,38 +225,42 @@ enum xf_rc silo_rows(struct xf_silo *s, uint32_t stage, uint64_t round, const fl
 static enum xf_rc newcomer(struct xf_silo *s, uint32_t stage, const float *base,
                            struct xf_diag *diag) {
   struct silo_rows *r = &s->rows[stage];
-  enum xf_rc rc = start_over(s, stage, diag);
+  enum xf_rc rc = silo_rows_models(s, stage, true, diag);
   for (int k = 0; k < (r->inner ? 2 : 1) && !rc; k++) {
     make_target(s, stage, base, true, &r->model[k]);
-    rc = settle(&r->model[k], &s->cfg.plan->stages[stage], NEWCOMER_SWEEPS, diag);
+    rc = settle(s, stage, base, &r->model[k], SILO_ROWS_NEWCOMER, diag);
   }
   return rc;
 }
 
+static enum xf_rc final_rows(struct xf_silo *s, uint32_t stage, const float *base,
+                             struct xf_diag *diag) {
+  struct silo_rows *r = &s->rows[stage];
+  int sweeps = 1;
+  if (!silo_rows_contributed(s, stage)) return newcomer(s, stage, base, diag);
+  enum xf_rc rc = silo_rows_models(s, stage, false, diag);
+  if (rc) return rc;
+  load(s, stage, "user", "item", &r->model[0].als);
+  make_target(s, stage, base, false, &r->model[0]);
+  if (r->inner && !silo_rows_load_inner(s, stage)) {
+    rc = end_inner(s, stage, base,
+                   diag); /* the rows that were exchanged are those without split A */
+    sweeps = SILO_ROWS_WHOLE;
+  }
+  return rc ? rc : settle(s, stage, base, &r->model[0], sweeps, diag);
+}
+
 enum xf_rc silo_rows_final(struct xf_silo *s, uint32_t stage, const float *base,
                            struct xf_recommender_rows *out, struct xf_diag *diag) {
-  const struct xf_plan_stage_part *st = &s->cfg.plan->stages[stage];
-  struct silo_rows *r = &s->rows[stage];
-  enum xf_rc rc = XF_OK;
-  if (!contributed(s, stage)) rc = newcomer(s, stage, base, diag);
-  else {
-    int sweeps = 1;
-    rc = make_models(s, stage, diag);
-    if (rc) return rc;
-    load(s, stage, "user", "item", &r->model[0].als);
-    make_target(s, stage, base, false, &r->model[0]);
-    if (r->inner && any(s, stage, "inner_user")) load_inner(s, stage);
-    else if (r->inner) { /* the rows that were exchanged are those without split A */
-      rc = end_inner(s, stage, base, diag);
-      sweeps = WHOLE_SWEEPS;
-    }
-    if (!rc) rc = settle(&r->model[0], st, sweeps, diag);
-  }
-  *out = (struct xf_recommender_rows){
-      .name = st->name, .als = &r->model[0].als, .pull = &r->model[0].pull};
-  if (r->inner) {
-    out->inner = &r->model[1].als;
-    out->inner_pull = &r->model[1].pull;
-  }
+  const enum xf_plan_row_rule rule = rule_of(s, stage);
+  const struct silo_rows *r = &s->rows[stage];
+  const enum xf_rc rc = rule == XF_PLAN_ROW_RULE_SUMS ? silo_sums_final(s, stage, base, diag)
+                                                      : final_rows(s, stage, base, diag);
+  *out = (struct xf_recommender_rows){.name = s->cfg.plan->stages[stage].name,
+                                      .als = &r->model[0].als,
+                                      .inner = r->inner ? &r->model[1].als : NULL};
+  if (rule != XF_PLAN_ROW_RULE_PULL) return rc;
+  out->pull = &r->model[0].pull;
+  out->inner_pull = r->inner ? &r->model[1].pull : NULL;
   return rc;
 }

@@ -282,7 +282,8 @@ static void test_combine(void **state) {
   for (unsigned s = 0; s < XF_COMBINE_N_STRATEGY; s++) {
     for (unsigned p = 0; p < XF_COMBINE_N_PRIVACY; p++) {
       const char *no = xf_combine_find(s, XF_COMBINE_FLOAT32, p);
-      assert_int_equal(no != NULL, p == XF_COMBINE_SECURE_AGGREGATION);
+      const bool noised_sums = s == XF_COMBINE_ROWS_SUMS && p == XF_COMBINE_SILO_NOISE;
+      assert_int_equal(no != NULL, p == XF_COMBINE_SECURE_AGGREGATION || noised_sums);
       for (unsigned e = XF_COMBINE_FLOAT16; e < XF_COMBINE_N_ENCODING; e++)
         assert_non_null(strstr(xf_combine_find(s, e, p), xf_combine_encoding_text(e)));
     }
@@ -294,7 +295,8 @@ static void test_combine(void **state) {
   assert_non_null(strstr(text, "fedavg                     float32   yes                yes"));
   assert_non_null(strstr(text, "\n(1) secure aggregation is not in this version"));
   assert_non_null(strstr(text, "\n(5) the row rule pull needs"));
-  assert_null(strstr(text, "\n(6)"));
+  assert_non_null(strstr(text, "\n(6) the row rule sums needs"));
+  assert_null(strstr(text, "\n(7)"));
   xf_buf_deinit(&out);
 }
 

@@ -48,6 +48,8 @@ static const struct {
                              {{0, 23, 8}, {8, 31, 60}, {4, 27, 60}, {1, 20, 10}}};
 enum { OWN_ITEMS = 20, EVENTS = 7, TASTES = 3 };
 
+bool stagetest_common_users;
+
 static void load_plan(struct xf_plan *out, const char *text, const char *sets) {
   char copy[1024];
   const char *list[16];
@@ -90,8 +92,9 @@ static void make_data(struct xf_dataset *out, const struct xf_plan *plan, size_t
   const bool items = spaces.n == 2 || spaces.at[0].items;
   const bool users = spaces.n == 2 || !spaces.at[0].items;
   const uint32_t first = range[1][k].first, n_item = range[1][k].last - first + 1;
-  const uint32_t from = users ? range[0][k].first : 0;
-  const uint32_t n_user = users ? range[0][k].last - from + 1 : range[1][k].users;
+  const size_t by = stagetest_common_users ? 0 : k;
+  const uint32_t from = users ? range[0][by].first : 0;
+  const uint32_t n_user = users ? range[0][by].last - from + 1 : range[1][k].users;
   xf_interactions_init(&inter);
   xf_rng_init(&rng, 99, k);
   for (uint32_t u = 0; u < n_user; u++) {

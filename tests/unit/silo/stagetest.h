@@ -37,6 +37,9 @@ struct stagetest {
    two rounds of rows, and a scorer that reads the gram. */
 extern const char stagetest_gram[], stagetest_rows[], stagetest_scorer[], stagetest_both[];
 
+/* Of plans with user keys: all silos have users u0-u11. */
+extern bool stagetest_common_users;
+
 /* Three silos. Of a gram: own users (8, 60, 60), items i0-i23, i8-i31, i4-i27; of rows: own items, users u0-u11, u4-u15,
    u2-u13; of both: those users and those items. `change` (may be NULL) may edit configurations. @own out: stagetest_deinit */
 void stagetest_init(struct stagetest *out, const char *text, const char *sets,
