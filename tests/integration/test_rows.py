@@ -76,6 +76,46 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
         fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
 
 
+INNER = ROWS.replace("kappa: 0.25", "kappa: 0.25, inner: 2").replace("kappa: 0.5", "kappa: 0.5, inner: 2")
+RULES = """\
+  - {{name: exact, kind: rows, fed: {{rounds: 3, {fed}}}, rows: {{rule: sums, dim: 6, inner: 2}}}}
+  - {{name: target, kind: rows, fed: {{rounds: 2, {fed}}}, rows: {{rule: sums, dim: 4, others: 0.1}}}}
+  - {{name: mean, kind: rows, fed: {{rounds: 2, {fed}}}, rows: {{rule: average, dim: 4}}}}
+"""
+
+
+@pytest.mark.parametrize("stages, mixed", [(INNER, ("weak", "strong")), (RULES, ("exact",))])
+def test_rows_without_split_a_and_other_rules(tmp_path, bin_dir, crossfed, stages, mixed):
+    """The simulator's bytes, a silo killed in between; what was exchanged without split A is part of the mixes."""
+    with make(tmp_path, bin_dir, stages) as fed:
+        fed.start()
+        victim = fed.clients["silo-d1"]
+        for commits in (1, 3):
+            fed.until(lambda n=commits: len(fed.committed()) >= n)
+            if victim.running():
+                victim.kill()
+                victim.start()
+        summary = fed.finish()
+        assert summary["model_blake2b"] == simulate(crossfed, fed)["model_blake2b"]
+        words = [(fed.folder / m / "serve/decision.txt").read_text() for m in fed.members]
+        mixes = [line for text in words for line in text.splitlines() if line.strip().startswith("mix.shared is")]
+        assert mixes and all(any(f" {name} " in line for line in mixes) for name in mixed)
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+
+
+def test_exact_sums_are_one_model(tmp_path, bin_dir, crossfed):
+    """All silos' totals of a user give one row, whoever solves it."""
+    stages = "  - {{name: exact, kind: rows, fed: {{rounds: 4, {fed}}}, rows: {{rule: sums, dim: 6}}}}\n"
+    with make(tmp_path, bin_dir, stages) as fed:
+        out = json.loads(crossfed("sim", str(fed.plan), "--json").out)
+        assert out["rounds"] == 4
+        value = {(m["scope"], m["arm"]): m["ndcg_10_full"] for m in out["metrics"]}
+        for domain in DOMAINS:
+            assert value[(f"domain:{domain}", "federated")] > 0.5 * value[(f"domain:{domain}", "alone")]
+        noised = crossfed("plan", str(fed.plan), "--set", "privacy.noise_multiplier=1", "--set", "privacy.clip=1", status=78)
+        assert "sums" in noised.err
+
+
 @pytest.mark.parametrize("who", ["server", "silo-d1"])
 def test_killed_between_stages_the_same_bytes(tmp_path, bin_dir, crossfed, who):
     with make(tmp_path, bin_dir) as fed:
