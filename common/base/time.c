@@ -12,6 +12,12 @@ struct xf_time xf_time_now(void) {
   return (struct xf_time){(int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec};
 }
 
+double xf_time_cpu_s(void) {
+  struct timespec ts;
+  XF_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0);
+  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
 static struct xf_time time_add_ns(struct xf_time t, int64_t ns) {
   int64_t sum = 0;
   if (t.ns == INT64_MAX) return XF_TIME_NEVER;

@@ -22,6 +22,8 @@ struct xf_time {
 
 /* Current monotonic instant. Shells only. @thread any */
 struct xf_time xf_time_now(void);
+/* Processor time that the calling thread has used: for measuring it. Shells only. @unit s */
+double xf_time_cpu_s(void);
 /* t + seconds, saturating at NEVER; seconds may be fractional. @unit s */
 struct xf_time xf_time_add_s(struct xf_time t, double seconds);
 /* t + ms milliseconds, saturating. @unit ms */

@@ -57,9 +57,7 @@ XF_OP(SPMM, .name = "spmm", .min_in = 4, .max_in = 4, .ids_in = ROW + 1, .ids_be
 
 static void RUN(spmm)(const struct xf_kargs *a) {
   TABLE(a)->fill(OUT(a), 0, N(a));
-  for (size_t e = 0; e < a->in_R[ROW]; e++)
-    TABLE(a)->axpy(OUT(a) + (size_t)IDS(a, ROW)[e] * a->C, IN(a, W)[e],
-                   IN(a, X) + (size_t)IDS(a, COL)[e] * a->C, a->C);
+  TABLE(a)->spmm(OUT(a), IDS(a, ROW), IDS(a, COL), IN(a, W), IN(a, X), a->in_R[ROW], a->C);
 }
 
 #endif

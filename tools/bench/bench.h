@@ -57,6 +57,7 @@ XF_WARN_UNUSED enum xf_rc bench_faults(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_commit(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_rec(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_serving(struct bench *b);
+XF_WARN_UNUSED enum xf_rc bench_train(struct bench *b);
 
 /* Keeps a figure. @own copies the struct; its texts are static */
 void bench_put(struct bench *b, const struct bench_result *r);
@@ -73,6 +74,10 @@ void bench_pair(struct bench_pairs *p, double subject, double probe);
 double bench_axpy(float *y, const float *x, size_t n);
 /* A probe: bytes a second of copying n bytes, repeated `times`. @unit bytes/s */
 double bench_memcpy(uint8_t *to, const uint8_t *from, size_t n, unsigned times);
+
+/* A probe: FLOP a second of independent multiply-adds with the vectors of a kernel table (xf_kern.isa), for about so many
+   seconds of processor time. @unit FLOP/s */
+double bench_fma(const char *isa, double seconds);
 
 /* Of a process: resident bytes now and at the peak, minor page faults so far. @err E_IO */
 struct bench_proc {

@@ -1,3 +1,3 @@
-DEPS    := base json tensor param crypto data model rec http fed wire store pki plan net client/core client/api
+DEPS    := base json tensor param crypto data nn model train rec http fed wire store pki plan net client/core client/api
 PKGS    := libuv
 HEADERS := uv.h

@@ -27,7 +27,8 @@ static const struct {
      "updates a second over mTLS, acknowledged when durable, against an echo pair"},
     {"idle_connections", bench_idle, "resident bytes of an idle mTLS connection"},
     {"server_rss", bench_server_rss, "peak resident size of crossfed-server by model and clients"},
-    /* the last two: nothing may fork once BLAS has started */
+    /* the last three: nothing may fork once BLAS has started */
+    {"train", bench_train, "local training, against the FMA loop, one worker, and page faults"},
     {"rec", bench_rec, "fitting ALS, EASE and the Gram, against sgemm, dpotrf + dpotri and axpy"},
     {"serving", bench_serving, "recommendations as a call and over HTTP, against sgemv"},
 };
