@@ -44,6 +44,7 @@ struct xf_model_net {
   int state[2];        /* of xf_model_net_score over sequences: h and c behind the chunk */
   int feed[XF_N_FEED]; /* nodes, XF_NO_NODE where unused; symbol B counts samples */
   uint32_t group;
+  bool masks;                      /* draws dropout masks: each run wants a seed of its own */
   const struct xf_segment *pulled; /* segment that PRIOR refers to, or NULL */
 };
 

@@ -9,6 +9,8 @@ void xf_nnplan_set_input(struct xf_nnplan *plan, int node, const void *data) {
   plan->input[plan->g->node[node].attr.index] = data;
 }
 
+void xf_nnplan_set_seed(struct xf_nnplan *plan, uint64_t seed) { plan->seed = seed; }
+
 static size_t extent(const struct xf_nnplan *p, struct xf_dim d) {
   return (size_t)d.n * p->actual[d.sym];
 }
@@ -82,6 +84,7 @@ static void run_node(const struct xf_nnplan *p, int y) {
                        .attr = &n->attr,
                        .n_in = n->n_in,
                        .divisor = (double)extent(p, n->attr.dim),
+                       .seed = p->seed,
                        .scratch = p->scratch};
   a.out_k[0] = a.out;
   for (int k = 1; k < xf_op_n_out(n->op); k++) a.out_k[k] = at_out(p, y + k);
@@ -209,4 +212,12 @@ const struct xf_grad_piece *xf_nnplan_get_pieces(const struct xf_nnplan *p, size
 size_t xf_nnplan_get_bytes(const struct xf_nnplan *p, size_t *without_reuse) {
   if (without_reuse) *without_reuse = p->unshared_len;
   return p->tensor_len;
+}
+
+void xf_nnplan_apply(const struct xf_nnplan *p, float *params) {
+  for (size_t i = 0; p->spec.train && i < p->g->n_update; i++) {
+    const struct xf_graph_update *u = &p->g->update[i];
+    const struct xf_segment *seg = &p->g->layout.seg[p->g->node[u->param].attr.index];
+    memcpy(params + seg->offset, at(p, u->value), (size_t)seg->rows * seg->cols * sizeof *params);
+  }
 }

@@ -104,7 +104,12 @@ enum xf_rc xf_graph_backward(struct xf_graph *g, int loss, struct xf_diag *diag)
     for (int k = 0; used[i] && k < g->node[i].n_in; k++) used[g->node[i].in[k]] = true;
   for (int i = 0; i <= loss; i++)
     if (used[i] && g->node[i].op == XF_OP_PARAM) wrt[n++] = i;
-  rc = xf_graph_backward_to(g, loss, wrt, n, diag);
+  for (size_t i = 0; !rc && i < g->n_update; i++)
+    if (g->update[i].param <= loss && used[g->update[i].param])
+      rc = xf_diag_set(diag, XF_E_INVAL,
+                       "segment \"%s\" is updated by the graph, so the loss must not depend on it",
+                       g->layout.seg[g->node[g->update[i].param].attr.index].name);
+  if (!rc) rc = xf_graph_backward_to(g, loss, wrt, n, diag);
   xf_free(used);
   xf_free(wrt);
   return rc;

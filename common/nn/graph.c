@@ -22,6 +22,7 @@ void xf_graph_free(struct xf_graph *g) {
   xf_free(g->node);
   xf_free(g->param);
   xf_free(g->grad);
+  xf_free(g->update);
   xf_free(g);
 }
 
@@ -214,4 +215,23 @@ int xf_graph_param(struct xf_graph *g, const char *segment) {
 int xf_graph_fill(struct xf_graph *g, struct xf_dim rows, struct xf_dim cols, double value) {
   return xf_graph_add(
       g, (struct xf_node){.op = XF_OP_FILL, .rows = rows, .cols = cols, .attr = {.alpha = value}});
+}
+
+void xf_graph_update(struct xf_graph *g, const char *segment, int value) {
+  const int param = xf_graph_param(g, segment);
+  if (param == XF_NO_NODE || value == XF_NO_NODE) return;
+  const struct xf_node *p = &g->node[param], *v = &g->node[value];
+  char a[XF_NODE_TEXT], b[XF_NODE_TEXT];
+  for (size_t i = 0; i < g->n_update; i++)
+    if (g->update[i].param == param) {
+      (void)xf_graph_fail(g, XF_E_EXISTS, "segment \"%s\" is updated twice", segment);
+      return;
+    }
+  if (v->ints || !xf_dim_equal(p->rows, v->rows) || !xf_dim_equal(p->cols, v->cols)) {
+    (void)xf_graph_fail(g, XF_E_SHAPE, "update: %s cannot become %s",
+                        xf_graph_describe(g, param, a), xf_graph_describe(g, value, b));
+    return;
+  }
+  g->update = xf_realloc_array(g->update, g->n_update + 1, sizeof *g->update);
+  g->update[g->n_update++] = (struct xf_graph_update){param, value};
 }

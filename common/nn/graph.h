@@ -71,6 +71,11 @@ XF_WARN_UNUSED enum xf_rc xf_graph_backward(struct xf_graph *graph, int loss, st
 XF_WARN_UNUSED enum xf_rc xf_graph_backward_to(struct xf_graph *graph, int loss, const int *wrt,
                                                size_t n, struct xf_diag *diag);
 
+/* The segment becomes `value` (a node of its shape) after each training run, by xf_nnplan_apply: state that follows the data
+   without a gradient. One value per segment; a segment the loss depends on must not have one.
+   @shape as layout @err E_SHAPE E_EXISTS */
+void xf_graph_update(struct xf_graph *graph, const char *segment, int value);
+
 /* The first error a builder met, or OK. @err E_SHAPE E_INVAL E_NOTFOUND E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_graph_check(const struct xf_graph *graph, struct xf_diag *diag);
 /* Number of nodes so far; ids are 0 .. n-1. @unit nodes */

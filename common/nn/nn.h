@@ -28,6 +28,8 @@
 #include "nn/graph.h"
 #include "nn/nnplan.h"
 #include "nn/op.h"
+#include "nn/op_image.h"
+#include "nn/op_norm.h"
 #include "nn/optim.h"
 
 #endif

@@ -141,6 +141,8 @@ static void mark_need(struct planner *pl) {
       pl->need[p->rowset[s->rowset].ids[l]] = true;
     }
   }
+  for (size_t i = 0; p->spec.train && i < pl->g->n_update; i++)
+    pl->need[pl->g->update[i].value] = true;
   need_rec(pl);
 }
 
@@ -193,6 +195,8 @@ static enum xf_rc plan_steps(struct planner *pl) {
   }
   for (size_t i = 0; i < p->spec.n_output; i++) pl->last[root_of(g, p->spec.outputs[i])] = FOREVER;
   if (p->spec.train || p->spec.has_loss) pl->last[root_of(g, p->spec.loss)] = FOREVER;
+  for (size_t i = 0; p->spec.train && i < g->n_update; i++)
+    pl->last[root_of(g, g->update[i].value)] = FOREVER;
   for (size_t i = 0; i < p->n_sink; i++) {
     const struct xf_sink *s = &p->sink[i];
     if (s->rowset < 0) pl->last[root_of(g, s->grad)] = FOREVER;

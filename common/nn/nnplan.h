@@ -55,6 +55,10 @@ void xf_nnplan_free(struct xf_nnplan *plan);
 /* Where an input's numbers are from now on: float (double in REF64) or int32_t, row-major. @own borrowed
    until replaced */
 void xf_nnplan_set_input(struct xf_nnplan *plan, int node, const void *data);
+/* The seed of masks (xf_op_drop_mask) of the following runs; 0 at first. Give each training step another one. @own plan */
+void xf_nnplan_set_seed(struct xf_nnplan *plan, uint64_t seed);
+/* After a training run: the segments of xf_graph_update become what the run computed. @shape params[layout.n] */
+void xf_nnplan_apply(const struct xf_nnplan *plan, float *params);
 /* Runs everything once. `params` is the whole flat vector; `grad` a flat vector of the same length whose
    dense segments are overwritten (NULL without train). extent[sym] is the actual value of each symbol.
    @shape params[layout.n], grad[layout.n] @err E_NAN (loss) E_RANGE (id outside its table) E_LIMIT (extent

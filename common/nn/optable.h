@@ -59,7 +59,19 @@
   X(GRU)              \
   X(GRU_GRAD)         \
   X(ATTENTION)        \
-  X(ATTENTION_GRAD)
+  X(ATTENTION_GRAD)   \
+  X(CONV)             \
+  X(CONV_DX)          \
+  X(CONV_DW)          \
+  X(MAX_POOL)         \
+  X(POOL_GATHER)      \
+  X(POOL_SCATTER)     \
+  X(AVG_POOL)         \
+  X(AVG_SPREAD)       \
+  X(NORM)             \
+  X(NORM_GRAD)        \
+  X(COL_SCALE)        \
+  X(DROP_MASK)
 
 enum xf_op {
 #define XF_OP_ENUM(n) XF_OP_##n,
@@ -101,6 +113,11 @@ struct xf_graph_input {
   int node;
 };
 
+/* Parameter node `param` becomes `value` after a training run. */
+struct xf_graph_update {
+  int param, value;
+};
+
 struct xf_graph {
   struct xf_layout layout;
   struct xf_node *node;
@@ -111,6 +128,8 @@ struct xf_graph {
   int loss;            /* xf_graph_backward: d loss / d param[i] is grad[i] */
   int *param, *grad;
   size_t n_grad;
+  struct xf_graph_update *update; /* what segments without a gradient become */
+  size_t n_update;
 };
 
 struct xf_kargs;
@@ -148,6 +167,7 @@ struct xf_kargs {
   size_t in_R[XF_IN_MAX], in_C[XF_IN_MAX];
   const struct xf_attr *attr;
   int n_in;
+  uint64_t seed;  /* of the run */
   double divisor; /* actual value of attr->dim */
   void
       *scratch; /* xf_op_scratch numbers, shared by all nodes of a plan; garbage before and after */

@@ -97,6 +97,7 @@ struct xf_nnplan {
   uint8_t *grad;
   float *weights; /* params, of a run that updates them; and its rate */
   float lr;
+  uint64_t seed;
   double loss;
 };
 

@@ -152,6 +152,7 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   xf_batches_next(&t->batches, &ids, n);
   xf_feeder_fill(&t->feeder, task, ids, *n);
   const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = *n};
+  if (t->net.masks) xf_nnplan_set_seed(t->plan, xf_rng_u64(task->negative));
   xf_optim_touch(t->optim, params, t->plan, extent);
   const enum xf_rc rc =
       t->fused ? xf_nnplan_run_sgd(t->plan, params, t->grad, t->config.optimizer.lr, extent, diag)
@@ -167,6 +168,7 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   size_t n_piece = 0;
   const struct xf_grad_piece *piece = xf_nnplan_get_pieces(t->plan, &n_piece);
   xf_optim_step(t->optim, params, piece, n_piece);
+  xf_nnplan_apply(t->plan, params);
   return XF_OK;
 }
 

@@ -14,7 +14,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-static const struct op_case *const tables[] = {basic_cases, sequence_cases};
+static const struct op_case *const tables[] = {basic_cases, image_cases, sequence_cases};
 enum { N_TABLE = sizeof tables / sizeof *tables, CASES_MAX = 512 };
 static const struct op_case *cases[CASES_MAX];
 static int n_case;

@@ -41,6 +41,6 @@ struct op_case {
   { XF_SYM_ONE, k, c, ORD }
 
 // One array per file, closed by a case without a name.
-extern const struct op_case basic_cases[], sequence_cases[];
+extern const struct op_case basic_cases[], image_cases[], sequence_cases[];
 
 #endif

@@ -1,0 +1,23 @@
+/*
+ * window.h - inside nn: windows over images in the attributes of a node, and the checks that convolution and pooling share.
+ *
+ * Not for: users of the engine (op_image.h). Owner, thread: as graph.h.
+ */
+#ifndef XF_NN_WINDOW_H
+#define XF_NN_WINDOW_H
+
+#include "nn/op_image.h"
+#include "nn/oprule.h"
+
+/* To and from attr.k; a stride of 0 becomes 1. @own value */
+struct xf_attr xf_window_store(const struct xf_window *window);
+struct xf_window xf_window_load(const struct xf_attr *attr);
+/* Window, stride, padding and image fit each other: fails the graph with the numbers. @err E_SHAPE */
+bool xf_window_check(struct xf_graph *g, const struct xf_node *n);
+/* Input k is a whole number of images of h x w: how many. @err E_SHAPE */
+bool xf_window_images(struct xf_graph *g, const struct xf_node *n, int k, uint32_t h, uint32_t w,
+                      struct xf_dim *images);
+/* Rows of that many images. @shape [images h w] */
+struct xf_dim xf_window_pixels(struct xf_dim images, uint32_t h, uint32_t w);
+
+#endif
