@@ -34,11 +34,14 @@ void xf_blas_gemv(float *y, const float *a, const float *x, size_t m, size_t n) 
 
 /* --- self-check: products of small integers are exact in any order of summation */
 
-enum { CHECK_REPEATS = 40 };
+enum { START_THREADS = 2, START_PRODUCTS = 160 };
 
 struct check {
   uint32_t seed;
-  struct xf_gemm bad; /* m = 0: none */
+  unsigned products; /* to make */
+  unsigned wrong;
+  struct xf_gemm bad; /* one of the wrong ones */
+  pthread_t thread;
 };
 
 /* Pseudo-random integers in [-3, 3]. */
@@ -49,16 +52,18 @@ static void fill_ints(float *x, size_t n, uint32_t *state) {
   }
 }
 
-static void check_shape(struct check *check, const struct xf_gemm *s) {
+static void check_shape(struct check *check, const struct xf_gemm *s, unsigned products) {
   float *a = xf_alloc(s->m * s->k * sizeof *a), *b = xf_alloc(s->k * s->n * sizeof *b);
   float *want = xf_alloc(s->m * s->n * sizeof *want), *got = xf_alloc(s->m * s->n * sizeof *got);
   uint32_t state = check->seed;
   fill_ints(a, s->m * s->k, &state);
   fill_ints(b, s->k * s->n, &state);
   xf_kern_ref.gemm(want, a, b, s);
-  for (int i = 0; i < CHECK_REPEATS; i++) {
+  for (unsigned i = 0; i < products; i++) {
     xf_fast_gemm(got, a, b, s);
-    if (memcmp(got, want, s->m * s->n * sizeof *got) != 0) check->bad = *s;
+    if (memcmp(got, want, s->m * s->n * sizeof *got) == 0) continue;
+    check->wrong++;
+    check->bad = *s;
   }
   xf_free(a);
   xf_free(b);
@@ -73,25 +78,38 @@ static void *check_thread(void *arg) {
       {.m = 48, .n = 64, .k = 33, .alpha = 1, .ta = true},
       {.m = 33, .n = 40, .k = 64, .alpha = 1, .tb = true},
   };
-  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) check_shape(arg, &shape[i]);
+  enum { N_SHAPE = sizeof shape / sizeof *shape };
+  struct check *check = arg;
+  for (size_t i = 0; i < N_SHAPE; i++) check_shape(check, &shape[i], check->products / N_SHAPE);
   return NULL;
 }
 
-/* Two callers at once: what the serial flavour gets wrong. */
-static enum xf_rc check_products(struct xf_diag *diag) {
-  struct check mine = {.seed = 1}, other = {.seed = 2};
-  pthread_t thread;
-  if (pthread_create(&thread, NULL, check_thread, &other) != 0)
-    return xf_diag_set(diag, XF_E_NOMEM, "BLAS check: cannot start a thread");
-  check_thread(&mine);
-  pthread_join(thread, NULL);
-  const struct xf_gemm *bad = mine.bad.m ? &mine.bad : &other.bad;
-  if (bad->m == 0) return XF_OK;
-  return xf_diag_set(
-      diag, XF_E_CORRUPT,
-      "%s (core %s) gives wrong products (%zu x %zu x %zu) when two threads call it; "
-      "install libopenblas0-pthread, or set OPENBLAS_CORETYPE to another core",
-      openblas_get_config(), openblas_get_corename(), bad->m, bad->k, bad->n);
+enum xf_rc xf_blas_check(unsigned n_threads, unsigned n_products, struct xf_diag *diag) {
+  struct check *check = xf_calloc(n_threads, sizeof *check);
+  enum xf_rc rc = XF_OK;
+  unsigned started = 0, wrong = 0;
+  struct xf_gemm bad = {.m = 0};
+  for (; started < n_threads && !rc; started++) {
+    check[started].seed = started + 1;
+    check[started].products = n_products;
+    if (pthread_create(&check[started].thread, NULL, check_thread, &check[started]) != 0) {
+      rc = xf_diag_set(diag, XF_E_NOMEM, "BLAS check: cannot start a thread");
+      break;
+    }
+  }
+  for (unsigned i = 0; i < started; i++) {
+    pthread_join(check[i].thread, NULL);
+    wrong += check[i].wrong;
+    if (check[i].wrong) bad = check[i].bad;
+  }
+  xf_free(check);
+  if (rc || wrong == 0) return rc;
+  return xf_diag_set(diag, XF_E_CORRUPT,
+                     "%s (core %s) gives %u wrong products of %u (%zu x %zu x %zu for one) when %u "
+                     "threads call it; "
+                     "install libopenblas0-pthread, or set OPENBLAS_CORETYPE to another core",
+                     openblas_get_config(), openblas_get_corename(), wrong, n_threads * n_products,
+                     bad.m, bad.k, bad.n, n_threads);
 }
 
 static enum xf_rc check_forced(struct xf_diag *diag) {
@@ -124,5 +142,5 @@ enum xf_rc xf_blas_start(struct xf_blas_info *info, struct xf_diag *diag) {
     snprintf(info->core, sizeof info->core, "%s", openblas_get_corename());
     snprintf(info->isa, sizeof info->isa, "%s", xf_kern_get()->isa);
   }
-  return check_products(diag);
+  return xf_blas_check(START_THREADS, START_PRODUCTS, diag);
 }

@@ -25,6 +25,11 @@ struct xf_blas_info {
    @source docs/internals/tensor.md "BLAS" */
 XF_WARN_UNUSED enum xf_rc xf_blas_start(struct xf_blas_info *info, struct xf_diag *diag);
 
+/* Lets n_threads make n_products small integer products each, at once, and compares exactly: what the serial flavour gets
+   wrong. xf_blas_start does a little of it; the test suite begins with a lot. @err E_CORRUPT (how many, on what core)
+   E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_blas_check(unsigned n_threads, unsigned n_products,
+                                        struct xf_diag *diag);
 /* c = op(a) op(a)^T + beta c, only the entries with column >= row; op(a) is [n x k], the transpose of a [k x n] if ta. beta 0 does
    not read c. Half the work of gemm where that is long enough to matter. @shape c[n x n] @thread any */
 void xf_blas_syrk(float *c, const float *a, size_t n, size_t k, bool ta, float beta);
