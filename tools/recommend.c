@@ -20,7 +20,8 @@ static const char usage[] =
     "DIR/serve\n"
     "and FILE only.\n"
     "  --state DIR        state_dir of a crossfed-client whose run is done\n"
-    "  --user U           as in the silo's data; an unknown user is answered by popularity\n"
+    "  --user U           as in the silo's data; an unknown user is answered by popularity,\n"
+    "                     among users of several silos or in all of them where that is known\n"
     "  -k N               number of items (10)\n"
     "  --arm ARM          served (default): the arm that was best on the silo's validation data\n"
     "  --diversity SPEC   none (default): by score; or the 100 best re-ranked:\n"
@@ -130,7 +131,9 @@ static void print_why(const struct xf_serve *s, const struct xf_serve_why *w) {
 }
 
 static void print(const struct request *r, const struct xf_serve *s, const struct answer *a) {
-  if (!a->known) printf("user \"%s\" is unknown to this silo: answered by popularity\n", r->user);
+  if (!a->known)
+    printf("user \"%s\" is unknown to this silo: answered by %s\n", r->user,
+           xf_recommender_crowd_text(s->crowd));
   printf("%-5s %-24s %12s   arm %s", "rank", "item", "score", xf_silo_arm_name(a->used));
   if (r->rerank.kind != XF_RERANK_NONE) {
     char text[XF_RERANK_TEXT];

@@ -24,6 +24,8 @@ struct finishing {
   float *params[XF_SILO_N_ARM];
   uint32_t *item[XF_SILO_N_ARM]; /* lists of a recommender's arms */
   float *score[XF_SILO_N_ARM];
+  float *strangers; /* of a recommender: scores for unknown users */
+  enum xf_recommender_crowd crowd;
   enum xf_silo_arm served;
   bool chosen; /* by a figure */
 };
@@ -201,6 +203,8 @@ static enum xf_rc save_serve(struct finishing *f) {
   struct xf_serve_source s = {.plan = c->plan,
                               .data = xf_silo_data(c->silo),
                               .n = xf_silo_params(c->silo),
+                              .strangers = f->crowd ? f->strangers : NULL,
+                              .crowd = f->crowd,
                               .served = f->served,
                               .run = c->run,
                               .member = c->cfg.member,
@@ -211,6 +215,14 @@ static enum xf_rc save_serve(struct finishing *f) {
     s.score[arm] = f->score[arm];
   }
   return xf_serve_save(c->fs, c->cfg.state_dir, &s, &f->base.diag);
+}
+
+static enum xf_rc keep_strangers(struct finishing *f) {
+  const struct xf_silo *silo = f->base.client->silo;
+  if (!xf_silo_recommends(silo)) return XF_OK;
+  f->strangers = xf_try_calloc((size_t)xf_silo_data(silo)->split.n_items + 1, sizeof *f->strangers);
+  return f->strangers ? xf_silo_strangers(silo, f->strangers, &f->crowd, &f->base.diag)
+                      : XF_E_NOMEM;
 }
 
 static void finishing_work(struct client_job *job) {
@@ -228,6 +240,7 @@ static void finishing_work(struct client_job *job) {
     if (!rc && atomic_load(&job->job.cancel)) rc = XF_E_CANCELLED;
   }
   xf_silo_set_cancel(c->silo, NULL);
+  if (!rc) rc = keep_strangers(f);
   if (!rc) choose(f);
   if (!rc) rc = save_serve(f);
   if (!rc) rc = save_report(f);
@@ -266,6 +279,7 @@ static void finishing_done(struct client_job *job) {
     xf_free(f->item[arm]);
     xf_free(f->score[arm]);
   }
+  xf_free(f->strangers);
   xf_free(job);
 }
 

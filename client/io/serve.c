@@ -79,6 +79,30 @@ static enum xf_rc check_train(const struct xf_serve *s, uint64_t n_start, uint64
   return XF_OK;
 }
 
+const char *xf_serve_crowd_name(enum xf_recommender_crowd crowd) {
+  switch (crowd) {
+  case XF_RECOMMENDER_CROWD_POOLED: return "pooled";
+  case XF_RECOMMENDER_CROWD_OVERLAP: return "overlap";
+  case XF_RECOMMENDER_CROWD_OWN: break;
+  }
+  return "popularity";
+}
+
+static enum xf_rc read_strangers(struct xf_serve *s, struct xf_diag *diag) {
+  const char *text = xf_safetensors_get(&s->file, "strangers");
+  void *p = NULL;
+  uint64_t n = 0;
+  enum xf_rc rc = read_part(s, "strangers", XF_SAFETENSORS_F32, &p, &n, diag);
+  s->strangers = p;
+  if (!rc && (n != s->items.n || !text)) rc = damaged(s, "strangers", diag);
+  if (rc) return rc;
+  for (int crowd = 0; crowd <= XF_RECOMMENDER_CROWD_OVERLAP; crowd++) {
+    s->crowd = (enum xf_recommender_crowd)crowd;
+    if (strcmp(text, xf_serve_crowd_name(s->crowd)) == 0) return XF_OK;
+  }
+  return damaged(s, "strangers", diag);
+}
+
 static enum xf_rc read_ranking(struct xf_serve *s, struct xf_diag *diag) {
   void *p = NULL;
   uint64_t n_start = 0, n_item = 0, n_popularity = 0;
@@ -93,6 +117,7 @@ static enum xf_rc read_ranking(struct xf_serve *s, struct xf_diag *diag) {
   if (!rc) rc = read_part(s, "popularity", XF_SAFETENSORS_F32, &p, &n_popularity, diag);
   s->popularity = p;
   if (!rc && n_popularity != s->items.n) rc = damaged(s, "popularity", diag);
+  if (!rc && xf_safetensors_find(&s->file, "strangers")) rc = read_strangers(s, diag);
   return rc ? rc : check_train(s, n_start, n_item, diag);
 }
 
@@ -158,6 +183,7 @@ void xf_serve_close(struct xf_serve *serve) {
   xf_free(serve->start);
   xf_free(serve->item);
   xf_free(serve->popularity);
+  xf_free(serve->strangers);
   xf_free(serve->params);
   xf_free(serve->plan);
   xf_itemsim_deinit(&serve->sim);

@@ -35,6 +35,8 @@ struct xf_serve_source {
   const uint32_t
       *item[XF_SILO_N_ARM]; /* a recommender's arms as lists (rec/toplist.h); NULL: none */
   const float *score[XF_SILO_N_ARM];
+  const float *strangers; /* [n_items] of a recommender; NULL: popularity answers them */
+  enum xf_recommender_crowd crowd;
   uint64_t n;
   enum xf_silo_arm served;
   const char *run, *member;
@@ -55,7 +57,9 @@ struct xf_serve {
   struct xf_names users, items;
   uint32_t *start, *item; /* train positives, as in data/split.h */
   float *popularity;      /* [items.n] */
-  float *params;          /* [n] of arm `loaded` */
+  float *strangers;       /* [items.n] for unknown users; NULL: popularity */
+  enum xf_recommender_crowd crowd;
+  float *params; /* [n] of arm `loaded` */
   uint64_t n;
   enum xf_silo_arm served, loaded;
   bool has_loaded, ranking;
@@ -91,6 +95,8 @@ struct xf_serve_why {
       [XF_SERVE_LIKE]; /* items of the user most similar to it, above 0, best first; no part of the score */
 };
 
+/* What answers an unknown user, in words. @own static */
+const char *xf_serve_crowd_name(enum xf_recommender_crowd crowd);
 /* @own serve: xf_serve_close, also after an error @err E_NOTFOUND (the run is not done) E_CORRUPT E_VERSION E_NOMEM E_IO */
 XF_WARN_UNUSED enum xf_rc xf_serve_open(struct xf_serve *serve, const struct xf_fs *fs,
                                         const char *state_dir, struct xf_diag *diag);
@@ -106,7 +112,7 @@ const char *xf_serve_similarity(const struct xf_serve *serve);
 XF_WARN_UNUSED enum xf_rc xf_serve_load(struct xf_serve *serve, enum xf_silo_arm arm,
                                         struct xf_diag *diag);
 /* The k best items of an arm for a user, without the user's train positives, re-ranked if asked; ties by lower id. An unknown
-   user is answered by popularity: *used says so. Without categories, items are alike by the factors of the arm, for popularity by
+   user is answered by popularity (serve->crowd says whose): *used says so. Without categories, items are alike by the factors of the arm, for popularity by
    those of the best arm that has some; where there are none (a recommender), by who took what in train. @shape out[k], k <= XF_SERVE_TOP_MAX @err E_UNSUPPORTED (tables) E_RANGE E_CORRUPT
    E_IO E_NOTFOUND (nothing to tell similar items by) E_NAN @own texts of items: serve */
 XF_WARN_UNUSED enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out,

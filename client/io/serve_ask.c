@@ -110,7 +110,7 @@ enum xf_rc xf_serve_top(struct xf_serve *serve, struct xf_topk_item *out, uint32
   const uint32_t u = xf_names_find(&s->users, ask->user, strlen(ask->user));
   const bool known = u != XF_NO_ID;
   const uint32_t from = known ? s->start[u] : 0, to = known ? s->start[u + 1] : 0;
-  const float *score = s->popularity;
+  const float *score = !known && s->strangers ? s->strangers : s->popularity;
   enum xf_rc rc = XF_OK;
   *used = known ? ask->arm : XF_SILO_POPULARITY;
   if (ask->rerank.kind != XF_RERANK_NONE) rc = find_sim(s, *used, diag);
@@ -185,7 +185,9 @@ enum xf_rc xf_serve_explain(struct xf_serve *serve, struct xf_serve_why *out, co
   if (of.item >= s->items.n || (used != XF_SILO_POPULARITY && u == XF_NO_ID))
     return xf_diag_set(diag, XF_E_NOTFOUND, "arm %s gave user \"%.40s\" no item number %u",
                        xf_silo_arm_name(used), user, of.item);
-  if (used == XF_SILO_POPULARITY) add_part(out, "popularity", of.score);
+  if (used == XF_SILO_POPULARITY)
+    add_part(out, xf_recommender_crowd_text(u == XF_NO_ID ? s->crowd : XF_RECOMMENDER_CROWD_OWN),
+             of.score);
   else if (!take_apart(s, out, u, of.item)) add_part(out, "model", of.score);
   if (s->has_sim && u != XF_NO_ID) find_like(s, out, u, of.item);
   return XF_OK;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARTS = 6 + 2 * XF_SILO_N_ARM };
+enum { PARTS = 7 + 2 * XF_SILO_N_ARM };
 
 struct part {
   struct xf_safetensors_tensor tensor;
@@ -83,8 +83,10 @@ static enum xf_rc save(const struct xf_fs *fs, const char *dir, const struct xf_
                                              {"served", xf_silo_arm_name(s->served)},
                                              {"run", s->run},
                                              {"member", s->member},
-                                             {"committed", committed}};
-  return write(fs, path, w, meta, sizeof meta / sizeof meta[0], diag);
+                                             {"committed", committed},
+                                             {"strangers", xf_serve_crowd_name(s->crowd)}};
+  const size_t n_meta = sizeof meta / sizeof meta[0] - (s->strangers ? 0 : 1);
+  return write(fs, path, w, meta, n_meta, diag);
 }
 
 enum xf_rc xf_serve_save(const struct xf_fs *fs, const char *state_dir,
@@ -112,6 +114,7 @@ enum xf_rc xf_serve_save(const struct xf_fs *fs, const char *state_dir,
     add(&w, name, XF_SAFETENSORS_F32, s->score[arm], n);
   }
   if (s->data->kind == XF_DATASET_INTERACTIONS) add_interactions(&w, s->data, &popularity);
+  add(&w, "strangers", XF_SAFETENSORS_F32, s->strangers, s->strangers ? s->data->split.n_items : 0);
   if (!rc) rc = save(fs, dir, s, &w, diag);
   xf_popularity_deinit(&popularity);
   xf_buf_deinit(&plan);

@@ -47,6 +47,8 @@ struct from {
   const struct xf_scorer *scorer;
   void *owner; /* of scorer, taken; NULL: the model above */
   void (*owner_free)(void *owner);
+  const float *strangers;
+  enum xf_recommender_crowd crowd;
   const float *base; /* [base_len / 4] what scorer was decided from */
   uint64_t base_len;
   const char *run, *arm;
@@ -68,7 +70,8 @@ static void log_served(struct xf_client *c, const struct from *from, enum xf_rc 
 
 /* Puts a snapshot over c's catalogue in the slot. A model without rows of users and items gives popularity. */
 static void serve(struct xf_client *c, const struct from *from) {
-  struct xf_serving_source source = {.catalog = c->serving.catalog};
+  struct xf_serving_source source = {
+      .catalog = c->serving.catalog, .strangers = from->strangers, .crowd = from->crowd};
   struct xf_serving_meta *m = &source.meta;
   struct xf_serving *s = NULL;
   struct xf_digest digest;
@@ -203,7 +206,16 @@ void client_serving_decided(struct xf_client *c, uint64_t committed) {
   if (!c->serving.on || !c->serving.catalog || !xf_resolve_recommends(c->plan)) return;
   from.owner_free = xf_silo_decision_unref;
   from.scorer = xf_silo_decision_ref(c->silo, &from.owner);
-  if (from.owner) serve(c, &from);
+  if (!from.owner) return;
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  float *strangers = xf_try_calloc((size_t)c->serving.catalog->items.n + 1, sizeof *strangers);
+  const enum xf_rc rc =
+      strangers ? xf_silo_strangers(c->silo, strangers, &from.crowd, &diag) : XF_E_NOMEM;
+  if (rc) not_served(rc, "strangers", &diag); /* popularity answers them, and says so */
+  else if (from.crowd != XF_RECOMMENDER_CROWD_OWN) from.strangers = strangers;
+  serve(c, &from);
+  xf_free(strangers);
 }
 
 void client_serving_committed(struct xf_client *c, const struct xf_digest *task) {
@@ -264,6 +276,8 @@ static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
                         .params = popularity ? NULL : s.params,
                         .alike = s.params,
                         .round = committed};
+    from.strangers = s.strangers;
+    from.crowd = s.crowd;
     if (!rc && s.lists) { /* the snapshot's from now on */
       from.scorer = s.lists;
       from.owner = s.lists;

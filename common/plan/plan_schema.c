@@ -92,7 +92,7 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(learns), WORD(learns_names), .def = "model", .tag = 4,
      .help = "train: the plan's model, or the recommender's unit-free scorer"},
     {STAGE(statistic.of), WORD(statistic_names), .def = "gram", .tag = 5,
-     .help = "statistic: item co-occurrence, or users per item"},
+     .help = "statistic: item co-occurrence, users per item, overlapping users per item"},
     {STAGE(statistic.beta), REAL, .def = "0.5", RANGE(0, 1), .tag = 6,
      .help = "gram: a user's part is divided by (items)^beta; 0, 0.5 or 1 (with noise 1)"},
     {STAGE(fed.algorithm), WORD(algorithm_names), .def = "fedavg", .tag = 10,

@@ -81,10 +81,11 @@
   X(XF_PLAN_LEARNS_MODEL, "model") \
   X(XF_PLAN_LEARNS_SCORER, "scorer")
 
-/* Which sum a statistic stage makes: item co-occurrence, or users per item. */
-#define XF_PLAN_STATISTIC_LIST(X)   \
-  X(XF_PLAN_STATISTIC_GRAM, "gram") \
-  X(XF_PLAN_STATISTIC_COUNTS, "counts")
+/* Which sum a statistic stage makes: item co-occurrence, users per item, the same of users whom other silos have too. */
+#define XF_PLAN_STATISTIC_LIST(X)       \
+  X(XF_PLAN_STATISTIC_GRAM, "gram")     \
+  X(XF_PLAN_STATISTIC_COUNTS, "counts") \
+  X(XF_PLAN_STATISTIC_OVERLAP, "overlap")
 
 #define XF_PLAN_ALGORITHM_LIST(X)       \
   X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg") \

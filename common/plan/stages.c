@@ -90,6 +90,8 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
     const struct xf_plan_stage_part *s = &plan->stages[i];
     works += s->kind != XF_PLAN_STAGE_EVALUATE;
     kinds |= 1u << s->kind;
+    if (s->kind == XF_PLAN_STAGE_STATISTIC && s->statistic.of == XF_PLAN_STATISTIC_OVERLAP)
+      kinds |= 1u << XF_PLAN_STAGE_ROWS; /* it names users as well */
     if (s->kind == XF_PLAN_STAGE_EVALUATE && s->fed.rounds)
       REFUSE("stages[%u].fed.rounds: an evaluation commits no model; leave it out", i);
     if (s->kind != XF_PLAN_STAGE_EVALUATE && !s->fed.rounds)
@@ -116,10 +118,10 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
   const uint32_t both = 1u << XF_PLAN_STAGE_STATISTIC | 1u << XF_PLAN_STAGE_ROWS;
   if (recommender && (kinds & both) == both &&
       strcmp(plan->model.user_ns, plan->model.item_ns) == 0)
-    REFUSE(
-        "model.user_ns: \"%s\" is also model.item_ns; statistics name items and rows users, which "
-        "need namespaces of their own",
-        plan->model.user_ns);
+    REFUSE("model.user_ns: \"%s\" is also model.item_ns; statistics name items, rows and overlap "
+           "users, "
+           "which need namespaces of their own",
+           plan->model.user_ns);
   if (recommender && plan->model.loss != XF_PLAN_LOSS_BPR)
     REFUSE("model.loss: %s belongs to a network; leave it out",
            xf_plan_loss_text(plan->model.loss));

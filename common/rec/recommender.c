@@ -111,48 +111,6 @@ static enum xf_rc timed(struct xf_tune *t, struct xf_diag *diag) {
   return rc ? rc : timed_one(t, "latest", latest, 0, diag);
 }
 
-/* One row for everybody: log(1 + train events of the users that other silos have too). */
-struct overlap {
-  struct xf_scorer base; /* first */
-  float *row;
-};
-
-static enum xf_rc overlap_score(const struct xf_scorer *s, const struct xf_query *q, float *out,
-                                struct xf_diag *diag) {
-  (void)q;
-  (void)diag;
-  memcpy(out, ((const struct overlap *)s)->row, s->n_items * sizeof *out);
-  return XF_OK;
-}
-
-static void overlap_free(struct xf_scorer *s) {
-  xf_free(((struct overlap *)s)->row);
-  xf_free(s);
-}
-
-static const struct xf_scorer_kind OVERLAP = {"overlap", overlap_score, NULL, overlap_free};
-
-static enum xf_rc overlap(struct xf_tune *t, struct xf_diag *diag) {
-  struct xf_recommender_candidate *c;
-  if (!t->in->overlap) return XF_OK;
-  const enum xf_rc rc = xf_tune_candidate(t, &c, "overlap", XF_RECOMMENDER_SHARED, diag);
-  if (rc) return rc;
-  struct overlap *o = xf_calloc(1, sizeof *o);
-  const uint32_t n = t->data.n_items;
-  o->base = (struct xf_scorer){.kind = &OVERLAP, .n_items = n};
-  o->base.cost.memory = n * sizeof *o->row;
-  c->scorer = &o->base;
-  o->row = xf_try_calloc((size_t)n + 1, sizeof *o->row);
-  if (!o->row) return xf_diag_set(diag, XF_E_NOMEM, "no memory for %u items", n);
-  for (uint32_t i = 0; i < n; i++) {
-    if (!(t->in->overlap[i] >= 0) || !isfinite(t->in->overlap[i]))
-      return xf_diag_set(diag, XF_E_NAN, "the count of item %u among overlapping users is %g", i,
-                         (double)t->in->overlap[i]);
-    o->row[i] = log1pf(t->in->overlap[i]);
-  }
-  return XF_OK;
-}
-
 /* ---- fit ---- */
 
 static enum xf_rc check(const struct xf_recommender_input *in, const struct xf_recommender_spec *s,
@@ -180,7 +138,7 @@ static enum xf_rc families(struct xf_tune *t, struct xf_diag *diag) {
   if (!rc && f & XF_RECOMMENDER_DECAYED) rc = timed(t, diag);
   if (!rc && f & XF_RECOMMENDER_ALS) rc = xf_tune_als(t, diag);
   if (!rc && f & (XF_RECOMMENDER_KERNEL | XF_RECOMMENDER_EASE)) rc = xf_tune_items(t, diag);
-  if (!rc) rc = overlap(t, diag);
+  if (!rc) rc = xf_tune_popular(t, diag);
   for (uint32_t r = 0; !rc && r < t->in->n_rows; r++)
     rc = xf_recommender_add_rows(t->rec, &t->in->rows[r], diag);
   return rc;

@@ -4,7 +4,8 @@
  * fit     tunes every family of scorers on split A (one train item of each user, inner.h), then fits the winners on the whole
  *         train part. Local families: popularity, decayed popularity (where events carry time), ALS, item kernel, EASE (where the
  *         number of items allows). Shared ones exist where their artifact does: item models on own + lambda x others' Gram
- *         with lambda of {0 .1 .3 1}, the models of a rows stage, popularity among overlapping users.
+ *         with lambda of {0 .1 .3 1}, popularity on own + lambda x others' counts, the models of a rows stage, popularity among
+ *         overlapping users.
  * mix     blends of candidates learnt on split A (mix.h), local and shared ones, as further candidates.
  * add     takes further candidates of the caller's (unit-free scorer, diffusion): fitted on train only.
  * choose  the guard (guard.h) on split B = the validation part: for any subset of candidates a blend, its steps and the
@@ -63,7 +64,9 @@ struct xf_recommender_input {
   const struct xf_recommender_gram *gram; /* NULL: none */
   const struct xf_recommender_rows *rows;
   uint32_t n_rows;
-  const float *overlap;   /* [n_items] train events of overlapping users; NULL: none */
+  const float *overlap; /* [n_items] train events of overlapping users; NULL: none */
+  const float
+      *counts; /* [n_items] train events in other silos, 0 where none shares it; NULL: none */
   const uint64_t *key;    /* [n_users] of ALS start rows; NULL: row numbers */
   struct xf_worker *pool; /* NULL: none */
 };
@@ -214,6 +217,20 @@ XF_WARN_UNUSED enum xf_rc xf_recommender_decide(struct xf_recommender *rec,
                                                 struct xf_diag *diag);
 /* The scorer that the silo serves: the guarded arm's. NULL before decide. @own recommender's */
 const struct xf_scorer *xf_recommender_served(const struct xf_recommender *rec);
+
+/* Whose popularity answers somebody whom no candidate knows. */
+enum xf_recommender_crowd {
+  XF_RECOMMENDER_CROWD_OWN,
+  XF_RECOMMENDER_CROWD_POOLED, /* own + lambda x others' counts, where lambda won on split A */
+  XF_RECOMMENDER_CROWD_OVERLAP /* users whom other silos have too: a stranger may be one of theirs */
+};
+/* "popularity", "popularity in all silos", "popularity among users of several silos". @own static */
+const char *xf_recommender_crowd_text(enum xf_recommender_crowd crowd);
+/* Scores for somebody without a history here: by overlapping users where there are any, else pooled, else the silo's own; equal
+   ones by the silo's own. After fit. @shape out[n_items] @err none in practice (the candidates') */
+XF_WARN_UNUSED enum xf_rc xf_recommender_strangers(const struct xf_recommender *rec, float *out,
+                                                   enum xf_recommender_crowd *crowd,
+                                                   struct xf_diag *diag);
 
 /* The transfer report in words: candidates with settings and figures, the guard's steps, which shared part is switched
    off and why, the gain over alone with its paired standard error, costs. @err E_LIMIT E_NOMEM */

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 
 #include <stdio.h>
+#include <string.h>
 
 const char *xf_serving_basis_name(enum xf_serving_basis basis) {
   static const char *const names[] = {
@@ -46,6 +47,14 @@ enum xf_rc xf_serving_new(struct xf_serving **out, const struct xf_serving_sourc
     return xf_diag_set(diag, XF_E_SHAPE, "the scorer knows %u items, the silo has names of %u",
                        n_scorer, n_names);
   }
+  const uint32_t n = s->catalog->items.n;
+  if (source->strangers) s->strangers = xf_try_calloc((size_t)n + 1, sizeof *s->strangers);
+  if (source->strangers && !s->strangers) {
+    xf_serving_unref(s);
+    return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u scores", n);
+  }
+  if (s->strangers) memcpy(s->strangers, source->strangers, n * sizeof *s->strangers);
+  s->crowd = s->strangers ? source->crowd : XF_RECOMMENDER_CROWD_OWN;
   *out = s;
   return XF_OK;
 }
@@ -59,6 +68,7 @@ void xf_serving_unref(struct xf_serving *serving) {
   if (!serving || atomic_fetch_sub_explicit(&serving->refs, 1, memory_order_acq_rel) > 1) return;
   if (serving->owner_free) serving->owner_free(serving->owner);
   xf_catalog_unref(serving->catalog);
+  xf_free(serving->strangers);
   xf_free(serving);
 }
 

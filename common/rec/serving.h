@@ -18,6 +18,7 @@
 #include "base/digest.h"
 #include "rec/blend.h"
 #include "rec/catalog.h"
+#include "rec/recommender.h"
 #include "rec/rerank.h"
 
 #include <pthread.h>
@@ -43,7 +44,10 @@ struct xf_serving {
   atomic_uint refs;
   struct xf_catalog *catalog;
   const struct xf_scorer *scorer; /* NULL: popularity only */
-  struct xf_rerank_source alike;  /* what items are like; NULLs where nobody knows */
+  float *
+      strangers; /* [items.n] scores for whom the scorer cannot serve; NULL: the catalogue's popularity */
+  enum xf_recommender_crowd crowd; /* whose popularity they are */
+  struct xf_rerank_source alike;   /* what items are like; NULLs where nobody knows */
   void *owner;
   void (*owner_free)(void *owner);
   struct xf_serving_meta meta;
@@ -55,12 +59,14 @@ struct xf_serving_source {
   const struct xf_scorer *scorer; /* NULL: popularity only */
   const struct xf_itemsim *
       sim; /* of the owner's; what items are like, after the catalogue's categories and before who took what; may be NULL */
+  const float *strangers; /* [items.n], copied; NULL: the catalogue's popularity */
+  enum xf_recommender_crowd crowd;
   void *owner; /* of scorer and sim; NULL: the scorer itself is taken */
   void (*owner_free)(void *owner);
   struct xf_serving_meta meta; /* kind is filled in where it is empty */
 };
 
-/* @own out: xf_serving_unref; the scorer or its owner is taken, also after an error @err E_SHAPE (number of items) */
+/* @own out: xf_serving_unref; the scorer or its owner is taken, also after an error @err E_SHAPE (number of items) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_serving_new(struct xf_serving **out,
                                          const struct xf_serving_source *source,
                                          struct xf_diag *diag);
@@ -93,7 +99,9 @@ struct xf_serving *xf_serving_slot_take(struct xf_serving_slot *slot);
 #define XF_SERVING_BASIS_LIST(X) \
   X(USER, "user")                \
   X(HISTORY, "history")          \
-  X(POPULARITY, "popularity")
+  X(POPULARITY, "popularity")    \
+  X(POOLED, "pooled")            \
+  X(OVERLAP, "overlap")
 enum xf_serving_basis {
 #define XF_SERVING_BASIS_ENUM(n, t) XF_SERVING_##n,
   XF_SERVING_BASIS_LIST(XF_SERVING_BASIS_ENUM)
@@ -142,7 +150,7 @@ struct xf_serving_answer {
 /* Releases; idempotent. @own answer */
 void xf_serving_answer_deinit(struct xf_serving_answer *answer);
 /* The k best items for a user without those of the history. A user the silo does not know, and one the scorer cannot
-   serve, is answered from the given history or, without one, by popularity: answer->basis says so.
+   serve, is answered from the given history or, without one, by popularity (serving->strangers): answer->basis says so.
    @shape answer->item[n <= k] @own answer, until its next use @err E_RANGE (k) E_LIMIT (explained items, history)
    E_INVAL (nobody to answer for) E_UNSUPPORTED (nothing to re-rank by) E_NOMEM and the scorer's */
 XF_WARN_UNUSED enum xf_rc xf_serving_recommend(const struct xf_serving *serving,

@@ -90,6 +90,10 @@ static struct xf_query who(const struct xf_catalog *c, const struct xf_serving_r
   return q;
 }
 
+static bool by_popularity(const struct xf_serving_answer *a) {
+  return a->basis != XF_SERVING_USER && a->basis != XF_SERVING_HISTORY;
+}
+
 /* Scores of all items and what they rest on. */
 static enum xf_rc score(const struct xf_serving *s, const struct xf_query *q,
                         struct xf_serving_answer *a, struct xf_diag *diag) {
@@ -98,8 +102,13 @@ static enum xf_rc score(const struct xf_serving *s, const struct xf_query *q,
   if (s->scorer && (q->user != XF_NO_ID || q->n))
     rc = xf_scorer_score(s->scorer, q, a->score, diag);
   if (rc != XF_E_NOTFOUND) return rc;
-  a->basis = XF_SERVING_POPULARITY;
-  memcpy(a->score, s->catalog->popular, s->catalog->items.n * sizeof *a->score);
+  static const enum xf_serving_basis basis[] = {[XF_RECOMMENDER_CROWD_OWN] = XF_SERVING_POPULARITY,
+                                                [XF_RECOMMENDER_CROWD_POOLED] = XF_SERVING_POOLED,
+                                                [XF_RECOMMENDER_CROWD_OVERLAP] =
+                                                    XF_SERVING_OVERLAP};
+  const float *popular = s->strangers ? s->strangers : s->catalog->popular;
+  a->basis = basis[s->crowd];
+  memcpy(a->score, popular, s->catalog->items.n * sizeof *a->score);
   return XF_OK;
 }
 
@@ -112,7 +121,7 @@ static void take_top(struct xf_serving_answer *a, uint32_t n) {
 /* One part is the whole score; a scorer that cannot tell gives no history items. */
 static void explain_whole(const struct xf_serving *s, const struct xf_query *q,
                           struct xf_serving_answer *a) {
-  const struct xf_scorer *scorer = a->basis == XF_SERVING_POPULARITY ? NULL : s->scorer;
+  const struct xf_scorer *scorer = by_popularity(a) ? NULL : s->scorer;
   for (uint32_t i = 0; i < a->n; i++) {
     struct xf_blend_why *why = &a->why[(size_t)i * XF_BLEND_PARTS];
     *why = (struct xf_blend_why){.part = 0, .share = a->item[i].score};
@@ -142,7 +151,7 @@ static enum xf_rc explain(const struct xf_serving *s, const struct xf_query *q,
                           struct xf_serving_answer *a, struct xf_diag *diag) {
   uint32_t item[XF_SERVING_EXPLAIN_MAX], n[XF_SERVING_EXPLAIN_MAX];
   for (uint32_t i = 0; i < a->n && s->alike.sim; i++) find_like(s, q, &a->item[i]);
-  if (a->basis == XF_SERVING_POPULARITY || !xf_blend_is(s->scorer)) {
+  if (by_popularity(a) || !xf_blend_is(s->scorer)) {
     explain_whole(s, q, a);
     return XF_OK;
   }
@@ -219,7 +228,8 @@ enum xf_rc xf_serving_similar(const struct xf_serving *serving, const char *item
 
 const char *xf_serving_part_name(const struct xf_serving *serving,
                                  const struct xf_serving_answer *answer, uint32_t part) {
-  if (answer->basis == XF_SERVING_POPULARITY || !serving->scorer) return "popularity";
+  if (by_popularity(answer)) return xf_recommender_crowd_text(serving->crowd);
+  if (!serving->scorer) return "popularity";
   if (xf_blend_is(serving->scorer)) return xf_blend_part_name(serving->scorer, part);
   return serving->meta.kind;
 }

@@ -45,5 +45,7 @@ XF_WARN_UNUSED enum xf_rc xf_tune_als(struct xf_tune *tune, struct xf_diag *diag
 /* Item kernel and EASE on the own Gram, and on own + lambda x others where there is an artifact.
    @err E_SHAPE (artifact) E_RANGE E_NAN E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag);
+/* Own + lambda x others' counts where they were summed, and counts among overlapping users. @err E_NAN E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_tune_popular(struct xf_tune *tune, struct xf_diag *diag);
 
 #endif

@@ -18,6 +18,11 @@ uint32_t xf_spaces_find(const struct xf_spaces *spaces, const char *ns) {
   return i;
 }
 
+static void need(struct xf_spaces *out, const char *ns, bool items, uint32_t min_holders) {
+  if (xf_spaces_find(out, ns) == out->n)
+    out->at[out->n++] = (struct xf_space){ns, items, min_holders};
+}
+
 struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan) {
   struct xf_spaces out = {.n = 0};
   if (!xf_resolve_recommends(plan)) {
@@ -30,10 +35,10 @@ struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan) {
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;
-    const bool items = s->kind == XF_PLAN_STAGE_STATISTIC;
-    const char *ns = items ? plan->model.item_ns : plan->model.user_ns;
-    if (xf_spaces_find(&out, ns) < out.n) continue;
-    out.at[out.n++] = (struct xf_space){ns, items, s->rows.min_holders};
+    const bool statistic = s->kind == XF_PLAN_STAGE_STATISTIC;
+    if (statistic) need(&out, plan->model.item_ns, true, s->rows.min_holders);
+    if (!statistic || s->statistic.of == XF_PLAN_STATISTIC_OVERLAP)
+      need(&out, plan->model.user_ns, false, s->rows.min_holders);
   }
   return out;
 }
@@ -68,6 +73,8 @@ static enum xf_rc add_statistic(const struct building *b, const struct xf_plan *
   const uint32_t rows = z->silo ? z->n_items : n_keys;
   if (b->stage->statistic.of == XF_PLAN_STATISTIC_COUNTS)
     return add(b, "counts", XF_ROLE_ALIGNED, ns, rows, 1);
+  if (b->stage->statistic.of == XF_PLAN_STATISTIC_OVERLAP)
+    return add(b, "overlap", XF_ROLE_ALIGNED, ns, rows, 1);
   enum xf_rc rc = XF_OK;
   if (plan->privacy.noise_multiplier == 0) rc = add(b, "diagonal", XF_ROLE_ALIGNED, ns, rows, 1);
   return rc ? rc : add(b, "pairs", XF_ROLE_PAIRED, ns, n_keys, 1);

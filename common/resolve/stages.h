@@ -3,6 +3,7 @@
  *
  *   statistic gram     <name>/diagonal aligned, <name>/pairs paired   (with noise only the pairs)
  *             counts   <name>/counts   aligned, one column
+ *             overlap  <name>/overlap  aligned, one column; its users are aligned as well, and no row of theirs moves
  *   rows               <name>/user     aligned, <name>/item  domain
  *        rule sums     <name>/sums     aligned, <name>/item  domain
  *                      with rows.inner what the rounds without split A left: <name>/inner_user inner_target user, <name>/inner_item domain
@@ -42,7 +43,8 @@ struct xf_stage_sizes {
 
 /* Whether the plan's model is a recommender: statistics, rows, a scorer, a guard. @thread any */
 bool xf_resolve_recommends(const struct xf_plan *plan);
-/* The namespaces that the plan aligns: of items for statistics, of users for rows and aligned users. @own borrows plan */
+/* The namespaces that the plan aligns: of items for statistics, of users for rows, aligned users and
+   overlap. @own borrows plan */
 struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan);
 /* Index of a namespace by its name, or spaces->n. @thread any */
 uint32_t xf_spaces_find(const struct xf_spaces *spaces, const char *ns);

@@ -39,25 +39,37 @@ static bool has_rows(const float *base, uint64_t n) {
   return false;
 }
 
-/* Train events of users that at least two silos hold. */
-static float *make_overlap(const struct xf_silo *s) {
-  const struct xf_csr *train = &s->data.split.part[XF_PART_TRAIN];
-  const struct silo_space *users = silo_space_of(s, false);
-  if (!users || users->n_known == 0) return NULL;
-  float *out = xf_try_calloc((size_t)s->data.split.n_items + 1, sizeof *out);
-  for (size_t k = 0; out && k < users->n_known; k++)
-    for (uint32_t row = users->known_row[k], e = train->start[row]; e < train->start[row + 1]; e++)
-      out[train->item[e]]++;
-  return out;
-}
-
 struct gathered {
   struct silo_gram gram;
   bool has_gram;
   struct xf_recommender_rows rows[XF_PLAN_STAGES_MAX];
   uint32_t n_rows;
-  float *overlap;
+  float *overlap, *counts; /* [n_items]; NULL: none */
+  bool has_counts;
 };
+
+/* The overlapping users are this silo's own, and where it was summed those of the others. */
+static enum xf_rc gather_counts(struct xf_silo *s, const float *base, struct gathered *g) {
+  const size_t n = (size_t)s->data.split.n_items + 1;
+  const struct silo_space *users = silo_space_of(s, false);
+  g->counts = xf_try_calloc(n, sizeof *g->counts);
+  if (!g->counts) return XF_E_NOMEM;
+  if (users && users->n_known) {
+    g->overlap = xf_try_calloc(n, sizeof *g->overlap);
+    if (!g->overlap) return XF_E_NOMEM;
+    silo_overlap(s, g->overlap);
+  }
+  bool once = false;
+  for (uint32_t i = 0; i < s->cfg.plan->n_stages; i++) {
+    const struct xf_plan_stage_part *st = &s->cfg.plan->stages[i];
+    if (st->kind != XF_PLAN_STAGE_STATISTIC) continue;
+    if (st->statistic.of == XF_PLAN_STATISTIC_COUNTS && !g->has_counts)
+      g->has_counts = silo_counts_add(s, i, "counts", base, XF_STAGE_ALL, g->counts);
+    if (st->statistic.of == XF_PLAN_STATISTIC_OVERLAP && !once && g->overlap)
+      once = silo_counts_add(s, i, "overlap", base, XF_STAGE_ALL, g->overlap);
+  }
+  return XF_OK;
+}
 
 static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *g,
                          struct xf_diag *diag) {
@@ -78,7 +90,9 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
                     silo_space_of(s, true)->n_known);
     }
   }
-  if (!rc) g->overlap = make_overlap(s);
+  if (!rc && gather_counts(s, base, g))
+    rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for the counts of %u items",
+                     s->data.split.n_items);
   return rc;
 }
 
@@ -117,7 +131,8 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
                                           .gram = g.has_gram ? &g.gram.gram : NULL,
                                           .rows = g.rows,
                                           .n_rows = g.n_rows,
-                                          .overlap = g.overlap};
+                                          .overlap = g.overlap,
+                                          .counts = g.has_counts ? g.counts : NULL};
   struct xf_recommender_spec spec = xf_recommender_defaults();
   spec.seed = silo_split_a(s);
   if (!rc) rc = xf_recommender_fit(&rec, &in, &spec, diag);
@@ -129,6 +144,7 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
   if (!rc) rc = xf_recommender_decide(rec, NULL, diag);
   silo_gram_deinit(&g.gram);
   xf_free(g.overlap);
+  xf_free(g.counts);
   if (rc) {
     silo_decision_free(d);
     return rc;
@@ -244,6 +260,12 @@ enum xf_rc silo_decision_scores(struct xf_silo *s, uint32_t user, float *out,
   struct xf_query query = query_of(&a, user);
   query.at = NAN; /* now */
   return xf_scorer_score(a.scorer, &query, out, diag);
+}
+
+enum xf_rc xf_silo_strangers(const struct xf_silo *silo, float *out,
+                             enum xf_recommender_crowd *crowd, struct xf_diag *diag) {
+  return silo->decision ? xf_recommender_strangers(silo->decision->rec, out, crowd, diag)
+                        : xf_diag_set(diag, XF_E_STATE, "no arm was made yet");
 }
 
 enum xf_rc xf_silo_lists(struct xf_silo *silo, uint32_t *item, float *score, struct xf_diag *diag) {

@@ -146,6 +146,13 @@ enum xf_rc silo_gram_init(struct silo_gram *out, const struct xf_silo *s, uint32
                           const float *sum, uint32_t stages, bool *there);
 void silo_gram_deinit(struct silo_gram *gram);
 
+/* Train events of users that other silos have too. @shape out[n_items] */
+void silo_overlap(const struct xf_silo *s, float *out);
+/* Adds the others' part of counts ("counts", "overlap") to those of the silo's items. false: the stage has not committed.
+   @shape out[n_items] */
+bool silo_counts_add(const struct xf_silo *s, uint32_t stage, const char *part, const float *sum,
+                     uint32_t stages, float *out);
+
 /* What the silo decides with the model `base` (decision.c): fitted once for each model. */
 enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *diag);
 /* Measures the arm made last; spec->measure points into the silo's own measures. */

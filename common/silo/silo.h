@@ -20,6 +20,7 @@
 #include "param/manifest.h"
 #include "plan/view.h"
 #include "priv/odometer.h"
+#include "rec/recommender.h"
 #include "resolve/resolve.h"
 #include "wire/msg.h"
 
@@ -158,6 +159,10 @@ XF_WARN_UNUSED enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, fl
    @shape item[n_users x XF_TOPLIST], score[n_users x XF_TOPLIST] @err E_NOTFOUND (no candidate for this arm) */
 XF_WARN_UNUSED enum xf_rc xf_silo_lists(struct xf_silo *silo, uint32_t *item, float *score,
                                         struct xf_diag *diag);
+/* What a recommender answers strangers with, and whose popularity that is, by the decision made last. @shape out[n_items]
+   @err E_STATE (no arm was made) */
+XF_WARN_UNUSED enum xf_rc xf_silo_strangers(const struct xf_silo *silo, float *out,
+                                            enum xf_recommender_crowd *crowd, struct xf_diag *diag);
 /* What a recommender decided last, as a scorer to serve (the guarded arm's), and who owns it; NULL before. It reads the silo's
    data: the silo must outlive it. @own *owner: xf_silo_decision_unref @thread the one that works */
 const struct xf_scorer *xf_silo_decision_ref(struct xf_silo *silo, void **owner);

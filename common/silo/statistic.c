@@ -14,13 +14,31 @@ static struct xf_rec_data train_of(const struct xf_silo *s) {
                               &s->data.split.part[XF_PART_TRAIN]};
 }
 
-static enum xf_rc counts(struct xf_silo *s, uint32_t stage) {
+void silo_overlap(const struct xf_silo *s, float *out) {
+  const struct xf_csr *train = &s->data.split.part[XF_PART_TRAIN];
+  const struct silo_space *users = silo_space_of(s, false);
+  memset(out, 0, s->data.split.n_items * sizeof *out);
+  for (size_t k = 0; users && k < users->n_known; k++)
+    for (uint32_t row = users->known_row[k], e = train->start[row]; e < train->start[row + 1]; e++)
+      out[train->item[e]]++;
+}
+
+/* Of all users, or of those whom the directory knows: users per known item. */
+static enum xf_rc counts(struct xf_silo *s, uint32_t stage, bool all) {
   const struct silo_space *items = silo_space_of(s, true);
-  const struct xf_segment *seg = silo_segment(s, stage, "counts");
-  float *out = s->task + seg->offset;
+  const struct xf_segment *seg = silo_segment(s, stage, all ? "counts" : "overlap");
+  float *out = s->task + seg->offset, *count = NULL;
   memset(out, 0, (size_t)xf_segment_len(seg) * sizeof *out);
-  for (size_t k = 0; k < items->n_known; k++)
-    out[items->known_row[k]] = (float)s->data.split.item_count[items->known_row[k]];
+  if (!all) {
+    count = xf_try_calloc((size_t)s->data.split.n_items + 1, sizeof *count);
+    if (!count) return XF_E_NOMEM;
+    silo_overlap(s, count);
+  }
+  for (size_t k = 0; k < items->n_known; k++) {
+    const uint32_t row = items->known_row[k];
+    out[row] = all ? (float)s->data.split.item_count[row] : count[row];
+  }
+  xf_free(count);
   return XF_OK;
 }
 
@@ -77,7 +95,7 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
                           struct xf_silo_answer *a, struct xf_diag *diag) {
   const uint32_t stage = task->offer.stage;
   const struct silo_space *items = silo_space_of(s, true);
-  const bool is_gram = s->cfg.plan->stages[stage].statistic.of == XF_PLAN_STATISTIC_GRAM;
+  const enum xf_plan_statistic of = s->cfg.plan->stages[stage].statistic.of;
   const bool noise = s->cfg.noise_multiplier > 0;
   const struct xf_release_spec spec = {.sensitivity = XF_GRAM_SENSITIVITY,
                                        .noise_multiplier = s->cfg.noise_multiplier,
@@ -86,7 +104,8 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
   enum xf_rc rc = noise ? xf_release_init(&release, &spec, diag) : XF_OK;
   if (rc) return rc;
   memcpy(s->task, s->full, (size_t)s->layout->n * sizeof *s->task);
-  rc = is_gram ? gram(s, stage, release.step, diag) : counts(s, stage);
+  rc = of == XF_PLAN_STATISTIC_GRAM ? gram(s, stage, release.step, diag)
+                                    : counts(s, stage, of == XF_PLAN_STATISTIC_COUNTS);
   if (rc == XF_E_NOMEM)
     return xf_diag_set(diag, rc, "no memory for the statistic of %zu items", items->n_known);
   if (rc) return rc;
@@ -142,6 +161,17 @@ enum xf_rc silo_gram_init(struct silo_gram *out, const struct xf_silo *s, uint32
                                            .beta = s->cfg.plan->stages[stage].statistic.beta,
                                            .noise_sd = others_sd(s)};
   return XF_OK;
+}
+
+bool silo_counts_add(const struct xf_silo *s, uint32_t stage, const char *part, const float *sum,
+                     uint32_t stages, float *out) {
+  const struct silo_space *items = silo_space_of(s, true);
+  const struct xf_segment *seg = silo_segment(s, stage, part);
+  const float *all = sum + silo_wire_at(s, stages, seg), *own = s->full + seg->offset;
+  if (!committed(all, items->n_known)) return false;
+  for (size_t k = 0; k < items->n_known; k++)
+    out[items->known_row[k]] += all[k] - own[items->known_row[k]];
+  return true;
 }
 
 void silo_gram_deinit(struct silo_gram *gram) {

@@ -118,6 +118,42 @@ static enum xf_rc ask(struct xf_serve *s, struct xf_topk_item *out, uint32_t *go
   return xf_serve_top(s, out, got, used, &what, &diag_of_ask);
 }
 
+/* Who is unknown is answered by the row kept for strangers; a known user's popularity stays the silo's own. */
+static void test_strangers(void **state) {
+  (void)state;
+  const float row[8] = {0, 1, 2, 9, 4, 5, 6, 7};
+  struct xf_serve s;
+  struct xf_serve_why why;
+  struct xf_topk_item top[8];
+  enum xf_silo_arm used;
+  struct xf_diag diag;
+  uint32_t k = 0;
+  struct xf_serve_source from = {.plan = &plan,
+                                 .data = &data,
+                                 .n = n,
+                                 .served = XF_SILO_FEDERATED,
+                                 .strangers = row,
+                                 .crowd = XF_RECOMMENDER_CROWD_OVERLAP,
+                                 .run = "run-1",
+                                 .member = "d1",
+                                 .committed = 3};
+  from.params[XF_SILO_FEDERATED] = params;
+  xf_diag_init(&diag);
+  ok(xf_serve_save(xf_fs_posix(), dir, &from, &diag), &diag);
+  ok(xf_serve_open(&s, xf_fs_posix(), dir, &diag), &diag);
+  assert_int_equal(s.crowd, XF_RECOMMENDER_CROWD_OVERLAP);
+  ok(ask(&s, top, &k, &used, XF_SILO_FEDERATED, "nobody", 2, XF_RERANK_NONE), &diag);
+  assert_int_equal(used, XF_SILO_POPULARITY);
+  assert_true(top[0].item == 3 && top[0].score == 9 && top[1].item == 7);
+  ok(xf_serve_explain(&s, &why, "nobody", used, top[0], &diag), &diag);
+  assert_string_equal(why.part[0].name, "popularity among users of several silos");
+  ok(ask(&s, top, &k, &used, XF_SILO_POPULARITY, "u3", 2, XF_RERANK_NONE), &diag);
+  assert_true(top[0].score < 4); /* log(1 + events) */
+  ok(xf_serve_explain(&s, &why, "u3", used, top[0], &diag), &diag);
+  assert_string_equal(why.part[0].name, "popularity");
+  xf_serve_close(&s);
+}
+
 static void test_answers(void **state) {
   (void)state;
   struct xf_serve s;
@@ -274,7 +310,8 @@ static void test_diverse_and_why(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_damage),
-                                     cmocka_unit_test(test_diverse_and_why)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_answers), cmocka_unit_test(test_strangers),
+      cmocka_unit_test(test_damage), cmocka_unit_test(test_diverse_and_why)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

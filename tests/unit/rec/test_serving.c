@@ -182,6 +182,24 @@ static void test_recommend(void **state) {
   assert_int_equal(a->item[1].item, 5);
   assert_int_equal(a->item[1].why[0].n, 2);
   assert_int_equal(a->item[1].why[0].why[0].item, 2);
+  // strangers with a row of their own: it answers, and the answer says whose popularity it is
+  const float strange[I] = {[2] = 3, [5] = 4};
+  const enum xf_recommender_crowd crowd[] = {XF_RECOMMENDER_CROWD_POOLED,
+                                             XF_RECOMMENDER_CROWD_OVERLAP};
+  const enum xf_serving_basis basis[] = {XF_SERVING_POOLED, XF_SERVING_OVERLAP};
+  for (int k = 0; k < 2; k++) {
+    struct xf_serving *other = NULL;
+    const struct xf_serving_source source = {.catalog = c, .strangers = strange, .crowd = crowd[k]};
+    const struct xf_serving_request ask = {.user = "nobody", .k = 2, .explain = true};
+    assert_int_equal(xf_serving_new(&other, &source, &diag), XF_OK);
+    assert_int_equal(xf_serving_recommend(other, &ask, a, &diag), XF_OK);
+    assert_int_equal(a->basis, basis[k]);
+    assert_string_equal(xf_serving_basis_name(a->basis), k ? "overlap" : "pooled");
+    assert_true(a->item[0].item == 5 && a->item[0].score == 4 && a->item[1].item == 2);
+    assert_string_equal(xf_serving_part_name(other, a, a->item[0].why[0].part),
+                        k ? "popularity among users of several silos" : "popularity in all silos");
+    xf_serving_unref(other);
+  }
   // only keys that are no items: popularity
   r.history = history + 3;
   r.n_history = 1;

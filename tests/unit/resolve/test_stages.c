@@ -230,6 +230,20 @@ static void test_namespaces(void **state) {
   one_space("user", false, 3);
   plans_load(&plan, plans_table, "");
   assert_int_equal(xf_resolve_spaces(&plan).n, 0);
+  /* counts of overlapping users name items, and users to know which overlap; only items have a segment */
+  plans_load(
+      &plan,
+      HEAD "  - {name: seen, kind: statistic, statistic: {of: overlap}, rows: {min_holders: 2}}\n",
+      "");
+  const struct xf_spaces s = xf_resolve_spaces(&plan);
+  assert_true(s.n == 2 && s.at[0].items && !s.at[1].items && s.at[1].min_holders == 2);
+  const struct xf_stage_sizes sizes = {.n_keys = {5, 9}};
+  struct xf_layout l;
+  assert_int_equal(xf_resolve_layout(&l, &plan, &sizes, NULL), XF_OK);
+  assert_int_equal(l.n_seg, 1);
+  assert_string_equal(l.seg[0].name, "seen/overlap");
+  assert_true(l.seg[0].rows == 5 && l.seg[0].cols == 1 && l.seg[0].role == XF_ROLE_ALIGNED);
+  xf_layout_deinit(&l);
 }
 
 static const char both[] =

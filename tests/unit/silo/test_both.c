@@ -3,6 +3,7 @@
 #include "stagetest.h"
 #include "tensor/blas.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,6 +92,56 @@ static void test_decision(void **state) {
   stagetest_deinit(&t);
 }
 
+/* Only u4 .. u11 are in several silos: their events count, of the items that the directory knows; and the decision has the
+   others' part of the sum, on top of its own users' counts. */
+static void test_overlap(void **state) {
+  (void)state;
+  static const char overlap[] =
+      "name: t\nseed: 7\ndata: {kind: interactions}\nmodel: {kind: recommender}\n"
+      "eval: {metrics: [hr@3, ndcg@3], every: 0}\nstages:\n"
+      "  - {name: seen, kind: statistic, statistic: {of: overlap}, rows: {min_holders: 2}}\n";
+  stagetest_init(&t, overlap, "", NULL);
+  assert_true(t.spaces.n == 2 && t.spaces.at[0].items && !t.spaces.at[1].items);
+  stagetest_commit(&t);
+  for (size_t k = 0; k < 3; k++) {
+    const struct stagetest_silo *s = &t.s[k];
+    const struct xf_dataset *d = xf_silo_data(s->silo);
+    const struct xf_csr *train = &d->split.part[XF_PART_TRAIN];
+    float own[64] = {0}, out[64], others = 0, all = 0;
+    assert_true(d->split.n_items <= 64);
+    assert_int_equal(s->n_update,
+                     s->rows.n[0]); /* one number of each known item, nothing of users */
+    assert_int_equal(xf_silo_lens(s->silo)->up[0], s->rows.n[0] * sizeof(float));
+    for (uint32_t u = 0; u < d->split.n_users; u++) {
+      bool known = false;
+      for (size_t i = 0; i < s->rows.n[1]; i++) known |= s->of_key[1][i] == u;
+      for (uint32_t e = train->start[u]; known && e < train->start[u + 1]; e++)
+        own[train->item[e]]++;
+    }
+    for (size_t i = 0; i < s->rows.n[0]; i++) {
+      assert_true(s->update[i] == own[s->of_key[0][i]]);
+      all += s->update[i];
+    }
+    assert_true(all > 5);
+    assert_int_equal(stagetest_view(&t, k, XF_TASK_FINAL, 0), s->rows.n[0]);
+    enum xf_recommender_crowd crowd;
+    assert_int_equal(xf_silo_strangers(s->silo, out, &crowd, NULL), XF_E_STATE);
+    assert_int_equal(xf_silo_arm_make(s->silo, XF_SILO_GUARDED, s->base, NULL), XF_OK);
+    assert_int_equal(xf_silo_strangers(s->silo, out, &crowd, NULL), XF_OK);
+    assert_int_equal(crowd, XF_RECOMMENDER_CROWD_OVERLAP);
+    for (size_t i = 0; i < s->rows.n[0]; i++) {
+      others += s->base[i] - own[s->of_key[0][i]];
+      own[s->of_key[0][i]] = s->base[i];
+    }
+    assert_true(others > 5);
+    for (uint32_t i = 0; i < d->split.n_items; i++) {
+      const float count = expm1f(out[i]) - own[i]; /* below half an event more: by the silo's own */
+      assert_true(count > -.01f && count < .5f);
+    }
+  }
+  stagetest_deinit(&t);
+}
+
 /* Started again, the personal state waits for both answers. */
 static void test_again(void **state) {
   (void)state;
@@ -112,6 +163,7 @@ int main(void) {
   if (xf_blas_start(NULL, NULL)) return 1;
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys),
                                      cmocka_unit_test(test_stages_apart),
-                                     cmocka_unit_test(test_decision), cmocka_unit_test(test_again)};
+                                     cmocka_unit_test(test_decision),
+                                     cmocka_unit_test(test_overlap), cmocka_unit_test(test_again)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

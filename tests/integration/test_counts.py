@@ -1,0 +1,104 @@
+"""Counts over all users and over those of several silos, with real daemons: what they add to a decision, and who answers strangers."""
+
+import json
+import random
+
+import pytest
+
+from conftest import REPO
+from federation import Federation
+from test_both import COLUMNS
+from test_http import Api, described, short_dir  # noqa: F401 (fixtures)
+
+BRANCHES = {"b0": 30, "b1": 150, "b2": 150}
+STAGES = {
+    "counts": "  - {{name: sold, kind: statistic, fed: {fed}, statistic: {{of: counts}}, rows: {{min_holders: 2}}}}\n",
+    "overlap": "  - {{name: common, kind: statistic, fed: {fed}, statistic: {{of: overlap}}, rows: {{min_holders: 2}}}}\n",
+}
+PLAN = """\
+name: counts
+seed: 3
+data: {{kind: interactions, split: {{kind: leave-one-out, by: file, min: 5}}}}
+model: {{kind: recommender}}
+stages:
+{stages}
+eval: {{every: 0, metrics: [hr@10, ndcg@10], protocol: [full]}}
+arms: [popularity, alone, federated, guarded]
+sim:
+  data: "{data}"
+  columns: {{user: 1, item: 2, domain: 3, value: 4, time: 5}}
+  clients: {{by: domain, name: "silo-{{}}"}}
+"""
+FED = "{quorum: 1.0, deadline_s: 600, select_timeout_s: 60, eval_deadline_s: 600}"
+
+
+def write_events(path):
+    """Branches with the same bestsellers, one of them new and small. Who goes to several of them (u0 to u7) buys other goods there."""
+    rng, lines = random.Random(11), []
+    for branch, n in BRANCHES.items():
+        for user in range(n):
+            common = user < 8
+            have = set()
+            while len(have) < 7:
+                x = int(60 * rng.random() ** 3)
+                have.add(40 + x % 20 if common else x)
+            lines += [f"{'u' if common else branch + 'u'}{user}\ti{x}\t{branch}\t1\t{t}" for t, x in enumerate(rng.sample(sorted(have), 7))]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def make(tmp_path, bin_dir, *stages, **kwargs):
+    data = tmp_path / "events.tsv"
+    write_events(data)
+    plan = PLAN.format(stages="".join(STAGES[s].format(fed=FED) for s in stages), data=data)
+    members = {f"silo-{b}": (b, {"path": str(data), "columns": COLUMNS, "only_domain": b}) for b in BRANCHES}
+    return Federation(tmp_path / "fed", bin_dir, plan, members, **kwargs)
+
+
+@pytest.mark.sanitize
+def test_counts_and_overlap_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
+    with make(tmp_path, bin_dir, "counts", "overlap") as fed:
+        summary = fed.start().finish()
+        want = json.loads(crossfed("sim", fed.plan, "--json").out)
+        assert summary["rounds"] == 2 and summary["model_blake2b"] == want["model_blake2b"]
+        small = json.loads((fed.folder / "silo-b0/serve/report.json").read_text())
+        assert small["arms"]["federated"]["test"]["ndcg_10_full"] > 0
+        words = (fed.folder / "silo-b0/serve/decision.txt").read_text()
+        assert "popularity.pooled" in words and "overlap" in words
+        # the goods of common users come first for whom the silo does not know
+        said = json.loads(fed.crossfed("recommend", "--state", fed.folder / "silo-b1", "--user", "nobody", "-k", "3", "--explain",
+                                       "--json").stdout)
+        assert [int(i["item"][1:]) >= 40 for i in said["items"]] == [True] * 3
+        assert said["items"][0]["parts"][0]["part"] == "popularity among users of several silos"
+        text = fed.crossfed("recommend", "--state", fed.folder / "silo-b1", "--user", "nobody", "-k", "3").stdout
+        assert "unknown to this silo: answered by popularity among users of several silos" in text
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+        text = fed.crossfed("inspect", sorted((fed.folder / "server/ckpt").iterdir())[-1]).stdout
+        assert "sold/counts" in text and "common/overlap" in text and "keys.item" in text
+
+
+@pytest.mark.parametrize("stage, basis, text", [("counts", "pooled", "popularity in all silos"),
+                                                ("overlap", "overlap", "popularity among users of several silos")])
+def test_strangers_are_told_whose_popularity(tmp_path, bin_dir, short_dir, described, stage, basis, text):  # noqa: F811
+    """Over HTTP, and again after a restart without the coordinator."""
+    client = {"exit_when_done": False, "serve": {"http": {"listen": "127.0.0.1:0"}}}
+    with make(tmp_path, bin_dir, stage, client=client) as fed:
+        fed.start()
+        api = Api(fed, described, "silo-b0").listening()
+        fed.until(lambda: api.client.events("final_stored"))
+        api.wait_for("guarded")
+        before = api.ask("/v1/recommend", {"user": "nobody", "k": 5, "explain": 1})
+        assert before["basis"] == basis and before["items"][0]["parts"][0]["part"] == text
+        assert api.ask("/v1/recommend", {"user": "u3", "k": 5})["basis"] == "user"
+        for process in fed.processes():
+            process.kill()
+        n = len(api.client.events("serving"))
+        api.client.start()
+        api.listening()
+        fed.until(lambda: len(api.client.events("serving")) > n)
+        after = api.ask("/v1/recommend", {"user": "nobody", "k": 5, "explain": 1})
+        assert after["basis"] == basis and after["items"] == before["items"]
+
+
+def test_counts_example_is_a_plan(crossfed):
+    out = crossfed("plan", REPO / "deploy/examples/plans/counts.yaml", "--rows", "900").out
+    assert "(item)" in out and "stage common, 1 rounds: 0 bytes down, 3600 up" in out  # nothing of users but their keys
