@@ -1,8 +1,13 @@
 """crossfed bench with tiny sizes: every benchmark runs, says so in JSON with finite ratios, and leaves nothing behind."""
 
 import math
+import pathlib
+import subprocess
+import sys
 
 import pytest
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
 
 CASES = {
     "wire": {"pack_1mb", "unpack_1mb", "unpack_100mb"},
@@ -13,7 +18,7 @@ CASES = {
     "idle_connections": {"resident"},
     "rec": {"als_64", "als_96", "als_192", "ease", "gram"},
     "serving": {"recommend_p50", "recommend_p99", "blend_p50", "blend_p99", "http"},
-    "train": {"2nn_sgd_b10", "2nn_sgd_b10_digits", "784_128_10_adam_b64", "two_workers", "page_faults"},
+    "train": {"2nn_sgd_b10", "2nn_sgd_b10_digits", "784_128_10_adam_b64", "cnn_sgd_b10", "two_workers", "page_faults"},
     "server_rss": {"clients_10", "clients_100", "per_client", "per_client_rest"},
 }
 OPTIONAL = {"updates": {"memory", "memory_upload"},  # where /dev/shm can be written
@@ -48,3 +53,9 @@ def test_usage(crossfed, tmp_path):
     assert "idle_connections" in crossfed("bench", "--help").out
     assert "usage: crossfed bench" in crossfed("bench", "speed", status=2).err
     assert "choose another --dir" in crossfed("bench", "wire", "--quick", "--dir", tmp_path / "absent", status=1).err
+
+
+def test_beside_pytorch_where_it_is():
+    # -S: without site packages there is no PyTorch, whatever is installed
+    made = subprocess.run([sys.executable, "-S", REPO / "tests/bench/torch_train.py"], capture_output=True, text=True)
+    assert made.returncode == 77 and "not installed" in made.stdout

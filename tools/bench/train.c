@@ -240,6 +240,7 @@ enum xf_rc bench_train(struct bench *b) {
   };
   enum xf_rc rc = xf_blas_start(NULL, b->diag);
   for (size_t i = 0; i < sizeof nets / sizeof *nets && !rc; i++) rc = measure(b, &nets[i]);
+  if (!rc) rc = bench_cnn(b);
   if (!rc) rc = measure_workers(b, &nets[0]);
   if (!rc) rc = measure_faults(b, &nets[0]);
   return rc;
