@@ -167,11 +167,16 @@ enum xf_rc xf_plan_stamps(struct xf_buf *out, const struct xf_plan *plan) {
   bool average = false;
   for (uint32_t i = 0; i < plan->n_stages; i++)
     average = average || plan->stages[i].rows.rule == XF_PLAN_ROW_RULE_AVERAGE;
-  if (view.aligned)
+  if (xf_plan_maps(plan))
+    rc = xf_buf_put_str(out,
+                        "needs paired computation: the map, the cross Gram and what is combined of "
+                        "them multiply two rows of one person; here on that person's device, and "
+                        "between two silos no stage does it\n");
+  else if (view.aligned)
     rc = xf_buf_put_str(out,
                         "trusted alignment: the silos share a key that the coordinator must not "
                         "have; it learns which pseudonyms several silos hold\n");
-  if (!rc && view.aligned && view.min_holders == 2)
+  if (!rc && view.aligned && view.min_holders == 2 && !xf_plan_maps(plan))
     rc = xf_buf_put_str(out, "rows visible to the other domain: with two holders the mean of the "
                              "others is the other's row\n");
   if (!rc && view.aligned && average)

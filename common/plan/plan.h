@@ -135,8 +135,9 @@ struct xf_plan_sim_part {
     double alpha;                                     /* dirichlet */
     char only[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* domains or column values; none: all */
     uint32_t n_only;
-    char files[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* by file: names below sim.data */
+    char files[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* by file, by user: names below sim.data */
     uint32_t n_files;
+    uint32_t common;             /* by user: numbers below it name the same person in both files */
     char name[XF_PLAN_NAME_MAX]; /* pattern with one {}: xf_plan_client_id */
   } clients;
   double dropout;   /* probability that a selected client does not answer */

@@ -31,9 +31,9 @@ static enum xf_rc check_split(const struct xf_plan *plan, struct xf_diag *diag) 
   case XF_PLAN_SPLIT_PREDEFINED:
     if (plan->data.split.by != XF_PLAN_BY_FILE)
       REFUSE("data.split.by: a predefined split is named by its files; write by: file");
-    if (is_events(plan))
-      REFUSE("data.split.kind: a predefined split of interactions is not in this version; write "
-             "leave-one-out or random");
+    if (is_events(plan) && !xf_plan_maps(plan))
+      REFUSE("data.split.kind: a predefined split of interactions is not in this version but for "
+             "statistic.of: map; write leave-one-out or random");
     break;
   }
   return XF_OK;
@@ -308,6 +308,29 @@ static enum xf_rc check_arms(const struct xf_plan *plan, struct xf_diag *diag) {
   return XF_OK;
 }
 
+/* Clients by user: people who hold both histories of theirs, source file and target file, and nothing else. */
+static enum xf_rc check_by_user(const struct xf_plan *plan, struct xf_diag *diag) {
+  const struct xf_plan_sim_part *sim = &plan->sim;
+  const bool by_user = sim->clients.by == XF_PLAN_CLIENTS_USER;
+  if (by_user != xf_plan_maps(plan))
+    REFUSE(
+        "sim.clients.by: user belongs to a stage with statistic.of map, and only to it: two rows "
+        "of one person meet on that person's device");
+  if (!by_user && sim->clients.common)
+    REFUSE("sim.clients.common: %u has no effect; write by: user", sim->clients.common);
+  if (!by_user) return XF_OK;
+  if (sim->clients.n_files != 3)
+    REFUSE("sim.clients.files: by user needs three files, source, target and the target's held-out "
+           "rows of cold users, and there are %u",
+           sim->clients.n_files);
+  if (!sim->clients.common)
+    REFUSE("sim.clients.common: below which number users are the same people in both files is "
+           "missing");
+  if (sim->columns.user != 1 || sim->columns.item != 2)
+    REFUSE("sim.columns: by user reads user and item from columns 1 and 2");
+  return XF_OK;
+}
+
 static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag) {
   const struct xf_plan_sim_part *sim = &plan->sim;
   enum xf_plan_clients by = sim->clients.by;
@@ -325,14 +348,15 @@ static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag
     REFUSE("sim.clients.by: domain needs interactions and sim.columns.domain");
   if (by == XF_PLAN_CLIENTS_COLUMN && sim->columns.client == 0)
     REFUSE("sim.columns.client: sim.clients.by column needs it");
-  if ((by == XF_PLAN_CLIENTS_FILE) != (sim->clients.n_files > 0))
-    REFUSE("sim.clients.files: the files of sim.clients.by file, and only of it, are listed here");
+  if ((by == XF_PLAN_CLIENTS_FILE || by == XF_PLAN_CLIENTS_USER) != (sim->clients.n_files > 0))
+    REFUSE("sim.clients.files: the files of sim.clients.by file or user, and only of them, are "
+           "listed here");
   if (sim->clients.n_only && by != XF_PLAN_CLIENTS_DOMAIN && by != XF_PLAN_CLIENTS_COLUMN)
     REFUSE("sim.clients.only: chooses domains or column values; sim.clients.by is neither");
   char id[XF_PLAN_CLIENT_ID];
   if (xf_plan_client_id(id, sim->clients.name, "1"))
     REFUSE("sim.clients.name: \"%s\" must be made of a-z 0-9 - and one {}", sim->clients.name);
-  return XF_OK;
+  return check_by_user(plan, diag);
 }
 
 static enum xf_rc check_sim(const struct xf_plan *plan, struct xf_diag *diag) {

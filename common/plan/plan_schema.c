@@ -24,7 +24,7 @@ static const struct xf_conf_name items_names[] = {XF_PLAN_ITEMS_LIST(NAME) END};
 static const struct xf_conf_name stage_names[] = {XF_PLAN_STAGE_LIST(NAME) LATER("align"), END};
 static const struct xf_conf_name learns_names[] = {XF_PLAN_LEARNS_LIST(NAME) END};
 static const struct xf_conf_name statistic_names[] = {XF_PLAN_STATISTIC_LIST(NAME) LATER("moments"),
-                                                      LATER("map"), END};
+                                                      END};
 static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) LATER("fedprox"),
                                                       LATER("scaffold"),
                                                       LATER("fednova"),
@@ -92,7 +92,9 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(learns), WORD(learns_names), .def = "model", .tag = 4,
      .help = "train: the plan's model, or the recommender's unit-free scorer"},
     {STAGE(statistic.of), WORD(statistic_names), .def = "gram", .tag = 5,
-     .help = "statistic: item co-occurrence, users per item, overlapping users per item"},
+     .help =
+         "statistic: item co-occurrence, users per item, overlapping users per item, or for cold "
+         "users a map between two domains"},
     {STAGE(statistic.beta), REAL, .def = "0.5", RANGE(0, 1), .tag = 6,
      .help = "gram: a user's part is divided by (items)^beta; 0, 0.5 or 1 (with noise 1)"},
     {STAGE(fed.algorithm), WORD(algorithm_names), .def = "fedavg", .tag = 10,
@@ -285,7 +287,10 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN_LIST(sim.clients.only, sim.clients.n_only), TEXT, .expand = true,
      .help = "domains or column values that take part; all when not given"},
     {PLAN_LIST(sim.clients.files, sim.clients.n_files), TEXT, .expand = true,
-     .help = "by file: names below sim.data, a client each"},
+     .help =
+         "by file: names below sim.data, a client each; by user: source, target, held-out rows"},
+    {PLAN(sim.clients.common), UINT, .def = "0", RANGE(0, 1000000000), .unit = "people",
+     .help = "by user: user numbers below it name the same person in both files"},
     {PLAN(sim.clients.name), TEXT, .def = "silo-{}",
      .help = "member id; {} is the domain, column value, file or number"},
     {PLAN(sim.dropout), REAL, .def = "0", RANGE(0, 0.999),

@@ -81,11 +81,13 @@
   X(XF_PLAN_LEARNS_MODEL, "model") \
   X(XF_PLAN_LEARNS_SCORER, "scorer")
 
-/* Which sum a statistic stage makes: item co-occurrence, users per item, the same of users whom other silos have too. */
-#define XF_PLAN_STATISTIC_LIST(X)       \
-  X(XF_PLAN_STATISTIC_GRAM, "gram")     \
-  X(XF_PLAN_STATISTIC_COUNTS, "counts") \
-  X(XF_PLAN_STATISTIC_OVERLAP, "overlap")
+/* Which sum a statistic stage makes: item co-occurrence, users per item, the same of users whom other silos have too; pairs of
+   one person's rows in two domains. */
+#define XF_PLAN_STATISTIC_LIST(X)         \
+  X(XF_PLAN_STATISTIC_GRAM, "gram")       \
+  X(XF_PLAN_STATISTIC_COUNTS, "counts")   \
+  X(XF_PLAN_STATISTIC_OVERLAP, "overlap") \
+  X(XF_PLAN_STATISTIC_MAP, "map")
 
 #define XF_PLAN_ALGORITHM_LIST(X)       \
   X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg") \
@@ -138,13 +140,14 @@
 
 /* How the simulator deals one data set to clients: by its domain or client column; shuffled into n parts;
    a file each; n parts of a few label shards; n parts with Dirichlet label shares. */
-#define XF_PLAN_CLIENTS_LIST(X)         \
-  X(XF_PLAN_CLIENTS_DOMAIN, "domain")   \
-  X(XF_PLAN_CLIENTS_COLUMN, "column")   \
-  X(XF_PLAN_CLIENTS_UNIFORM, "uniform") \
-  X(XF_PLAN_CLIENTS_FILE, "file")       \
-  X(XF_PLAN_CLIENTS_SHARDS, "shards")   \
-  X(XF_PLAN_CLIENTS_DIRICHLET, "dirichlet")
+#define XF_PLAN_CLIENTS_LIST(X)             \
+  X(XF_PLAN_CLIENTS_DOMAIN, "domain")       \
+  X(XF_PLAN_CLIENTS_COLUMN, "column")       \
+  X(XF_PLAN_CLIENTS_UNIFORM, "uniform")     \
+  X(XF_PLAN_CLIENTS_FILE, "file")           \
+  X(XF_PLAN_CLIENTS_SHARDS, "shards")       \
+  X(XF_PLAN_CLIENTS_DIRICHLET, "dirichlet") \
+  X(XF_PLAN_CLIENTS_USER, "user")
 
 #define XF_PLAN_ENUMERATOR_(name, text) name,
 enum xf_plan_data { XF_PLAN_DATA_LIST(XF_PLAN_ENUMERATOR_) };

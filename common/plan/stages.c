@@ -112,6 +112,10 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
       REFUSE("stages[%u].learns: a recommender has no model of its own to train; write scorer", i);
   }
   if (works == 0) REFUSE("stages: none of them learns anything");
+  if (xf_plan_maps(plan) &&
+      (plan->n_stages != 1 || plan->data.split.kind != XF_PLAN_SPLIT_PREDEFINED))
+    REFUSE("statistic.of: map is the plan's only stage, and its split is given: write data.split "
+           "{kind: predefined, by: file}");
   if (recommender && plan->data.kind != XF_PLAN_DATA_INTERACTIONS)
     REFUSE("model.kind: recommender learns from interactions, and data.kind is %s",
            xf_plan_data_text(plan->data.kind));

@@ -56,6 +56,8 @@ uint64_t xf_plan_evaluations(const struct xf_plan *plan);
 uint32_t xf_plan_stage_find(const struct xf_plan *plan, const char *name);
 /* Whether a stage exchanges aligned rows or statistics over keyed items. @thread any */
 bool xf_plan_is_aligned(const struct xf_plan *plan);
+/* Whether a stage pairs two rows of one person (statistic.of map): users are clients then. @thread any */
+bool xf_plan_maps(const struct xf_plan *plan);
 /* The i-th metric (i < eval.n_metrics) of a checked plan. @err E_FORMAT E_RANGE */
 XF_WARN_UNUSED enum xf_rc xf_plan_metric(struct xf_metric *out, const struct xf_plan *plan,
                                          uint32_t i);

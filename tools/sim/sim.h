@@ -5,6 +5,7 @@
  * world.c  the event loop that plays shell for both cores; local work runs on worker threads
  * export.c the same federation as files for the daemons
  * verdict.c whether a domain is worse off than its strongest baseline
+ * cold.c   cold users, with people as clients
  * report.c the arms of each silo, the table, the run directory
  * verb.c   the command
  * Not for: a silo's own process (client/io). Thread: the loop is one thread; a client's work runs on a worker
@@ -98,5 +99,9 @@ XF_WARN_UNUSED enum xf_rc sim_verdict(const struct sim *sim, struct xf_jsonw *js
    @err E_IO and the silos' */
 XF_WARN_UNUSED enum xf_rc sim_report(struct sim *sim, bool json, struct xf_time from,
                                      struct xf_diag *diag);
+/* A plan with statistic.of map, where the people of both domains are the clients: loads, sums once, ranks the cold users, prints
+   and leaves summary.json. Needs nothing of sim_init. @err E_UNSUPPORTED (metrics, arms) and those of data, rec and store */
+XF_WARN_UNUSED enum xf_rc sim_cold(struct sim *sim, bool json, struct xf_time from,
+                                   struct xf_diag *diag);
 
 #endif

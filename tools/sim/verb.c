@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "plan/view.h"
 #include "tensor/blas.h"
 #include "tools/sim/sim.h"
 
@@ -21,7 +22,10 @@ static const char usage[] =
     "virtual\n"
     "clock, real training. Prints popularity, alone, federated and guarded side by side, and which "
     "domain\n"
-    "is worse off than by its strongest baseline, on the same test users.\n"
+    "is worse off than by its strongest baseline, on the same test users. A plan of statistic.of "
+    "map has "
+    "a\n"
+    "client for each person of two domains and ranks cold users.\n"
     "  --threads N  workers for local training (0: all cores); the result does not depend on it\n"
     "  --out DIR    a run directory: plan.resolved.yaml, metrics.jsonl, summary.json, log.jsonl\n"
     "  --export DIR writes the federation as configs and data for crossfed-server and "
@@ -86,11 +90,19 @@ static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_b
   rc = xf_blas_start(&sim->blas, diag);
   const struct xf_time from = xf_time_now();
   int log_fd = -1;
-  if (!rc) rc = sim_init(sim, diag);
+  const bool cold = xf_plan_maps(&sim->plan);
+  if (!rc && cold && (r->export || sim->plan.sim.clients.by != XF_PLAN_CLIENTS_USER))
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "statistic.of: map runs in crossfed sim alone, with sim.data and "
+                       "sim.clients.by: user; no daemon does, so there is nothing to export");
+  if (!rc && !cold) rc = sim_init(sim, diag);
   if (!rc && r->export) return sim_export(sim, r->export, diag);
   if (!rc && r->out) rc = open_run(sim, r->out, &log_fd, diag);
-  if (!rc) rc = sim_world_run(sim, diag);
-  if (!rc) rc = sim_report(sim, r->json, from, diag);
+  if (!rc && cold) rc = sim_cold(sim, r->json, from, diag);
+  else if (!rc) {
+    rc = sim_world_run(sim, diag);
+    if (!rc) rc = sim_report(sim, r->json, from, diag);
+  }
   if (log_fd >= 0) {
     xf_log_set_file(-1, XF_LOG_INFO);
     (void)close(log_fd); /* lines are written as they come; nothing is buffered here */

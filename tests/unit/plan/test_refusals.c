@@ -29,9 +29,28 @@ static const char stages_base[] = "name: staged\n"
                                   "  - {name: rows, kind: rows, fed: {rounds: 3}}\n"
                                   "  - {kind: evaluate}\n";
 
+static const char map_base[] = "name: cold\n"
+                               "data: {kind: interactions, split: {kind: predefined, by: file}}\n"
+                               "model: {kind: recommender}\n"
+                               "stages:\n"
+                               "  - {name: map, kind: statistic, statistic: {of: map}}\n";
+#define MAP_SIM \
+  "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.clients.by=user sim.clients.files=a,b,c "
+
 static const struct {
   const char *text, *sets, *says;
 } refusals[] = {
+    {map_base, MAP_SIM, "sim.clients.common: below which number"},
+    {map_base, MAP_SIM "sim.clients.common=9 sim.clients.files=a,b", "by user needs three files"},
+    {map_base, MAP_SIM "sim.clients.common=9 sim.columns.item=3", "from columns 1 and 2"},
+    {map_base, MAP_SIM "sim.clients.by=file", "user belongs to a stage with statistic.of map"},
+    {map_base, "data.split.kind=random", "map is the plan's only stage, and its split is given"},
+    {map_base, "privacy.unit=user privacy.noise_multiplier=1 privacy.clip=1 fed.weighting=uniform",
+     "with noise only gram has a bound"},
+    {gram_base, SIM "sim.clients.by=user sim.clients.files=a,b,c sim.clients.common=9",
+     "user belongs to a stage with statistic.of map"},
+    {base, SIM "sim.clients.by=file sim.clients.files=a sim.clients.common=9",
+     "sim.clients.common: 9 has no effect"},
     {base, "fed.cohort=0.5 fed.cohort_count=3", "cohort 0.5 and cohort_count 3 are both given"},
     {base, "fed.quorum=0.5 fed.quorum_count=3", "quorum 0.5 and quorum_count 3 are both given"},
     {base, "fed.cohort_count=3 fed.quorum_count=4",
