@@ -36,6 +36,6 @@ struct xf_model_ops {
 };
 
 extern const struct xf_model_ops xf_model_mf, xf_model_mlp, xf_model_scorer, xf_model_dkt,
-    xf_model_charnet;
+    xf_model_charnet, xf_model_neumf;
 
 #endif

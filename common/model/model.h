@@ -2,6 +2,7 @@
  * model.h - the model zoo: a configuration and a silo's sizes become a layout, seeded initial values and nn graphs.
  *
  *   mf      score(u, i) = user[u] . item[i] + item_bias[i]   (with BCE and MSE also user_bias[u] + bias)
+ *   neumf   factors multiplied beside a perceptron over other factors
  *   mlp     hidden layers with one activation, then n_out linear outputs
  *   logreg  n_out linear outputs
  *   scorer  one output per candidate of a list, at most one hidden layer; learns to put the first candidate first
@@ -28,7 +29,8 @@
   X(SCORER, "scorer")       \
   X(DKT, "dkt")             \
   X(CHAR_LSTM, "char-lstm") \
-  X(CHAR_GRU, "char-gru")
+  X(CHAR_GRU, "char-gru")   \
+  X(NEUMF, "neumf")
 #define XF_LOSS_LIST(X) \
   X(BPR, "bpr")         \
   X(BCE, "bce")         \
@@ -65,12 +67,12 @@ struct xf_model_config {
   enum xf_loss loss;
   double init_std; /* 0: the model's own rule (docs/internals/model.md) */
   bool bias;
-  uint32_t dim;                                    /* mf; char-*: of a letter */
+  uint32_t dim;                                    /* mf, neumf; char-*: of a letter */
   enum xf_model_rows users, items;                 /* mf; LOCAL: role `user`, role `domain` */
   char user_ns[XF_NAME_MAX], item_ns[XF_NAME_MAX]; /* namespaces of ALIGNED */
   uint32_t n_in, n_out; /* mlp, logreg, scorer (n_out 1); dkt: skills, 1; char-*: letters */
   uint32_t steps;       /* dkt, char-*: of a training chunk */
-  uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden; /* mlp, scorer; dkt, char-*: one */
+  uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden; /* mlp, scorer, neumf; dkt, char-*: one */
   enum xf_act activation;                         /* mlp, scorer */
 };
 

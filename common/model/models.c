@@ -13,6 +13,7 @@ static const struct xf_model_ops *const ops_of[XF_N_MODEL] = {
     [XF_MODEL_DKT] = &xf_model_dkt,
     [XF_MODEL_CHAR_LSTM] = &xf_model_charnet,
     [XF_MODEL_CHAR_GRU] = &xf_model_charnet,
+    [XF_MODEL_NEUMF] = &xf_model_neumf,
 };
 
 static const char *const kind_names[XF_N_MODEL] = {

@@ -86,6 +86,24 @@ static enum xf_rc check_mf(const struct xf_plan *plan, struct xf_diag *diag) {
   return XF_OK;
 }
 
+static enum xf_rc check_neumf(const struct xf_plan *plan, struct xf_diag *diag) {
+  if (!is_events(plan))
+    REFUSE("model.kind: neumf learns from users and items, and data.kind is %s; write data.kind: "
+           "interactions, or model.kind mlp or logreg",
+           xf_plan_data_text(plan->data.kind));
+  if (plan->model.loss != XF_PLAN_LOSS_BCE && plan->model.loss != XF_PLAN_LOSS_BPR)
+    REFUSE("model.loss: neumf takes bce or bpr, not %s", xf_plan_loss_text(plan->model.loss));
+  if (plan->model.users != XF_PLAN_USERS_USER || plan->model.items != XF_PLAN_ITEMS_DOMAIN)
+    REFUSE("model: neumf keeps users and items in the silo; leave out users and items");
+  if (plan->model.n_in || plan->model.n_out)
+    REFUSE("model: n_in and n_out belong to mlp and logreg; neumf takes its sizes from the data");
+  if (plan->model.n_hidden < 2 || plan->model.hidden[0] % 2)
+    REFUSE(
+        "model.hidden: neumf needs at least two widths, the first (user and item together) even, "
+        "e.g. [64, 32, 16, 8]");
+  return XF_OK;
+}
+
 static enum xf_rc check_net(const struct xf_plan *plan, struct xf_diag *diag) {
   const char *kind = xf_plan_model_text(plan->model.kind);
   enum xf_plan_loss loss = plan->model.loss;
@@ -409,7 +427,9 @@ enum xf_rc xf_plan_check(const struct xf_plan *plan, struct xf_diag *diag) {
   if (!rc && (xf_plan_models_sequences(plan) || xf_plan_has_sequences(plan)))
     rc = xf_plan_check_sequences(plan, diag);
   else if (!rc && plan->model.kind != XF_PLAN_MODEL_RECOMMENDER)
-    rc = plan->model.kind == XF_PLAN_MODEL_MF ? check_mf(plan, diag) : check_net(plan, diag);
+    rc = plan->model.kind == XF_PLAN_MODEL_MF      ? check_mf(plan, diag)
+         : plan->model.kind == XF_PLAN_MODEL_NEUMF ? check_neumf(plan, diag)
+                                                   : check_net(plan, diag);
   if (!rc) rc = check_split(plan, diag);
   if (!rc) rc = check_table(plan, diag);
   if (!rc) rc = check_privacy(plan, diag);

@@ -46,7 +46,8 @@
   X(XF_PLAN_MODEL_RECOMMENDER, "recommender") \
   X(XF_PLAN_MODEL_DKT, "dkt")                 \
   X(XF_PLAN_MODEL_CHAR_LSTM, "char-lstm")     \
-  X(XF_PLAN_MODEL_CHAR_GRU, "char-gru")
+  X(XF_PLAN_MODEL_CHAR_GRU, "char-gru")       \
+  X(XF_PLAN_MODEL_NEUMF, "neumf")
 
 #define XF_PLAN_ACTIVATION_LIST(X)   \
   X(XF_PLAN_ACTIVATION_RELU, "relu") \

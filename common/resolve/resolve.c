@@ -66,6 +66,7 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
   case XF_PLAN_MODEL_DKT: c.kind = XF_MODEL_DKT; break;
   case XF_PLAN_MODEL_CHAR_LSTM: c.kind = XF_MODEL_CHAR_LSTM; break;
   case XF_PLAN_MODEL_CHAR_GRU: c.kind = XF_MODEL_CHAR_GRU; break;
+  case XF_PLAN_MODEL_NEUMF: c.kind = XF_MODEL_NEUMF; break;
   case XF_PLAN_MODEL_RECOMMENDER:
     return xf_diag_set(diag, XF_E_UNSUPPORTED, "model.kind: a recommender is no network");
   }
