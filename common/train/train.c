@@ -4,12 +4,13 @@
 #include "base/alloc.h"
 #include "data/sampler.h"
 #include "param/vec.h"
+#include "tensor/kern.h"
 #include "train/feed.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { PROGRESS_PARTS = 100, MAX_BATCH = 1 << 24 };
+enum { PROGRESS_PARTS = 100, MAX_BATCH = 1 << 24, PAIRS = 256 };
 
 struct xf_trainer {
   const struct xf_model *model;
@@ -42,6 +43,14 @@ static enum xf_rc check(const struct xf_local_config *c, struct xf_diag *diag) {
   return XF_OK;
 }
 
+/* Plain SGD on one pair after the other: the graph's steps, in place and without one (decision 33). */
+static bool is_pairwise(const struct xf_trainer *t) {
+  const struct xf_model_config *m = xf_model_get_config(t->model);
+  const struct xf_local_config *c = &t->config;
+  return m->kind == XF_MODEL_MF && m->loss == XF_LOSS_BPR && c->batch == 1 && c->negatives <= 1 &&
+         c->pull <= 0 && c->optimizer.kind == XF_OPTIM_SGD;
+}
+
 /* Graph, plan, optimiser and buffers; the trainer is freed by the caller after an error. */
 static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   const struct xf_layout *layout = xf_model_get_layout(t->model);
@@ -67,7 +76,7 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   const bool in_panels = xf_nnplan_get_packed(t->plan) > 0;
   if (in_panels) t->work = xf_try_pages(layout->n * sizeof *t->work);
   if (!t->grad || (in_panels && !t->work) ||
-      xf_feeder_init(&t->feeder, t->model, &t->net, batch, t->max_samples))
+      xf_feeder_init(&t->feeder, t->model, &t->net, is_pairwise(t) ? PAIRS : batch, t->max_samples))
     return xf_diag_set(diag, XF_E_NOMEM,
                        "not enough memory to train %llu parameters with batches "
                        "of %u",
@@ -144,6 +153,13 @@ static enum xf_rc check_params(const struct xf_trainer *t, const float *params, 
                      (double)params[bad], (double)t->config.optimizer.lr);
 }
 
+static enum xf_rc diverged(const struct xf_trainer *t, uint64_t step, struct xf_diag *diag) {
+  return xf_diag_set(diag, XF_E_NAN,
+                     "the loss is not a number in step %llu; training diverged, lower "
+                     "local.optimizer.lr (now %g)",
+                     (unsigned long long)step, (double)t->config.optimizer.lr);
+}
+
 /* One step on params, as the plan has them. *loss = the batch's mean data loss. */
 static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_train_job *job,
                            const struct xf_feed_task *task, uint32_t *n, double *loss,
@@ -157,11 +173,7 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   const enum xf_rc rc =
       t->fused ? xf_nnplan_run_sgd(t->plan, params, t->grad, t->config.optimizer.lr, extent, diag)
                : xf_nnplan_run(t->plan, params, t->grad, extent, diag);
-  if (rc == XF_E_NAN)
-    return xf_diag_set(diag, rc,
-                       "the loss is not a number in step %llu; training diverged, lower "
-                       "local.optimizer.lr (now %g)",
-                       (unsigned long long)job->n_steps + 1, (double)t->config.optimizer.lr);
+  if (rc == XF_E_NAN) return diverged(t, job->n_steps + 1, diag);
   if (rc) return rc;
   const float *data = xf_nnplan_get(t->plan, t->net.data, NULL, NULL);
   *loss = (double)*data;
@@ -204,6 +216,43 @@ static enum xf_rc run_steps(struct xf_trainer *t, float *params, struct xf_train
   return XF_OK;
 }
 
+/* The same for pairs: PAIRS steps between two looks at `cancel`. */
+static enum xf_rc run_pairs(struct xf_trainer *t, struct xf_train_job *job, uint64_t n_steps,
+                            struct xf_diag *diag) {
+  struct xf_rng negative = job->negative;
+  const struct xf_feed_task task = {.data = job->data, .negative = &negative};
+  const struct xf_layout *layout = xf_model_get_layout(t->model);
+  const struct xf_segment *bias = xf_layout_find(layout, "item_bias"),
+                          *user = xf_layout_find(layout, "user");
+  const int32_t *const id[3] = {t->feeder.user, t->feeder.item, t->feeder.neg};
+  const uint64_t every = n_steps / PROGRESS_PARTS + 1;
+  double sum = 0;
+  while (job->n_steps < n_steps) {
+    uint32_t ids[PAIRS], n = 0;
+    if (job->cancel && atomic_load_explicit(job->cancel, memory_order_relaxed))
+      return xf_diag_set(diag, XF_E_CANCELLED, "cancelled after %llu of %llu steps",
+                         (unsigned long long)job->n_steps, (unsigned long long)n_steps);
+    const uint64_t due = (job->n_steps / every + 1) * every,
+                   left = (due < n_steps ? due : n_steps) - job->n_steps;
+    for (; n < PAIRS && n < left; n++) {
+      const uint32_t *next = NULL;
+      uint32_t one = 0;
+      xf_batches_next(&t->batches, &next, &one);
+      ids[n] = *next;
+    }
+    xf_feeder_fill(&t->feeder, &task, ids, n);
+    sum += xf_kern_get()->bpr(job->out + user->offset,
+                              job->out + xf_layout_find(layout, "item")->offset,
+                              bias ? job->out + bias->offset : NULL, id, n, user->cols,
+                              t->config.optimizer.lr, (float)t->config.l2);
+    job->n_steps += n;
+    if (!isfinite(sum)) return diverged(t, job->n_steps, diag);
+    job->loss = sum / (double)job->n_steps;
+    report(job, n_steps, every);
+  }
+  return XF_OK;
+}
+
 enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
                           struct xf_diag *diag) {
   const size_t n_param = xf_model_get_layout(trainer->model)->n;
@@ -226,7 +275,8 @@ enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
   /* weights lie in panels from here to the last step (decision 33) */
   float *params = trainer->work ? trainer->work : job->out;
   if (trainer->work) xf_nnplan_pack(trainer->plan, params, job->out);
-  rc = run_steps(trainer, params, job, n_steps, diag);
+  rc = is_pairwise(trainer) ? run_pairs(trainer, job, n_steps, diag)
+                            : run_steps(trainer, params, job, n_steps, diag);
   if (rc) return rc;
   xf_optim_catchup(trainer->optim, params);
   if (trainer->work) xf_nnplan_unpack(trainer->plan, job->out, params);

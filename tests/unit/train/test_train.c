@@ -164,6 +164,46 @@ static void test_every_mf_loss_learns(void **state) {
   xf_dataset_deinit(&d);
 }
 
+/* Plain SGD on single pairs runs without the graph; momentum 0 is the same and runs on it. */
+static void test_pairs_equal_the_graph(void **state) {
+  (void)state;
+  struct xf_dataset d;
+  pattern_data(&d);
+  for (int i = 0; i < 4; i++) {
+    struct bench fast, graph;
+    struct xf_model_config c = mf;
+    c.bias = i % 2 == 0;
+    struct xf_local_config local = {
+        .steps = 1500, .batch = 1, .optimizer = xf_optim_default(XF_OPTIM_SGD, .05f)};
+    local.l2 = i < 2 ? .01 : 0;
+    bench_init(&fast, &c, local, &d, d.split.n_users, d.split.n_items);
+    local.optimizer = xf_optim_default(XF_OPTIM_MOMENTUM, .05f);
+    local.optimizer.momentum = 0;
+    bench_init(&graph, &c, local, &d, d.split.n_users, d.split.n_items);
+    if (xf_trainer_run(fast.trainer, &fast.job, &diag)) fail_msg("%s", diag.text);
+    if (xf_trainer_run(graph.trainer, &graph.job, &diag)) fail_msg("%s", diag.text);
+    assert_int_equal(fast.job.n_steps, 1500);
+    assert_int_equal(fast.job.n_samples, graph.job.n_samples);
+    assert_true(fabs(fast.job.loss - graph.job.loss) < 1e-5);
+    double moved = 0;
+    for (size_t k = 0; k < xf_model_get_layout(fast.model)->n; k++) {
+      assert_true(fabsf(fast.out[k] - graph.out[k]) < 1e-5f);
+      moved = fmax(moved, (double)fabsf(fast.out[k] - fast.start[k]));
+    }
+    assert_true(moved > .1);
+    bench_deinit(&fast);
+    bench_deinit(&graph);
+  }
+  struct bench b;
+  struct xf_local_config wild = {
+      .steps = 5000, .batch = 1, .optimizer = xf_optim_default(XF_OPTIM_SGD, 1e30f), .l2 = 1};
+  bench_init(&b, &mf, wild, &d, d.split.n_users, d.split.n_items);
+  assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_E_NAN);
+  assert_non_null(strstr(diag.text, "lower local.optimizer.lr"));
+  bench_deinit(&b);
+  xf_dataset_deinit(&d);
+}
+
 /* Same task, same bytes: again, from another trainer, in place; another stream, other bytes. */
 static void test_repeats(void **state) {
   (void)state;
@@ -436,6 +476,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_learns_xor),
       cmocka_unit_test(test_every_mf_loss_learns),
+      cmocka_unit_test(test_pairs_equal_the_graph),
       cmocka_unit_test(test_repeats),
       cmocka_unit_test(test_one_step_by_hand),
       cmocka_unit_test(test_lists_learn),
