@@ -171,6 +171,8 @@ static void adopting_done(struct client_job *job) {
   struct xf_session_event e = {.type = XF_SESSION_EV_ADOPTED, .rc = job->rc};
   char text[XF_DIAG_LEN];
   struct xf_plan *old = c->plan;
+  c->early.adopting = false;
+  c->early.served = 0;
   c->plan = a->plan; /* the silo borrows it, if there is one */
   if (!e.rc) {
     c->effect = a->effect;
@@ -203,6 +205,8 @@ void client_adopt(struct xf_client *c, const struct xf_session_action *action) {
   struct xf_session_event failed = {.type = XF_SESSION_EV_ADOPTED};
   failed.rc = xf_str_copy(a->run, sizeof a->run, action->text);
   if (!failed.rc) {
+    client_early_yield(c);
+    c->early.adopting = true;
     client_submit(c, &a->base, adopting_work, adopting_done);
     return;
   }

@@ -135,6 +135,11 @@ struct xf_client {
     struct xf_catalog *catalog; /* the worker's */
   } serving;
 
+  struct {
+    struct client_job *job; /* deciding from what a task brought */
+    uint32_t served;        /* stages that a decision was made with */
+    bool adopting;          /* the worker may be replacing the silo */
+  } early;
   struct client_job *running; /* RUN or STORE_FINAL */
   atomic_ullong done, total;
   unsigned long long told;

@@ -286,6 +286,7 @@ static void finishing_done(struct client_job *job) {
 void client_final(struct xf_client *c, const struct xf_msg_task_offer *offer) {
   struct finishing *f = xf_calloc(1, sizeof *f);
   f->offer = *offer;
+  client_early_yield(c);
   c->running = &f->base;
   xf_log(XF_LOG_INFO, "final_received", XF_U("committed", offer->committed));
   client_submit(c, &f->base, finishing_work, finishing_done);

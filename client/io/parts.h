@@ -115,6 +115,12 @@ void client_http_reload(struct xf_client *c);
 /* Lets answers out and closes; legal without a start. @thread main, after the worker */
 void client_http_stop(struct xf_client *c);
 
+/* --- early.c --- */
+/* After a task's answer: what it brought of other silos is served, where it was not yet. @thread loop */
+void client_early(struct xf_client *c, const struct xf_msg_task_offer *offer);
+/* Work comes, or the end: a decision under way is given up. @thread loop */
+void client_early_yield(struct xf_client *c);
+
 /* --- serving.c --- */
 /* What was served before this start, from the files of the state directory. @thread loop */
 void client_serving_restore(struct xf_client *c);

@@ -119,6 +119,7 @@ static void working_done(struct client_job *job) {
                                             .begin = &w->begin,
                                             .epsilon = c->account.epsilon});
   if (w->storing && rc != XF_E_NOSPACE) client_fail(c, rc, "outbox", xf_diag_text(&job->diag, rc));
+  if (w->stored) client_early(c, &w->offer);
   xf_buf_deinit(&w->answer.payload);
   xf_free(job);
 }
@@ -134,6 +135,7 @@ void client_run(struct xf_client *c, const struct xf_msg_task_offer *offer) {
   atomic_store(&c->total, 0);
   c->told = 0;
   c->started = c->told_at = xf_time_now();
+  client_early_yield(c);
   c->running = &w->base;
   xf_log(XF_LOG_INFO, "work_started", XF_U("round", offer->round),
          XF_S("kind", xf_task_kind_name(offer->kind)));
@@ -142,6 +144,7 @@ void client_run(struct xf_client *c, const struct xf_msg_task_offer *offer) {
 }
 
 void client_cancel(struct xf_client *c) {
+  client_early_yield(c);
   if (c->running) atomic_store(&c->running->job.cancel, true);
 }
 

@@ -136,7 +136,9 @@ static enum xf_rc families(struct xf_tune *t, struct xf_diag *diag) {
   const uint32_t f = t->spec->families;
   enum xf_rc rc = f & XF_RECOMMENDER_POPULARITY ? popularity(t, diag) : XF_OK;
   if (!rc && f & XF_RECOMMENDER_DECAYED) rc = timed(t, diag);
+  if (!rc) rc = xf_tune_go_on(t, diag);
   if (!rc && f & XF_RECOMMENDER_ALS) rc = xf_tune_als(t, diag);
+  if (!rc) rc = xf_tune_go_on(t, diag);
   if (!rc && f & (XF_RECOMMENDER_KERNEL | XF_RECOMMENDER_EASE)) rc = xf_tune_items(t, diag);
   if (!rc) rc = xf_tune_popular(t, diag);
   for (uint32_t r = 0; !rc && r < t->in->n_rows; r++)

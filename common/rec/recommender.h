@@ -27,6 +27,8 @@
 #include "rec/alssearch.h"
 #include "rec/guardtable.h"
 
+#include <stdatomic.h>
+
 enum { XF_RECOMMENDER_GRID = 8, XF_RECOMMENDER_NAME = 32, XF_RECOMMENDER_SETTING = 96 };
 
 /* Families of scorers that fit makes. */
@@ -67,8 +69,9 @@ struct xf_recommender_input {
   const float *overlap; /* [n_items] train events of overlapping users; NULL: none */
   const float
       *counts; /* [n_items] train events in other silos, 0 where none shares it; NULL: none */
-  const uint64_t *key;    /* [n_users] of ALS start rows; NULL: row numbers */
-  struct xf_worker *pool; /* NULL: none */
+  const uint64_t *key;       /* [n_users] of ALS start rows; NULL: row numbers */
+  struct xf_worker *pool;    /* NULL: none */
+  const atomic_bool *cancel; /* looked at before each try and each family; NULL: none */
 };
 
 struct xf_recommender_spec {
@@ -166,7 +169,7 @@ struct xf_recommender {
 /* The defaults: one set for all domains and data sets. @own nothing taken */
 struct xf_recommender_spec xf_recommender_defaults(void);
 /* Tunes and fits. @own out: xf_recommender_free @err E_INVAL (spec) E_SHAPE (artifact against split) E_NAN E_NOMEM
-   E_NOTFOUND (no train event) and the scorers' */
+   E_NOTFOUND (no train event) E_CANCELLED and the scorers' */
 XF_WARN_UNUSED enum xf_rc xf_recommender_fit(struct xf_recommender **out,
                                              const struct xf_recommender_input *in,
                                              const struct xf_recommender_spec *spec,

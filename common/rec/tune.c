@@ -55,10 +55,17 @@ void xf_tune_deinit(struct xf_tune *tune) {
 
 enum xf_rc xf_tune_try(struct xf_tune *tune, const struct xf_scorer *scorer, double *mean,
                        struct xf_diag *diag) {
-  const enum xf_rc rc = xf_heldout_eval(scorer, &tune->held, tune->judge, tune->figure, diag);
+  enum xf_rc rc = xf_tune_go_on(tune, diag);
+  if (rc) return rc;
+  rc = xf_heldout_eval(scorer, &tune->held, tune->judge, tune->figure, diag);
   *mean = xf_heldout_mean(tune->figure, tune->inner.n_users);
   tune->rec->tries++;
   return rc;
+}
+
+enum xf_rc xf_tune_go_on(const struct xf_tune *tune, struct xf_diag *diag) {
+  const bool stop = tune->in->cancel && atomic_load(tune->in->cancel);
+  return stop ? xf_diag_set(diag, XF_E_CANCELLED, "the decision was cancelled") : XF_OK;
 }
 
 enum xf_rc xf_tune_candidate(struct xf_tune *tune, struct xf_recommender_candidate **out,

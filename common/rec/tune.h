@@ -30,9 +30,11 @@ XF_WARN_UNUSED enum xf_rc xf_tune_init(struct xf_tune *out, struct xf_recommende
                                        struct xf_diag *diag);
 /* Releases; idempotent. @own tune */
 void xf_tune_deinit(struct xf_tune *tune);
-/* Figure of a scorer on split A: each user's into tune->figure, the mean into *mean. Counts as a try. @err of xf_heldout_eval */
+/* Figure of a scorer on split A: each user's into tune->figure, the mean into *mean. Counts as a try. @err of xf_heldout_eval, E_CANCELLED */
 XF_WARN_UNUSED enum xf_rc xf_tune_try(struct xf_tune *tune, const struct xf_scorer *scorer,
                                       double *mean, struct xf_diag *diag);
+/* Whether the caller wants it no more. @err E_CANCELLED */
+XF_WARN_UNUSED enum xf_rc xf_tune_go_on(const struct xf_tune *tune, struct xf_diag *diag);
 /* The next candidate, named, without a scorer yet. @own recommender's @err E_LIMIT (too many) */
 XF_WARN_UNUSED enum xf_rc xf_tune_candidate(struct xf_tune *tune,
                                             struct xf_recommender_candidate **out, const char *name,

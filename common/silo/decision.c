@@ -32,7 +32,8 @@ void silo_decision_free(struct silo_decision *decision) {
   xf_free(decision);
 }
 
-/* Whether a rows stage has committed: before, its slice is 0 at the coordinator. */
+/* Whether a stage's slice came: before a rows stage has committed it is 0 at the coordinator, and what a task did not bring is
+   0, too. */
 static bool has_rows(const float *base, uint64_t n) {
   for (uint64_t i = 0; i < n; i++)
     if (base[i] != 0) return true;
@@ -106,10 +107,11 @@ static enum xf_rc add_scorers(struct xf_silo *s, struct silo_decision *d, const 
         .flags = XF_RECOMMENDER_SHARED, .tuned = NAN, .owned = true};
     struct xf_model *net = NULL;
     if (st->kind != XF_PLAN_STAGE_TRAIN) continue;
+    const float *weights = base + silo_wire_at(s, XF_STAGE_ALL, silo_segment(s, i, "w1"));
+    if (!has_rows(weights, s->slice[i].n_wire)) continue;
     rc = silo_scorer_models(&d->models[i], s, i, &s->data.split.part[XF_PART_TRAIN], base,
                             XF_STAGE_ALL, diag);
     if (!rc) rc = xf_resolve_scorer(&net, diag);
-    const float *weights = base + silo_wire_at(s, XF_STAGE_ALL, silo_segment(s, i, "w1"));
     if (!rc) rc = xf_unitfree_scorer(&c.scorer, net, &weights, 1, &d->models[i].features, diag);
     xf_model_free(net);
     (void)snprintf(c.name, sizeof c.name, "%.31s", st->name);
@@ -118,6 +120,11 @@ static enum xf_rc add_scorers(struct xf_silo *s, struct silo_decision *d, const 
     if (!rc) rc = xf_recommender_add(d->rec, &c, diag);
   }
   return rc;
+}
+
+static enum xf_rc go_on(const struct xf_silo *s, struct xf_diag *diag) {
+  const bool stop = s->cancel && atomic_load(s->cancel);
+  return stop ? xf_diag_set(diag, XF_E_CANCELLED, "the decision was cancelled") : XF_OK;
 }
 
 enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *diag) {
@@ -132,15 +139,18 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
                                           .rows = g.rows,
                                           .n_rows = g.n_rows,
                                           .overlap = g.overlap,
-                                          .counts = g.has_counts ? g.counts : NULL};
+                                          .counts = g.has_counts ? g.counts : NULL,
+                                          .cancel = s->cancel};
   struct xf_recommender_spec spec = xf_recommender_defaults();
   spec.seed = silo_split_a(s);
   if (!rc) rc = xf_recommender_fit(&rec, &in, &spec, diag);
+  if (!rc) rc = go_on(s, diag);
   if (!rc) rc = xf_recommender_mix(rec, diag);
   if (!rc) xf_recommender_free_inner(rec);
   struct silo_decision *d = xf_calloc(1, sizeof *d);
   *d = (struct silo_decision){.refs = 1, .base = digest, .rec = rec};
   if (!rc) rc = add_scorers(s, d, base, diag);
+  if (!rc) rc = go_on(s, diag);
   if (!rc) rc = xf_recommender_decide(rec, NULL, diag);
   silo_gram_deinit(&g.gram);
   xf_free(g.overlap);

@@ -159,6 +159,15 @@ XF_WARN_UNUSED enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, fl
    @shape item[n_users x XF_TOPLIST], score[n_users x XF_TOPLIST] @err E_NOTFOUND (no candidate for this arm) */
 XF_WARN_UNUSED enum xf_rc xf_silo_lists(struct xf_silo *silo, uint32_t *item, float *score,
                                         struct xf_diag *diag);
+/* What a training task's base tells of other silos (bits of stages): the artifacts it reads, and in a stage's last round that stage as
+   committed so far. 0: nothing. @thread any */
+uint32_t xf_silo_brought(const struct xf_silo *silo, uint32_t stage, uint64_t committed);
+/* Decides from that, for whoever serves before the next evaluation; stages whose slices did not come count as not committed. The arm
+   made last and the personal state stay. xf_silo_set_cancel applies. @shape base[down[stage] / 4]
+   @thread worker @err E_NOTFOUND (it brought nothing) E_CANCELLED and those of rec */
+XF_WARN_UNUSED enum xf_rc xf_silo_decide_early(struct xf_silo *silo, uint32_t stage,
+                                               uint64_t committed, const float *base,
+                                               struct xf_diag *diag);
 /* What a recommender answers strangers with, and whose popularity that is, by the decision made last. @shape out[n_items]
    @err E_STATE (no arm was made) */
 XF_WARN_UNUSED enum xf_rc xf_silo_strangers(const struct xf_silo *silo, float *out,

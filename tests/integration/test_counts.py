@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 
 import pytest
 
@@ -102,3 +103,54 @@ def test_strangers_are_told_whose_popularity(tmp_path, bin_dir, short_dir, descr
 def test_counts_example_is_a_plan(crossfed):
     out = crossfed("plan", REPO / "deploy/examples/plans/counts.yaml", "--rows", "900").out
     assert "(item)" in out and "stage common, 1 rounds: 0 bytes down, 3600 up" in out  # nothing of users but their keys
+
+
+SCORER = """\
+  - name: scorer
+    kind: train
+    learns: scorer
+    in: [sold, common]
+    fed: {{rounds: 2, weighting: uniform, quorum: 1.0, deadline_s: 600, select_timeout_s: 60, eval_deadline_s: 600}}
+    local: {{steps: 5, batch: 8, optimizer: {{lr: 0.1}}}}
+"""
+
+
+@pytest.mark.sanitize
+def test_what_a_stage_left_is_served_before_the_next_evaluation(tmp_path, bin_dir, short_dir, described, crossfed):  # noqa: F811
+    """The scorer's first task brings the counts; while another silo is away the first serves them, and no request is lost meanwhile."""
+    client = {"exit_when_done": False, "serve": {"http": {"listen": "127.0.0.1:0"}}}
+    STAGES["scorer"] = SCORER
+    with make(tmp_path, bin_dir, "counts", "overlap", "scorer", client=client) as fed:
+        away = fed.clients["silo-b2"]
+        fed.start()
+        api = Api(fed, described, "silo-b1").listening()
+        api.wait_for("popularity")
+        wrong, versions, stop = [], set(), threading.Event()
+
+        def ask():
+            try:
+                while not stop.is_set():
+                    said = api.ask("/v1/recommend", {"user": "b1u20", "k": 5})
+                    versions.add((said["model"]["version"], said["model"]["arm"]))
+            except Exception as e:  # noqa: BLE001 (told below)
+                wrong.append(e)
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        fed.until(lambda: len(fed.committed()) >= 2)
+        away.kill()
+        early = api.wait_for("guarded")[0]
+        assert early["round"] in (2, 3) and not api.client.events("evaluated") and not api.client.events("final_stored")
+        stranger = api.ask("/v1/recommend", {"user": "nobody", "k": 5})
+        assert stranger["basis"] == "overlap" and stranger["model"]["arm"] == "guarded"
+        away.start()
+        fed.until(lambda: api.client.events("final_stored"))
+        api.wait_for("guarded", lambda e: e["round"] == 4)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not wrong and {arm for _, arm in versions} == {"popularity", "guarded"} and len(versions) >= 3, (wrong, versions)
+        want = json.loads(crossfed("sim", fed.plan, "--json").out)
+        fed.until(lambda: fed.server.events("done") or not fed.server.running())
+        summary = json.loads((fed.folder / "server/summary.json").read_text())
+        assert summary["model_blake2b"] == want["model_blake2b"]
