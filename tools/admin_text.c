@@ -53,6 +53,18 @@ static const char *bytes(char out[32], uint64_t n) {
   return out;
 }
 
+enum xf_rc xf_tool_drift_text(struct xf_buf *out, const struct xf_json_value *drift,
+                              const char *head) {
+  if (!has(drift, "round")) return XF_OK; /* null, or an empty object */
+  enum xf_rc rc =
+      xf_buf_printf(out, "%sround %llu: norms of the updates %.4g to %.4g, median %.4g", head,
+                    (unsigned long long)num(drift, "round"), real(drift, "norm_min"),
+                    real(drift, "norm_max"), real(drift, "norm_median"));
+  if (!rc && has(drift, "ratio"))
+    rc = xf_buf_printf(out, "; agreement %.3f (1: all pull the same way)", real(drift, "ratio"));
+  return rc ? rc : xf_buf_put_str(out, "\n");
+}
+
 /* --- status ---------------------------------------------------------------------------------------------------- */
 
 static enum xf_rc put_head(struct xf_buf *out, const struct xf_json_value *r) {
@@ -85,6 +97,7 @@ static enum xf_rc put_head(struct xf_buf *out, const struct xf_json_value *r) {
   if (!rc && str(r, "reason")[0]) rc = xf_buf_printf(out, "reason  %s\n", str(r, "reason"));
   if (!rc && has(r, "model_blake2b"))
     rc = xf_buf_printf(out, "model   %.16s...\n", str(r, "model_blake2b"));
+  if (!rc) rc = xf_tool_drift_text(out, xf_json_find(r, "drift"), "drift   ");
   const struct xf_json_value *privacy = xf_json_find(r, "privacy");
   if (!rc && real(privacy, "epsilon_max") > 0)
     rc = xf_buf_printf(out, "epsilon %.4g (%s)\n", real(privacy, "epsilon_max"),

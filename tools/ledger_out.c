@@ -6,10 +6,12 @@
 #include "plan/plan.h"
 #include "store/ledger_json.h"
 #include "store/state.h"
+#include "json/json.h"
 
+#include <math.h>
 #include <string.h>
 
-enum { PLAN_MAX = 16 << 20 };
+enum { PLAN_MAX = 16 << 20, DRIFT_MAX = 4096 };
 
 enum xf_rc xf_tool_ledger_open(struct xf_ledger **out, const char *state_dir,
                                struct xf_diag *diag) {
@@ -75,6 +77,48 @@ static enum xf_rc on_open_round(void *arg, const struct xf_ledger_round *r) {
   return XF_OK;
 }
 
+/* "drift" of the newest committed round that has one, kept as its text. */
+static enum xf_rc on_drift_round(void *arg, const struct xf_ledger_round *r) {
+  struct xf_buf *out = arg;
+  struct xf_json *doc = NULL;
+  const struct xf_json_limits wide = {.max_len = 64 << 20, .max_depth = 8};
+  if (r->state != XF_LEDGER_ROUND_COMMITTED || !strstr(r->metrics, "\"drift\"") ||
+      xf_json_parse(&doc, "ledger metrics", r->metrics, strlen(r->metrics), &wide, NULL))
+    return XF_OK;
+  const struct xf_json_value *drift = xf_json_find(xf_json_root(doc), "drift");
+  enum xf_rc rc = XF_OK;
+  if (xf_json_kind_of(drift) > XF_JSON_NULL) {
+    static const char *const key[] = {"norm_min", "norm_median", "norm_max", "norm_mean", "ratio"};
+    struct xf_jsonw w;
+    uint64_t round = r->round;
+    (void)xf_json_uint(xf_json_find(drift, "round"), &round);
+    xf_buf_reset(out);
+    xf_jsonw_init(&w, out);
+    xf_jsonw_object(&w);
+    xf_jsonw_kuint(&w, "round", round);
+    for (size_t k = 0; k < sizeof key / sizeof key[0]; k++) {
+      double x = NAN;
+      if (!xf_json_double(xf_json_find(drift, key[k]), &x)) x = NAN;
+      xf_jsonw_kdouble(&w, key[k], x);
+    }
+    xf_jsonw_object_end(&w);
+    rc = xf_jsonw_finish(&w);
+  }
+  xf_json_free(doc);
+  return rc;
+}
+
+static enum xf_rc put_drift(struct xf_jsonw *w, struct xf_ledger *l, struct xf_diag *diag) {
+  struct xf_buf text;
+  xf_buf_init(&text, DRIFT_MAX);
+  const enum xf_rc rc = xf_ledger_rounds(l, 1, INT64_MAX, on_drift_round, &text, diag);
+  xf_jsonw_key(w, "drift");
+  if (text.len) xf_jsonw_raw(w, (const char *)text.p, text.len);
+  else xf_jsonw_null(w);
+  xf_buf_deinit(&text);
+  return rc;
+}
+
 static enum xf_rc on_checkpoint(void *arg, const struct xf_ledger_checkpoint *c, bool pruned) {
   struct xf_digest *newest = arg;
   (void)pruned;
@@ -120,6 +164,7 @@ enum xf_rc xf_tool_put_status(struct xf_jsonw *w, struct xf_ledger *l, struct xf
   xf_jsonw_array(w);
   if (!rc) rc = xf_ledger_members(l, on_member, &members, diag);
   xf_jsonw_array_end(w);
+  if (!rc) rc = put_drift(w, l, diag);
   xf_jsonw_key(w, "privacy");
   xf_jsonw_object(w);
   xf_jsonw_kdouble(w, "epsilon_max", members.epsilon_max);

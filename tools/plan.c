@@ -10,6 +10,7 @@
 #include "priv/odometer.h"
 #include "resolve/global.h"
 #include "resolve/resolve.h"
+#include "tools/plan_json.h"
 #include "tools/tools.h"
 
 #include <stdio.h>
@@ -19,17 +20,19 @@ enum { SETS_MAX = 64, TEXT_MAX = 256 * 1024 };
 
 static const char usage[] =
     "usage: crossfed plan PLAN.yaml [--set KEY=VALUE]... [--rows N] [--members N] [--digest | "
-    "--combine]\n"
+    "--json |\n"
+    "                     --combine]\n"
     "\n"
     "Checks a plan and prints it resolved, every value in force, and what it costs: bytes, and "
     "epsilon\n"
-    "when there is noise. Exit status 78 when it is refused.\n"
+    "when there is noise. Exit status 78 when it is refused or not there.\n"
     "  --set KEY=VALUE   overrides one value: fed.rounds=5, stages[0].local.epochs=2\n"
     "  --rows N          for the bytes: aligned rows that one silo holds (users; items; of both, N "
     "each)\n"
     "  --members N       for the bytes: silos that take part, all of this size\n"
     "  --digest          only the plan digest (without `sim`): what silos accept and the ledger "
     "records\n"
+    "  --json            one object: what the plan asks for and costs, without its text\n"
     "  --combine         only the table of what combines: strategy, encoding, privacy\n";
 
 static int print_buf(struct xf_buf *buf, enum xf_rc rc, const char *what) {
@@ -41,19 +44,9 @@ static int print_buf(struct xf_buf *buf, enum xf_rc rc, const char *what) {
                                                                                 : XF_EXIT_FAILED;
 }
 
-/* What the user says about silos that the plan does not know. */
-struct sizes {
-  uint64_t rows, members;
-  bool has_rows;
-};
-
-/* What one silo moves in the whole run, payloads only. */
-struct traffic {
-  uint64_t down, up;
-};
-
-static struct traffic traffic_of(const struct xf_plan *plan, const struct xf_plan_lens *lens) {
-  struct traffic t = {.down = lens->all * (xf_plan_evaluations(plan) + 1)};
+struct plan_traffic xf_tool_plan_traffic(const struct xf_plan *plan,
+                                         const struct xf_plan_lens *lens) {
+  struct plan_traffic t = {.down = lens->all * (xf_plan_evaluations(plan) + 1)};
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const uint64_t rounds = plan->stages[i].fed.rounds;
     t.up += rounds * lens->up[i];
@@ -81,7 +74,7 @@ static enum xf_rc put_stages(struct xf_buf *out, const struct xf_plan *plan,
 
 /* Payload bytes: float32 both ways. The final model is one more download. */
 static enum xf_rc put_bytes(struct xf_buf *out, const struct xf_plan *plan,
-                            const struct sizes *sizes) {
+                            const struct plan_sizes *sizes) {
   struct xf_global g;
   struct xf_diag diag;
   if (xf_plan_maps(plan))
@@ -94,7 +87,7 @@ static enum xf_rc put_bytes(struct xf_buf *out, const struct xf_plan *plan,
   struct xf_member_rows held = {{0}, {0}};
   for (uint32_t k = 0; k < g.n_space; k++) held.n[k] = (size_t)sizes->rows;
   const struct xf_plan_lens lens = xf_global_lens(&g, plan, &held);
-  const struct traffic t = traffic_of(plan, &lens);
+  const struct plan_traffic t = xf_tool_plan_traffic(plan, &lens);
   if (g.n_shared)
     rc = xf_buf_printf(out, "# shared part %llu floats, %llu bytes\n",
                        (unsigned long long)g.n_shared, (unsigned long long)(4 * g.n_shared));
@@ -128,24 +121,37 @@ static enum xf_rc put_bytes(struct xf_buf *out, const struct xf_plan *plan,
 }
 
 /* Epsilon of the whole run as a silo's odometer would have it: multiplier as used, each release whole. */
-static enum xf_rc put_epsilon(struct xf_buf *out, const struct xf_plan *plan) {
+enum xf_rc xf_tool_plan_epsilon(struct plan_epsilon *out, const struct xf_plan *plan,
+                                struct xf_diag *diag) {
   struct xf_grid grid;
   struct xf_odometer spent;
   struct xf_odometer_report report;
+  *out = (struct plan_epsilon){.users = plan->privacy.unit == XF_PLAN_UNIT_USER,
+                               .releases = xf_plan_rounds(plan),
+                               .delta = plan->privacy.delta};
+  /* noise on statistics, whose bound is 1 */
+  enum xf_rc rc = xf_grid_init(&grid, out->users ? 1 : plan->privacy.clip,
+                               plan->privacy.noise_multiplier, diag);
+  if (rc) return rc;
+  const struct xf_odometer_charge charge = {grid.z_used, out->releases};
+  xf_odometer_init(&spent);
+  rc = xf_odometer_add(&spent, &charge, 1);
+  if (!rc) rc = xf_odometer_get(&report, &spent, plan->privacy.delta);
+  if (rc) return xf_diag_set(diag, rc, "%s", xf_rc_text(rc));
+  out->zero_out = report.zero_out.value;
+  out->replace_one = report.replace_one.value;
+  out->z_used = grid.z_used;
+  return XF_OK;
+}
+
+static enum xf_rc put_epsilon(struct xf_buf *out, const struct xf_plan *plan) {
+  struct plan_epsilon e;
   struct xf_diag diag;
   xf_diag_init(&diag);
   if (plan->privacy.noise_multiplier <= 0)
     return xf_buf_printf(out, "# epsilon: none; the plan has no noise, so nothing is claimed\n");
-  const bool users = plan->privacy.unit == XF_PLAN_UNIT_USER; /* noise on statistics */
-  enum xf_rc rc =
-      xf_grid_init(&grid, users ? 1 : plan->privacy.clip, plan->privacy.noise_multiplier, &diag);
+  const enum xf_rc rc = xf_tool_plan_epsilon(&e, plan, &diag);
   if (rc) return xf_buf_printf(out, "# epsilon: no estimate: %s\n", xf_diag_text(&diag, rc));
-  const uint64_t releases = xf_plan_rounds(plan);
-  const struct xf_odometer_charge charge = {grid.z_used, releases};
-  xf_odometer_init(&spent);
-  rc = xf_odometer_add(&spent, &charge, 1);
-  if (!rc) rc = xf_odometer_get(&report, &spent, plan->privacy.delta);
-  if (rc) return rc;
   return xf_buf_printf(
       out,
       "# epsilon of the whole run, per %s against the coordinator: %.4g (zero-out), %.4g "
@@ -156,13 +162,13 @@ static enum xf_rc put_epsilon(struct xf_buf *out, const struct xf_plan *plan) {
       "#   has trained costs one more, a silo's policy may ask for more noise, and what it spent "
       "before "
       "comes on top\n",
-      users ? "user of one silo" : "silo", report.zero_out.value, report.replace_one.value,
-      plan->privacy.delta, (unsigned long long)releases, grid.z_used);
+      e.users ? "user of one silo" : "silo", e.zero_out, e.replace_one, e.delta,
+      (unsigned long long)e.releases, e.z_used);
 }
 
 /* "# " lines after the plan: what a silo would be asked for, and what readers of results must know. */
 static enum xf_rc put_summary(struct xf_buf *out, const struct xf_plan *plan,
-                              const struct sizes *sizes) {
+                              const struct plan_sizes *sizes) {
   struct xf_plan_view v;
   struct xf_digest digest;
   char hex[XF_DIGEST_HEX];
@@ -203,11 +209,58 @@ static enum xf_rc check_here(const struct xf_plan *plan, struct xf_diag *diag) {
   return rc ? rc : xf_resolve_measures(&measures, plan, diag);
 }
 
+enum output { TEXT, DIGEST, JSON };
+
+static int print_plan(const struct xf_plan *plan, const char *path, enum output as,
+                      const struct plan_sizes *sizes) {
+  struct xf_buf out;
+  struct xf_digest d;
+  char hex[XF_DIGEST_HEX];
+  enum xf_rc rc = XF_OK;
+  xf_buf_init(&out, TEXT_MAX);
+  switch (as) {
+  case TEXT:
+    rc = xf_plan_print(&out, plan);
+    if (!rc) rc = put_summary(&out, plan, sizes);
+    break;
+  case DIGEST:
+    rc = xf_plan_digest(&d, plan);
+    if (!rc) rc = xf_buf_printf(&out, "%s\n", xf_digest_print(hex, &d));
+    break;
+  case JSON: rc = xf_tool_plan_json(&out, plan, sizes); break;
+  }
+  const int status = print_buf(&out, rc, path);
+  xf_buf_deinit(&out);
+  return status;
+}
+
+static int load_and_print(const char *path, const char *const *sets, size_t n_sets, enum output as,
+                          const struct plan_sizes *sizes) {
+  static struct xf_plan plan;
+  struct xf_buf errors;
+  struct xf_diag diag;
+  int status = XF_EXIT_CONFIG; /* whatever it is, as for the daemons: the plan is what is wrong */
+  xf_buf_init(&errors, TEXT_MAX);
+  xf_diag_init(&diag);
+  enum xf_rc rc = xf_plan_load(&plan, path, sets, n_sets, &errors, &diag);
+  if (rc) {
+    fprintf(stderr, "%s%s", errors.len ? xf_buf_cstr(&errors) : xf_diag_text(&diag, rc),
+            errors.len ? "" : "\n");
+    if (rc != XF_E_NOTFOUND) status = xf_rc_exit(rc);
+  } else if ((rc = check_here(&plan, &diag)) != XF_OK) {
+    fprintf(stderr, "%s: %s\n", path, xf_diag_text(&diag, rc));
+  } else {
+    status = print_plan(&plan, path, as, sizes);
+  }
+  xf_buf_deinit(&errors);
+  return status;
+}
+
 int xf_tool_plan(int argc, char **argv) {
   const char *path = NULL, *sets[SETS_MAX];
   size_t n_sets = 0;
-  struct sizes sizes = {0};
-  bool digest_only = false, combine_only = false;
+  struct plan_sizes sizes = {0};
+  bool digest_only = false, combine_only = false, json = false;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--help") == 0) {
       fputs(usage, stdout);
@@ -224,45 +277,23 @@ int xf_tool_plan(int argc, char **argv) {
       i++;
     } else if (strcmp(argv[i], "--digest") == 0) digest_only = true;
     else if (strcmp(argv[i], "--combine") == 0) combine_only = true;
+    else if (strcmp(argv[i], "--json") == 0) json = true;
     else if (argv[i][0] != '-' && !path) path = argv[i];
     else {
       fprintf(stderr, "crossfed plan: \"%s\" is not understood here\n\n%s", argv[i], usage);
       return XF_EXIT_USAGE;
     }
   }
-  struct xf_buf out, errors;
-  xf_buf_init(&out, TEXT_MAX);
-  xf_buf_init(&errors, TEXT_MAX);
-  int status = XF_EXIT_USAGE;
   if (combine_only) {
-    status = print_buf(&out, xf_combine_print(&out), "table");
-  } else if (!path) {
-    fputs(usage, stderr);
-  } else {
-    static struct xf_plan plan;
-    struct xf_diag diag;
-    xf_diag_init(&diag);
-    enum xf_rc rc = xf_plan_load(&plan, path, sets, n_sets, &errors, &diag);
-    if (!rc && (rc = check_here(&plan, &diag)) != XF_OK) {
-      fprintf(stderr, "%s: %s\n", path, xf_diag_text(&diag, rc));
-      status = XF_EXIT_CONFIG; /* whatever it is, as for the daemons: the plan is what is wrong */
-    } else if (rc) {
-      fprintf(stderr, "%s%s", errors.len ? xf_buf_cstr(&errors) : xf_diag_text(&diag, rc),
-              errors.len ? "" : "\n");
-      status = xf_rc_exit(rc);
-    } else if (digest_only) {
-      struct xf_digest d;
-      char hex[XF_DIGEST_HEX];
-      rc = xf_plan_digest(&d, &plan);
-      if (!rc) rc = xf_buf_printf(&out, "%s\n", xf_digest_print(hex, &d));
-      status = print_buf(&out, rc, path);
-    } else {
-      rc = xf_plan_print(&out, &plan);
-      if (!rc) rc = put_summary(&out, &plan, &sizes);
-      status = print_buf(&out, rc, path);
-    }
+    struct xf_buf out;
+    xf_buf_init(&out, TEXT_MAX);
+    const int status = print_buf(&out, xf_combine_print(&out), "table");
+    xf_buf_deinit(&out);
+    return status;
   }
-  xf_buf_deinit(&out);
-  xf_buf_deinit(&errors);
-  return status;
+  if (!path || (json && digest_only)) {
+    fputs(usage, stderr);
+    return XF_EXIT_USAGE;
+  }
+  return load_and_print(path, sets, n_sets, digest_only ? DIGEST : json ? JSON : TEXT, &sizes);
 }

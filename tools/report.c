@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "plan/plan.h"
+#include "tools/admin_text.h"
 #include "tools/json_out.h"
 #include "json/json.h"
 
@@ -99,8 +100,13 @@ static enum xf_rc print_coordinator(const struct xf_json *json, struct xf_diag *
          (unsigned long long)rounds, wall_s, (unsigned long long)up, (unsigned long long)down);
   if (xf_json_double(xf_json_find(root, "epsilon"), &epsilon))
     printf("epsilon %.4g, %s\n", epsilon, xf_plan_claim(NULL));
+  struct xf_buf drift;
+  xf_buf_init(&drift, FILE_MAX);
+  rc = xf_tool_drift_text(&drift, xf_json_find(root, "drift"), "drift in ");
+  if (!rc && drift.len) fputs(xf_buf_cstr(&drift), stdout);
+  xf_buf_deinit(&drift);
   printf("model_blake2b %s\n\n", model);
-  return XF_OK;
+  return rc;
 }
 
 /* The file of a directory that says what it is; coordinators first. */

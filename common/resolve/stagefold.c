@@ -70,6 +70,10 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
     struct xf_fold_stats stats;
     rc = progress(f, t, n);
     if (!rc) rc = xf_fold_tile(&job, scratch, t, &stats, diag);
+    if (rc) break;
+    f->stats.shared_norm2 += stats.shared_norm2;
+    f->stats.rows_norm2 += stats.rows_norm2;
+    f->stats.rows_untouched += stats.rows_untouched;
   }
   xf_fold_scratch_free(scratch);
   xf_free(member);
@@ -135,6 +139,7 @@ static enum xf_rc fold_pairs(struct xf_stagefold *f, struct xf_diag *diag) {
 enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag) {
   const struct xf_global_stage *s = &fold->global->stage[fold->stage];
   enum xf_rc rc = XF_OK;
+  fold->stats = (struct xf_fold_stats){0};
   if (s->shape.n_shared || s->shape.n_seg || !s->pairs) rc = fold_vectors(fold, diag);
   if (!rc && s->pairs) rc = fold_pairs(fold, diag);
   return rc;

@@ -29,6 +29,7 @@ struct xf_stagefold {
   struct xf_fold_io io; /* without borrow */
   /* Before each piece of work, done of total; an error stops. NULL: none. */
   enum xf_rc (*progress)(void *arg, uint64_t done, uint64_t total);
+  struct xf_fold_stats stats; /* out: of the means, pairs not included */
 };
 
 /* Floats of a member's update. @unit floats */

@@ -159,6 +159,44 @@ static enum xf_rc open_parts(struct files *f, struct parts *p, struct xf_diag *w
   return rc;
 }
 
+/* The momentum of the newest model is behind no digest of the ledger: it is compared bit by bit. */
+static enum xf_rc same_momentum(struct xf_checkpoint *made, const float *momentum,
+                                struct xf_diag *why) {
+  enum { BLOCK = 4096 };
+  float *have = xf_alloc(BLOCK * sizeof *have);
+  enum xf_rc rc = XF_OK;
+  for (uint64_t at = 0; at < made->n && !rc; at += BLOCK) {
+    const size_t n = made->n - at < BLOCK ? (size_t)(made->n - at) : BLOCK;
+    rc = xf_checkpoint_read_momentum(made, have, at, n, why);
+    if (!rc && memcmp(have, momentum + at, n * sizeof *have) != 0)
+      rc =
+          xf_diag_set(why, XF_E_CORRUPT,
+                      "the server momentum in \"ckpt\" differs from the recomputed one at or after "
+                      "float %llu; the next round would go on from it",
+                      (unsigned long long)at);
+  }
+  xf_free(have);
+  return rc;
+}
+
+/* Opens the round's own model and makes room for its momentum, which begins as the parent's. */
+static enum xf_rc open_made(struct files *f, struct xf_verify_round *round,
+                            struct xf_checkpoint *made, struct xf_diag *why) {
+  char path[XF_PATH_MAX];
+  enum xf_rc rc = state_path(f, path, f->newest.path);
+  if (!rc) rc = xf_checkpoint_open(made, f->v->fs, path, why);
+  if (rc || !made->has_momentum) return rc;
+  if (made->n != round->base->n)
+    return xf_diag_set(why, XF_E_CORRUPT, "the newest model has %llu floats, its parent %llu",
+                       (unsigned long long)made->n, (unsigned long long)round->base->n);
+  round->momentum = xf_try_calloc((size_t)made->n + 1, sizeof *round->momentum);
+  if (!round->momentum)
+    return xf_diag_set(why, XF_E_NOMEM, "no memory for %llu floats", (unsigned long long)made->n);
+  return round->base->has_momentum
+             ? xf_checkpoint_read_momentum(round->base, round->momentum, 0, (size_t)made->n, why)
+             : XF_OK;
+}
+
 static enum xf_rc fold(struct files *f, struct xf_verify_round *round, struct xf_diag *why) {
   struct xf_digest got;
   char a[XF_DIGEST_HEX], b[XF_DIGEST_HEX];
@@ -166,7 +204,9 @@ static enum xf_rc fold(struct files *f, struct xf_verify_round *round, struct xf
   float *model = xf_try_calloc((size_t)n + 1, sizeof *model);
   if (!model)
     return xf_diag_set(why, XF_E_NOMEM, "no memory for %llu floats", (unsigned long long)n);
-  enum xf_rc rc = xf_checkpoint_verify(round->base, why);
+  struct xf_checkpoint made = {0};
+  enum xf_rc rc = open_made(f, round, &made, why);
+  if (!rc) rc = xf_checkpoint_verify(round->base, why);
   if (!rc) rc = xf_checkpoint_read(round->base, model, 0, (size_t)n, why);
   if (!rc) rc = f->v->opts->fold(f->v->opts->fold_arg, round, model, n, why);
   if (!rc) {
@@ -175,6 +215,9 @@ static enum xf_rc fold(struct files *f, struct xf_verify_round *round, struct xf
       rc = xf_diag_set(why, XF_E_CORRUPT, "recomputed as %.16s..., committed as %.16s...",
                        xf_digest_print(a, &got), xf_digest_print(b, &f->newest.model));
   }
+  if (!rc && round->momentum) rc = same_momentum(&made, round->momentum, why);
+  if (made.part) xf_checkpoint_close(&made);
+  xf_free(round->momentum);
   xf_free(model);
   return rc;
 }

@@ -3,8 +3,10 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "param/vec.h"
 #include "json/json.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { METRICS_MAX = 32 << 20 };
@@ -72,12 +74,15 @@ struct fold_files {
   struct srv_agg *a;
   struct xf_checkpoint base;
   struct xf_spool_entry *entry;
+  double *norm2; /* [n_part] of the floats read so far: each is read once */
   struct xf_diag *diag;
 };
 
 static enum xf_rc read_member(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
   struct fold_files *f = arg;
-  return xf_spool_read_floats(&f->entry[slot], out, n, at, f->diag);
+  const enum xf_rc rc = xf_spool_read_floats(&f->entry[slot], out, n, at, f->diag);
+  if (!rc) f->norm2[slot] += xf_vec_norm2(out, n);
+  return rc;
 }
 
 static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
@@ -102,6 +107,22 @@ static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) 
   struct fold_files *f = arg;
   memcpy(f->a->momentum + at, x, n * sizeof *x);
   return XF_OK;
+}
+
+/* Of a statistic, whose updates are sums over users, norms say nothing about agreement. */
+static void take_drift(struct fold_files *f, const struct xf_fold_stats *stats) {
+  struct srv_agg *a = f->a;
+  double *norm = xf_calloc(a->n_part + 1, sizeof *norm);
+  uint32_t *weight = xf_calloc(a->n_part + 1, sizeof *weight);
+  for (size_t k = 0; k < a->n_part; k++) {
+    norm[k] = sqrt(f->norm2[k]);
+    weight[k] = (uint32_t)a->part[k].weight;
+  }
+  a->drift = (struct srv_drift){
+      true, a->round,
+      xf_drift_get(norm, weight, a->n_part, sqrt(stats->shared_norm2 + stats->rows_norm2))};
+  xf_free(norm);
+  xf_free(weight);
 }
 
 static enum xf_rc progress(void *arg, uint64_t done, uint64_t total) {
@@ -156,6 +177,7 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
   if (!rc) rc = start_vectors(f, job.step.momentum, diag);
   if (!rc) rc = xf_stagefold_run(&job, diag);
   if (!rc) xf_checkpoint_digest(&a->model, st->global.layout, a->global);
+  if (!rc && st->plan.stages[stage].kind != XF_PLAN_STAGE_STATISTIC) take_drift(f, &job.stats);
   xf_free(member);
   return rc;
 }
@@ -183,11 +205,13 @@ static enum xf_rc run_train(struct srv_agg *a, struct xf_spool_entry *entry, str
   struct fold_files f = {.a = a, .entry = entry, .diag = diag};
   enum xf_rc rc = xf_checkpoint_open(&f.base, a->st->fs, a->base, diag);
   if (rc) return rc;
+  f.norm2 = xf_calloc(a->n_part + 1, sizeof *f.norm2);
   if (!xf_digest_equal(&f.base.info.model, &a->base_digest))
     rc =
         xf_diag_set(diag, XF_E_CORRUPT, "\"%s\" is not the model this round started from", a->base);
   if (!rc) rc = fold(&f, diag);
   xf_checkpoint_close(&f.base);
+  xf_free(f.norm2);
   for (size_t k = 0; k < a->n_part && !rc; k++) add_loss(a, k, &entry[k], sums);
   return rc;
 }
@@ -224,7 +248,7 @@ enum xf_rc srv_agg_run(struct srv_agg *a, struct xf_diag *diag) {
     rc = a->kind == XF_TASK_TRAIN ? run_train(a, entry, sums, diag)
                                   : run_evaluate(a, entry, sums, diag);
   if (!rc) {
-    rc = srv_sums_print(&a->metrics, sums);
+    rc = srv_sums_print(&a->metrics, sums, &a->drift);
     if (rc) xf_diag_set(diag, rc, "the round's metrics exceed %d bytes", METRICS_MAX);
   }
   for (size_t k = 0; k < a->n_part; k++) xf_spool_close(&entry[k]);

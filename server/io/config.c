@@ -77,6 +77,8 @@ static const struct xf_conf_key keys[] = {
      .help = "rounds whose updates are kept, so that `crossfed verify` can recompute the model"},
     {AT(checkpoint.keep), .type = XF_CONF_UINT, .def = "3", .min = 2, .max = 100000, LIVE,
      .help = "newest models kept"},
+    {AT(checkpoint.keep_old), .type = XF_CONF_UINT, .def = "8", .min = 0, .max = 100000, LIVE,
+     .help = "models kept in old/, set aside at a start because the ledger does not know them"},
     {AT(workers), .type = XF_CONF_UINT, .def = "2", .min = 1, .max = 64, RESTART,
      .help = "threads for aggregation and durable writes"},
     {AT(exit_when_done), .type = XF_CONF_BOOL, .def = "false", RESTART,

@@ -39,7 +39,7 @@ struct srv_config {
     uint32_t retain;
   } spool;
   struct {
-    uint32_t keep;
+    uint32_t keep, keep_old;
   } checkpoint;
   uint32_t workers;
   bool exit_when_done;

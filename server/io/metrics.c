@@ -109,12 +109,14 @@ void srv_sums_add(struct srv_sums *sums, uint32_t member, const struct xf_eval_m
   add(sums, scope, metric, n);
 }
 
-enum xf_rc srv_sums_print(struct xf_buf *out, const struct srv_sums *sums) {
+enum xf_rc srv_sums_print(struct xf_buf *out, const struct srv_sums *sums,
+                          const struct srv_drift *drift) {
   struct xf_jsonw w;
   xf_jsonw_init(&w, out);
   xf_jsonw_object(&w);
   xf_jsonw_kuint(&w, "v", 1);
   if (sums->foreign) xf_jsonw_kuint(&w, "ignored", sums->foreign);
+  if (drift->set) srv_drift_put(&w, drift);
   xf_jsonw_key(&w, "lines");
   xf_jsonw_array(&w);
   for (size_t i = 0; i < sums->n; i++) {
@@ -209,9 +211,20 @@ static enum xf_rc write_line(void *arg, const char *scope, const char *arm, cons
   return xf_rundir_metrics(&w->st->rundir, &m, diag);
 }
 
+/* The last one that says it counts. */
+static void read_drift(struct srv_state *st, const char *json) {
+  struct xf_json *doc = NULL;
+  const struct xf_json_limits wide = {.max_len = 64 << 20, .max_depth = 8};
+  if (!json || !strstr(json, "\"drift\"")) return;
+  if (xf_json_parse(&doc, "ledger metrics", json, strlen(json), &wide, NULL)) return;
+  srv_drift_read(&st->drift, xf_json_root(doc));
+  xf_json_free(doc);
+}
+
 enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, const char *json,
                              struct xf_diag *diag) {
   struct writer w = {st, round};
+  read_drift(st, json);
   enum xf_rc rc = each_line(st, json, write_line, &w, diag);
   return rc ? rc : xf_rundir_sync(&st->rundir, diag);
 }
@@ -224,6 +237,7 @@ struct replay {
 static enum xf_rc replay_round(void *arg, const struct xf_ledger_round *r) {
   struct replay *p = arg;
   struct writer w = {p->st, r->round};
+  if (r->state == XF_LEDGER_ROUND_COMMITTED) read_drift(p->st, r->metrics);
   return r->state == XF_LEDGER_ROUND_COMMITTED
              ? each_line(p->st, r->metrics, write_line, &w, p->diag)
              : XF_OK;
@@ -325,16 +339,26 @@ static enum xf_rc largest(void *arg, const struct xf_ledger_member *m) {
   return XF_OK;
 }
 
+/* The object alone, for a field of its own. */
+static enum xf_rc drift_object(struct xf_buf *out, const struct srv_drift *d) {
+  struct xf_jsonw w;
+  xf_jsonw_init(&w, out);
+  if (!d->set) return xf_buf_put_str(out, "{}");
+  srv_drift_object(&w, d);
+  return xf_jsonw_finish(&w);
+}
+
 enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct xf_diag *diag) {
   enum { PRIVACY_FIELDS = 3 };
   struct best b = {.st = st, .diag = diag};
   struct account account = {0};
   struct xf_ledger_status status;
-  struct xf_buf json;
+  struct xf_buf json, drift;
   struct xf_jsonw w;
   struct rusage usage = {0};
   char hex[XF_DIGEST_HEX];
   xf_buf_init(&json, SUMMARY_MAX);
+  xf_buf_init(&drift, SUMMARY_MAX);
   enum xf_rc rc = xf_ledger_status(st->ledger, &status, diag);
   if (!rc) rc = xf_ledger_rounds(st->ledger, 1, INT64_MAX, best_round, &b, diag);
   if (!rc) rc = xf_ledger_members(st->ledger, largest, &account, diag);
@@ -343,6 +367,7 @@ enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct
   if (!rc) rc = each_line(st, b.last, last_line, &w, diag);
   xf_jsonw_object_end(&w);
   if (!rc) rc = xf_jsonw_finish(&w);
+  if (!rc) rc = drift_object(&drift, &st->drift);
   (void)getrusage(RUSAGE_SELF, &usage); /* zero is printed when the system does not say */
   if (!rc) {
     const struct xf_rundir_field field[] = {
@@ -356,6 +381,7 @@ enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct
         {"threads", XF_RUNDIR_UINT, .u = st->cfg->workers},
         {"best_round", XF_RUNDIR_UINT, .u = b.best_round},
         {"metrics", XF_RUNDIR_JSON, .s = xf_buf_cstr(&json)},
+        {"drift", XF_RUNDIR_JSON, .s = xf_buf_cstr(&drift)},
         {"bytes_up", XF_RUNDIR_UINT, .u = status.bytes_up},
         {"bytes_down", XF_RUNDIR_UINT, .u = bytes_down},
         {"peak_rss_bytes", XF_RUNDIR_UINT, .u = (uint64_t)usage.ru_maxrss * 1024},
@@ -370,5 +396,6 @@ enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct
   if (!rc) link_model(st);
   xf_free(b.last);
   xf_buf_deinit(&json);
+  xf_buf_deinit(&drift);
   return rc;
 }

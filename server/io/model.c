@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OLD_DIR "old"
-
 static struct xf_checkpoint_info info_of(const struct srv_state *st, uint64_t round,
                                          const struct xf_digest *parent) {
   struct xf_checkpoint_info info = {
@@ -238,7 +236,7 @@ struct strays {
 
 enum xf_rc srv_model_set_aside(struct srv_state *st, const char *name, struct xf_diag *diag) {
   char old[XF_PATH_MAX], from[XF_PATH_MAX], to[XF_PATH_MAX];
-  enum xf_rc rc = srv_state_path(st, old, OLD_DIR, diag);
+  enum xf_rc rc = srv_state_path(st, old, SRV_OLD_DIR, diag);
   if (!rc) rc = srv_state_path(st, from, name, diag);
   if (rc) return rc;
   rc = st->fs->mkdir(st->fs, old, 0750);
@@ -249,8 +247,9 @@ enum xf_rc srv_model_set_aside(struct srv_state *st, const char *name, struct xf
   if (n < 0 || (size_t)n >= sizeof to)
     return xf_diag_set(diag, XF_E_LIMIT, "path too long: \"%s\"", from);
   rc = xf_fs_rename_durable(st->fs, from, to, diag);
-  if (!rc) xf_log(XF_LOG_WARN, "model_set_aside", XF_S("file", name), XF_S("moved_to", to));
-  return rc;
+  if (rc) return rc;
+  xf_log(XF_LOG_WARN, "model_set_aside", XF_S("file", name), XF_S("moved_to", to));
+  return srv_old_prune(st, diag);
 }
 
 static enum xf_rc stray(void *arg, const char *name) {

@@ -10,6 +10,7 @@
 #define XF_SERVER_IO_STATE_H
 
 #include "base/worker.h"
+#include "fed/drift.h"
 #include "param/manifest.h"
 #include "plan/plan.h"
 #include "resolve/global.h"
@@ -23,6 +24,8 @@
 #include "store/spool.h"
 #include "store/state.h"
 #include "wire/codec.h"
+#include "json/json.h"
+#include "json/jsonw.h"
 
 /* When it came or went, until the ledger has it. A member is written at most once in SRV_SEEN_S seconds, and
    when the daemon stops: who reconnects without end must not fill the ledger. */
@@ -62,6 +65,15 @@ struct srv_next {
   char *metrics; /* JSON of the round, also of an evaluation */
 };
 
+/* Of the last committed training round whose updates are vectors (fed/drift.h). */
+struct srv_drift {
+  bool set;
+  uint64_t round;
+  struct xf_drift d;
+};
+
+#define SRV_OLD_DIR "old"
+
 struct srv_state {
   struct srv_config *cfg; /* borrowed */
   const struct xf_fs *fs;
@@ -93,6 +105,7 @@ struct srv_state {
   uint64_t model_round;
   struct xf_digest model_digest;
   struct srv_next next;
+  struct srv_drift drift;
 };
 
 /* --- state.c --- */
@@ -177,6 +190,7 @@ struct srv_agg {
   float *global, *momentum;
   uint64_t n;
   struct xf_digest model;
+  struct srv_drift drift;
   struct xf_buf metrics;
 };
 /* Prepares on the loop thread; participants by member index with their weights. */
@@ -197,8 +211,9 @@ void srv_sums_free(struct srv_sums *sums);
 /* Adds one member's figures to its own, its domain's and the global scope. */
 void srv_sums_add(struct srv_sums *sums, uint32_t member, const struct xf_eval_metric *metric,
                   size_t n);
-/* {"v":1,"lines":[{"scope","arm","split","values":{name:[sum,count]}}]} */
-XF_WARN_UNUSED enum xf_rc srv_sums_print(struct xf_buf *out, const struct srv_sums *sums);
+/* {"v":1,"drift":{...}|null,"lines":[{"scope","arm","split","values":{name:[sum,count]}}]} */
+XF_WARN_UNUSED enum xf_rc srv_sums_print(struct xf_buf *out, const struct srv_sums *sums,
+                                         const struct srv_drift *drift);
 /* Appends a committed round's lines to metrics.jsonl. */
 XF_WARN_UNUSED enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, const char *json,
                                             struct xf_diag *diag);
@@ -207,6 +222,17 @@ XF_WARN_UNUSED enum xf_rc srv_metrics_replay(struct srv_state *st, struct xf_dia
 /* summary.json and model.safetensors of a run that is done. */
 XF_WARN_UNUSED enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down,
                                               struct xf_diag *diag);
+
+/* --- drift.c --- */
+void srv_drift_object(struct xf_jsonw *w, const struct srv_drift *d);
+/* The key "drift" and its object, or null. */
+void srv_drift_put(struct xf_jsonw *w, const struct srv_drift *d);
+/* From a round's metrics; without the key *out stays. */
+void srv_drift_read(struct srv_drift *out, const struct xf_json_value *metrics);
+
+/* --- old.c --- */
+/* Removes all but the checkpoint.keep_old newest models that were set aside. @err E_IO */
+XF_WARN_UNUSED enum xf_rc srv_old_prune(struct srv_state *st, struct xf_diag *diag);
 
 /* --- persist.c --- */
 /* A record that outlives the core's feed. */

@@ -92,6 +92,7 @@ static void put_members(struct srv *srv, struct xf_jsonw *w) {
   xf_jsonw_array_end(w);
   xf_free(d.epsilon);
   xf_free(d.zero_out);
+  srv_drift_put(w, &srv->st.drift);
   xf_jsonw_key(w, "privacy");
   xf_jsonw_object(w);
   xf_jsonw_kdouble(w, "epsilon_max", epsilon);

@@ -60,6 +60,26 @@ def test_verbs(crossfed):
 # ---- plan
 
 
+def test_plan_as_json(crossfed, tmp_path, example_plans, plan):
+    """The same facts as in the text, for every example; a plan that is not there is refused as the daemons refuse it."""
+    for path in [plan, *(p for p in example_plans if "mnist" not in p.name)]:
+        facts = crossfed("plan", path, "--json", "--rows", "100", "--members", "3").json()
+        text = crossfed("plan", path, "--rows", "100", "--members", "3").out
+        assert facts["v"] == 1 and facts["digest"] == digest(crossfed, path)
+        assert f"asks a silo for {facts['rounds']} rounds, at most {facts['max_epochs']} epochs" in text
+        whole = facts["silo_bytes"]
+        assert f"# each silo: {whole['down']} bytes down, {whole['up']} up the whole run" in text
+        assert facts["all_bytes"] == {"members": 3, "down": 3 * whole["down"], "up": 3 * whole["up"]}
+        assert whole["up"] == sum(s["rounds"] * s["up_bytes"] for s in facts["stages"])
+        assert (facts["epsilon"] is None) == (facts["noise_multiplier"] == 0)
+        if facts["epsilon"]:
+            assert f"{facts['epsilon']['replace_one']:.4g} (replace-one)" in text
+        assert [f"# stamp: {s}" for s in facts["stamps"]] == [line for line in text.splitlines() if line.startswith("# stamp: ")]
+    missing = crossfed("plan", tmp_path / "nowhere.yaml", "--json", status=CONFIG)
+    assert "nowhere.yaml" in missing.err and not missing.out
+    crossfed("plan", plan, "--json", "--digest", status=USAGE)
+
+
 def test_plan_resolved_loads_again(crossfed, tmp_path, example_plans, plan):
     assert example_plans
     for path in [plan, *example_plans]:
@@ -152,7 +172,7 @@ def test_plan_not_yaml(crossfed, tmp_path):
 
 def test_plan_missing_file(crossfed, tmp_path):
     path = tmp_path / "absent.yaml"
-    got = crossfed("plan", path, status=FAILED)
+    got = crossfed("plan", path, status=CONFIG)
     assert not got.out and str(path) in got.err and "No such file" in got.err
 
 

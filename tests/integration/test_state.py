@@ -1,5 +1,6 @@
 """State on disk and what may happen to it: locks, versions, damage, a full disk, signals; policy and noise end to end."""
 
+import hashlib
 import json
 import math
 import os
@@ -153,6 +154,32 @@ def test_a_damaged_newest_model_is_computed_again(copied, done):
             said = process.communicate(timeout=10)[1]
         assert process.returncode == 0, said
         assert newest(server.state).read_bytes() == want and "model_recomputed" in said
+
+
+def test_verify_recomputes_the_momentum(tmp_path, bin_dir, crossfed):
+    """The momentum is in no digest: a file and a ledger row that agree with each other are not yet right."""
+    with pair(tmp_path, bin_dir, rounds=3, fed=", server: {kind: momentum}") as fed:
+        fed.start().finish()
+        state = fed.folder / "server"
+        fed.crossfed("verify", state)
+        drift = fed.summary()["drift"]
+        assert drift["round"] == 3 and 0 < drift["norm_min"] <= drift["norm_median"] <= drift["norm_max"] and 0 < drift["ratio"] <= 1
+        assert json.loads(fed.crossfed("status", "--state", state, "--json").stdout)["drift"] == drift
+        for verb in (["status", "--state"], ["report"]):
+            assert "agreement" in fed.crossfed(*verb, state).stdout
+        path = newest(state)
+        data = bytearray(path.read_bytes())
+        head = 8 + int.from_bytes(data[:8], "little")
+        at = json.loads(data[8:head])["server.momentum"]["data_offsets"][0]
+        data[head + at] ^= 1
+        path.write_bytes(data)
+        db = sqlite3.connect(state / "ledger/ledger.db")
+        db.execute("UPDATE checkpoint SET sha256=? WHERE path LIKE ?", (hashlib.sha256(data).digest(), "%" + path.name))
+        db.commit()
+        db.close()
+        found = json.loads(fed.crossfed("verify", state, "--json", status=STATE).stdout)["dirs"][0]["findings"]
+        damaged = [f for f in found if f["level"] == "damaged"]
+        assert [f["invariant"] for f in damaged] == ["I3"] and "momentum" in damaged[0]["text"], damaged
 
 
 def test_what_cannot_be_healed_is_refused(copied):

@@ -1,9 +1,11 @@
 // Rounds on a real ledger and spool: records to rows, the fold against memory, every point of a restart.
 #include "base/time.h"
+#include "param/vec.h"
 #include "store/verify.h"
 #include "unit/server_io/iotest.h"
 #include "json/json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,6 +152,21 @@ static void test_fold(void **state) {
   assert_memory_equal(want, have, sizeof want);
   assert_ok(srv_model_collect(&io.st, &diag), &diag);
   verify(&io);
+  /* how much the updates disagreed, from their norms; after a start it is read from the ledger */
+  double norm[IO_MEMBERS], least = INFINITY, most = 0;
+  for (uint32_t i = 0; i < IO_MEMBERS; i++) {
+    norm[i] = sqrt(xf_vec_norm2(x[i], N));
+    least = fmin(least, norm[i]);
+    most = fmax(most, norm[i]);
+  }
+  for (int again = 0; again < 2; again++) {
+    assert_true(io.st.drift.set);
+    assert_int_equal(io.st.drift.round, 2);
+    assert_true(fabs(io.st.drift.d.min - least) < 1e-12 * least);
+    assert_true(fabs(io.st.drift.d.max - most) < 1e-12 * most);
+    assert_true(io.st.drift.d.ratio > 0 && io.st.drift.d.ratio <= 1 + 1e-9);
+    if (!again) io_restart(&io);
+  }
   assert_int_equal(io.recovery.r.committed, 2);
   assert_int_equal(io.recovery.r.last_round, 2);
   assert_int_equal(io.recovery.r.n_accepted, IO_MEMBERS);
@@ -476,11 +493,42 @@ static void test_start(void **state) {
   io_deinit(&io);
 }
 
+/* What was set aside does not pile up: the newest few stay, whatever else lies there. */
+static void test_old_is_bounded(void **state) {
+  (void)state;
+  struct io io;
+  struct xf_diag diag;
+  char path[XF_PATH_MAX], name[64];
+  xf_diag_init(&diag);
+  io_init(&io, io_plan_shared);
+  io.cfg.checkpoint.keep_old = 3;
+  for (int k = 0; k < 12; k++) {
+    io.st.epoch = (uint64_t)k + 1;
+    snprintf(name, sizeof name, "ckpt/stray-%d.safetensors", k);
+    assert_ok(srv_state_path(&io.st, path, name, &diag), &diag);
+    assert_ok(xf_fs_replace(io.st.fs, path, "x", 1, &diag), &diag);
+    assert_ok(srv_model_set_aside(&io.st, name, &diag), &diag);
+    if (k == 0) { /* somebody else's file */
+      assert_ok(srv_state_path(&io.st, path, "old/notes", &diag), &diag);
+      assert_ok(xf_fs_replace(io.st.fs, path, "x", 1, &diag), &diag);
+    }
+  }
+  for (int k = 0; k < 12; k++) { /* by number: 12 is newer than 9 */
+    snprintf(name, sizeof name, "old/epoch-%d-stray-%d.safetensors", k + 1, k);
+    assert_ok(srv_state_path(&io.st, path, name, &diag), &diag);
+    assert_int_equal(xf_fs_exists(io.st.fs, path), k >= 9);
+  }
+  assert_ok(srv_state_path(&io.st, path, "old/notes", &diag), &diag);
+  assert_true(xf_fs_exists(io.st.fs, path));
+  io_deinit(&io);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_fold),     cmocka_unit_test(test_orphans),
       cmocka_unit_test(test_evaluate), cmocka_unit_test(test_abandoned),
       cmocka_unit_test(test_seen),     cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_heal),     cmocka_unit_test(test_start)};
+      cmocka_unit_test(test_heal),     cmocka_unit_test(test_old_is_bounded),
+      cmocka_unit_test(test_start)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,13 +143,17 @@ static void test_momentum(void **state) {
   (void)state;
   for (int stored = 0; stored < 2; stored++) {
     struct world w;
-    float x[N];
+    float x[N], v[N] = {0};
     start(&w, momentum, 3, 1, stored);
+    assert_int_equal(recompute(&w, x), XF_E_CORRUPT); // the model that is compared with has none
+    if (stored) memcpy(v, old_v, sizeof v);
+    w.round.momentum = v;
     ok(recompute(&w, x), &w);
     for (int j = 0; j < N; j++) {
       const float mean = (3 * sent[0][j] + sent[1][j]) / 4;
-      const float v = 0.5f * (stored ? old_v[j] : 0) + mean;
-      assert_true(x[j] == old_x[j] + 0.25f * v);
+      const float want = 0.5f * (stored ? old_v[j] : 0) + mean;
+      assert_true(v[j] == want);
+      assert_true(x[j] == old_x[j] + 0.25f * want);
     }
     stop(&w);
   }
