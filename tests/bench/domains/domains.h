@@ -42,6 +42,8 @@ struct domain {
 
 extern const char *const domain_arm[N_ARM];
 extern bool final_run;
+/* How mixes get pulled models without split A (main.c). */
+extern enum inner { INNER_TWO, INNER_LOCAL, INNER_NONE } domain_inner;
 
 /* Data view, and the users' numbers among all domains' names. */
 void domain_users(struct domain *d, const struct xf_names *all);
