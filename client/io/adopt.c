@@ -121,13 +121,38 @@ struct xf_source client_source(const struct xf_client *c) {
                             .center = given(c->cfg.data.center)};
 }
 
+enum xf_rc client_kg(struct xf_kg_side **out, const struct xf_client *c, const struct xf_plan *plan,
+                     const struct xf_names *items, struct xf_diag *diag) {
+  const struct xf_kg_files files = {.triples = c->cfg.data.kg.triples,
+                                    .items = given(c->cfg.data.kg.items),
+                                    .relations = given(c->cfg.data.kg.relations)};
+  *out = NULL;
+  if (!files.triples[0] || !xf_resolve_recommends(plan)) return XF_OK;
+  const enum xf_rc rc = xf_kg_side_new(out, &files, items, diag);
+  if (rc) return xf_diag_prefix(diag, rc, "data.kg");
+  for (int f = 0; f < XF_N_KG_FINDING; f++) {
+    const struct xf_finding *x = &(*out)->kg.found[f];
+    const enum xf_kg_finding_kind kind = (enum xf_kg_finding_kind)f;
+    if (x->count)
+      xf_log(XF_LOG_INFO, "kg_finding", XF_S("kind", xf_kg_finding_name(kind)),
+             XF_U("count", x->count), XF_S("what", xf_kg_finding_text(kind)),
+             XF_S("then", xf_kg_finding_fix(kind)));
+  }
+  xf_log(XF_LOG_INFO, "kg", XF_U("triples", (*out)->kg.n), XF_U("entities", (*out)->kg.entities.n),
+         XF_U("nodes", (*out)->graph.n_node));
+  return XF_OK;
+}
+
 static enum xf_rc make_silo(struct adopting *a) {
   struct xf_client *c = a->base.client;
   struct xf_diag *diag = &a->base.diag;
   const struct xf_source source = client_source(c);
   struct xf_dataset data;
+  struct xf_kg_side *kg = NULL;
   enum xf_rc rc = xf_resolve_dataset(&data, a->plan, c->cfg.member, &source, diag);
+  if (!rc) rc = client_kg(&kg, c, a->plan, &data.inter.items, diag);
   const struct xf_silo_config config = {.plan = a->plan,
+                                        .kg = kg,
                                         .member = c->cfg.member,
                                         .data = &data,
                                         .align_key = c->align_key.p,
@@ -136,6 +161,7 @@ static enum xf_rc make_silo(struct adopting *a) {
                                         .max_weight = a->effect.max_weight,
                                         .metrics = a->effect.metrics};
   if (!rc) rc = xf_silo_new(&c->silo, &config, diag);
+  xf_kg_side_unref(kg);
   xf_dataset_deinit(&data);
   if (!rc) rc = client_outbox_restore(c, diag);
   return rc;

@@ -59,6 +59,12 @@ static const struct xf_conf_key keys[] = {
     FILE_AT(data.align_key, false,
             "file with the 64 hex digits that all silos share and the coordinator never sees; "
             "not readable by others"),
+    FILE_AT(data.kg.triples, false,
+            "knowledge graph beside the items, lines of head, relation, tail: a recommender's "
+            "silo decides with it"),
+    FILE_AT(data.kg.items, false,
+            "which entity each item is, lines of item, entity; none: the entity of the item's key"),
+    FILE_AT(data.kg.relations, false, "relations there may be, one a line; none: any"),
     COUNT(policy.max_rounds, "updates released in one run; 0: no limit"),
     COUNT(policy.max_epochs, "local epochs a round; 0: no limit"),
     COUNT(policy.max_steps, "local steps a round; 0: no limit"),
@@ -160,6 +166,9 @@ enum xf_rc xf_client_config_check(const struct xf_client_config *config, struct 
   if (config->backoff.max_s < config->backoff.min_s)
     return xf_diag_set(diag, XF_E_CONFIG, "backoff.max_s %g is below backoff.min_s %g",
                        config->backoff.max_s, config->backoff.min_s);
+  if (!config->data.kg.triples[0] && (config->data.kg.items[0] || config->data.kg.relations[0]))
+    return xf_diag_set(diag, XF_E_CONFIG, "data.kg.triples: data.kg.%s is of no use without it",
+                       config->data.kg.items[0] ? "items" : "relations");
   for (uint32_t i = 0; i < config->policy.n_models; i++) {
     size_t k = 0;
     while (k < n_models && strcmp(models[k], config->policy.models[i]) != 0) k++;

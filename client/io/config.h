@@ -29,6 +29,9 @@ struct xf_client_config {
     char only_domain[256];
     char split[XF_PATH_MAX], center[64];
     char align_key[XF_PATH_MAX];
+    struct {
+      char triples[XF_PATH_MAX], items[XF_PATH_MAX], relations[XF_PATH_MAX];
+    } kg;
   } data;
   struct xf_policy policy;
   struct {

@@ -50,6 +50,9 @@ XF_WARN_UNUSED enum xf_rc client_key_load(struct xf_secret *out, const char *pat
                                           struct xf_diag *diag);
 /* Where the private data are and what their columns mean. @own borrows c's config */
 struct xf_source client_source(const struct xf_client *c);
+/* The knowledge graph that data.kg names, for a recommender's plan; *out NULL: none. @own *out: xf_kg_side_unref */
+enum xf_rc client_kg(struct xf_kg_side **out, const struct xf_client *c, const struct xf_plan *plan,
+                     const struct xf_names *items, struct xf_diag *diag);
 /* @thread loop */
 void client_adopt(struct xf_client *c, const struct xf_session_action *action);
 

@@ -140,6 +140,9 @@ struct xf_plan_sim_part {
     uint32_t common;             /* by user: numbers below it name the same person in both files */
     char name[XF_PLAN_NAME_MAX]; /* pattern with one {}: xf_plan_client_id */
   } clients;
+  struct {
+    char triples[XF_PLAN_PATH_MAX], items[XF_PLAN_PATH_MAX], relations[XF_PLAN_PATH_MAX];
+  } kg;             /* a knowledge graph beside every client's items; as client.yaml data.kg */
   double dropout;   /* probability that a selected client does not answer */
   double delay_s;   /* mean extra time of a client, virtual */
   uint32_t threads; /* 0: all cores */

@@ -380,6 +380,11 @@ static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag
 static enum xf_rc check_sim(const struct xf_plan *plan, struct xf_diag *diag) {
   const struct xf_plan_sim_part *sim = &plan->sim;
   if (!sim->data[0]) return XF_OK; /* a plan for daemons */
+  if (sim->kg.triples[0] && plan->model.kind != XF_PLAN_MODEL_RECOMMENDER)
+    REFUSE("sim.kg.triples: only model.kind recommender decides with a knowledge graph");
+  if (!sim->kg.triples[0] && (sim->kg.items[0] || sim->kg.relations[0]))
+    REFUSE("sim.kg.triples: sim.kg.%s is of no use without the graph",
+           sim->kg.items[0] ? "items" : "relations");
   if (is_events(plan)) {
     if (!sim->columns.user || !sim->columns.item) REFUSE("sim.columns: user and item are missing");
     if (sim->columns.user == sim->columns.item)

@@ -192,6 +192,20 @@ enum xf_rc xf_recommender_decide(struct xf_recommender *rec, const struct xf_gua
   return rc;
 }
 
+bool xf_recommender_uses_kg(const struct xf_recommender *rec, enum xf_recommender_arm arm) {
+  const struct xf_recommender_choice *c = &rec->arm[arm];
+  bool uses = false;
+  for (uint32_t k = 0; c->scorer && k < c->guard.n_candidate; k++) {
+    const struct xf_recommender_candidate *r = &rec->candidate[c->index[k]];
+    if (c->guard.weight[k] == 0) continue;
+    uses |= (r->flags & XF_RECOMMENDER_GRAPH) != 0;
+    for (uint32_t i = 0; r->mix && i < rec->n_candidate; i++)
+      uses |= (rec->candidate[i].flags & XF_RECOMMENDER_GRAPH) != 0 &&
+              (r->mix[i].linear != 0 || r->mix[i].bend != 0);
+  }
+  return uses;
+}
+
 const struct xf_scorer *xf_recommender_served(const struct xf_recommender *rec) {
   return rec->arm[XF_RECOMMENDER_ARM_GUARDED].scorer;
 }

@@ -3,9 +3,10 @@
  *
  * fit     tunes every family of scorers on split A (one train item of each user, inner.h), then fits the winners on the whole
  *         train part. Local families: popularity, decayed popularity (where events carry time), ALS, item kernel, EASE (where the
- *         number of items allows). Shared ones exist where their artifact does: item models on own + lambda x others' Gram
- *         with lambda of {0 .1 .3 1}, popularity on own + lambda x others' counts, the models of a rows stage, popularity among
- *         overlapping users.
+ *         number of items allows), with a knowledge graph diffusion over Gram and graph (diffuse.h) and content alone
+ *         (kgcontent.h). Shared ones exist where their artifact does: item models on own + lambda x others' Gram with lambda of
+ *         {0 .1 .3 1}, popularity on own + lambda x others' counts, the models of a rows stage, popularity among overlapping
+ *         users.
  * mix     blends of candidates learnt on split A (mix.h), local and shared ones, as further candidates.
  * add     takes further candidates of the caller's (unit-free scorer, diffusion): fitted on train only.
  * choose  the guard (guard.h) on split B = the validation part: for any subset of candidates a blend, its steps and the
@@ -26,6 +27,7 @@
 #include "rec/als.h"
 #include "rec/alssearch.h"
 #include "rec/guardtable.h"
+#include "rec/kggraph.h"
 
 #include <stdatomic.h>
 
@@ -37,7 +39,8 @@ enum xf_recommender_family {
   XF_RECOMMENDER_DECAYED = 2,
   XF_RECOMMENDER_ALS = 4,
   XF_RECOMMENDER_KERNEL = 8,
-  XF_RECOMMENDER_EASE = 16
+  XF_RECOMMENDER_EASE = 16,
+  XF_RECOMMENDER_KG = 32
 };
 
 /* The other silos' item co-occurrence over the items this silo shares: its own part already taken out. */
@@ -69,9 +72,10 @@ struct xf_recommender_input {
   const float *overlap; /* [n_items] train events of overlapping users; NULL: none */
   const float
       *counts; /* [n_items] train events in other silos, 0 where none shares it; NULL: none */
-  const uint64_t *key;       /* [n_users] of ALS start rows; NULL: row numbers */
-  struct xf_worker *pool;    /* NULL: none */
-  const atomic_bool *cancel; /* looked at before each try and each family; NULL: none */
+  const struct xf_kg_graph *kg; /* the silo's own, beside its items; NULL: none */
+  const uint64_t *key;          /* [n_users] of ALS start rows; NULL: row numbers */
+  struct xf_worker *pool;       /* NULL: none */
+  const atomic_bool *cancel;    /* looked at before each try and each family; NULL: none */
 };
 
 struct xf_recommender_spec {
@@ -87,6 +91,9 @@ struct xf_recommender_spec {
   double ridge[XF_RECOMMENDER_GRID];
   uint32_t n_ridge;
   uint32_t max_items; /* of EASE */
+  double kg_w[XF_RECOMMENDER_GRID];
+  uint32_t
+      n_kg_w; /* weights of the graph's edges, beside 0; none of them is used unless it gains lambda_se over 0 */
   double lambda[XF_RECOMMENDER_GRID];
   uint32_t n_lambda; /* beside 0 */
   double lambda_se;  /* paired standard errors that a lambda must gain over 0 */
@@ -102,7 +109,8 @@ struct xf_recommender_spec {
 
 enum xf_recommender_flag {
   XF_RECOMMENDER_SHARED = 1, /* needs something that came from the federation */
-  XF_RECOMMENDER_TIMED = 2   /* reads the instant of the request */
+  XF_RECOMMENDER_TIMED = 2,  /* reads the instant of the request */
+  XF_RECOMMENDER_GRAPH = 4   /* made of a knowledge graph */
 };
 
 struct xf_recommender_candidate {
@@ -218,6 +226,9 @@ void xf_recommender_choice_deinit(struct xf_recommender_choice *choice);
 XF_WARN_UNUSED enum xf_rc xf_recommender_decide(struct xf_recommender *rec,
                                                 const struct xf_guard_table *table,
                                                 struct xf_diag *diag);
+/* Whether a candidate that a knowledge graph made has a part in what an arm serves, by itself or in a mix.
+   @thread any */
+bool xf_recommender_uses_kg(const struct xf_recommender *rec, enum xf_recommender_arm arm);
 /* The scorer that the silo serves: the guarded arm's. NULL before decide. @own recommender's */
 const struct xf_scorer *xf_recommender_served(const struct xf_recommender *rec);
 

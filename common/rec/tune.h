@@ -44,10 +44,12 @@ void xf_tune_note(struct xf_tune *tune, const char *fmt, ...) __attribute__((for
 
 /* Implicit ALS: a x rho at the first dim, then the other dims. @err of xf_als_search */
 XF_WARN_UNUSED enum xf_rc xf_tune_als(struct xf_tune *tune, struct xf_diag *diag);
-/* Item kernel and EASE on the own Gram, and on own + lambda x others where there is an artifact.
+/* Item kernel, EASE and, with a knowledge graph, diffusion on the own Gram, and on own + lambda x others where there is an artifact.
    @err E_SHAPE (artifact) E_RANGE E_NAN E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag);
 /* Own + lambda x others' counts where they were summed, and counts among overlapping users. @err E_NAN E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_tune_popular(struct xf_tune *tune, struct xf_diag *diag);
+/* What the knowledge graph says of items' contents; nothing to tune. @err E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_tune_content(struct xf_tune *tune, struct xf_diag *diag);
 
 #endif

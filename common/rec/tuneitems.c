@@ -3,7 +3,9 @@
 
 #include "base/alloc.h"
 #include "param/triangle.h"
+#include "rec/diffuse.h"
 #include "rec/item_model.h"
+#include "rec/kgcontent.h"
 #include "rec/metrics.h"
 
 #include <math.h>
@@ -19,7 +21,8 @@ struct kind {
   uint32_t n_grid;
   enum xf_rc (*fit)(struct xf_scorer **out, const struct xf_gram *gram, double param,
                     const struct xf_tune *t, struct xf_diag *diag);
-  bool inverts; /* needs a positive definite Gram */
+  bool inverts;   /* needs a positive definite Gram */
+  uint32_t flags; /* of its candidates */
 };
 
 static enum xf_rc fit_kernel(struct xf_scorer **out, const struct xf_gram *gram, double param,
@@ -31,6 +34,13 @@ static enum xf_rc fit_kernel(struct xf_scorer **out, const struct xf_gram *gram,
 static enum xf_rc fit_ease(struct xf_scorer **out, const struct xf_gram *gram, double param,
                            const struct xf_tune *t, struct xf_diag *diag) {
   return xf_ease_fit(out, gram, param, t->spec->max_items, diag);
+}
+
+static enum xf_rc fit_graph(struct xf_scorer **out, const struct xf_gram *gram, double param,
+                            const struct xf_tune *t, struct xf_diag *diag) {
+  struct xf_diffuse_spec spec = XF_DIFFUSE_DEFAULTS;
+  spec.w = param;
+  return xf_diffuse_fit(out, gram, t->in->kg, &spec, diag);
 }
 
 /* The Grams of one part of the data: own for the local models, own as the artifact counts for the shared ones. */
@@ -98,6 +108,9 @@ static enum xf_rc fit_shared(struct xf_scorer **out, const struct kind *k, const
   enum xf_rc rc = xf_gram_combine(&sum, own, lambda, o->gram->shared, o->gram->m, o->triangle,
                                   k->inverts ? o->dominant : o->diagonal, 0, diag);
   if (rc) return xf_diag_prefix(diag, rc, "own + %g times the others' Gram", lambda);
+  for (uint64_t e = 0; k->flags & XF_RECOMMENDER_GRAPH && e < sum.start[sum.n]; e++)
+    sum.value[e] =
+        fmaxf(sum.value[e], 0); /* sum - own release leaves less than nothing of rounding */
   rc = k->fit(out, &sum, param, t, diag);
   xf_gram_deinit(&sum);
   return rc;
@@ -124,7 +137,7 @@ static enum xf_rc tune_local(const struct kind *k, struct xf_tune *t, const stru
                              const struct grams *whole, double *param, struct xf_diag *diag) {
   struct xf_recommender_candidate *c;
   double best = -INFINITY;
-  enum xf_rc rc = xf_tune_candidate(t, &c, k->name, 0, diag);
+  enum xf_rc rc = xf_tune_candidate(t, &c, k->name, k->flags, diag);
   *param = k->grid[0];
   for (uint32_t i = 0; !rc && t->possible && i < k->n_grid; i++) {
     struct xf_scorer *s = NULL;
@@ -186,7 +199,7 @@ static enum xf_rc tune_shared(const struct kind *k, struct xf_tune *t, const str
     return XF_OK;
   }
   struct xf_recommender_candidate *c;
-  rc = xf_tune_candidate(t, &c, k->shared_name, XF_RECOMMENDER_SHARED, diag);
+  rc = xf_tune_candidate(t, &c, k->shared_name, k->flags | XF_RECOMMENDER_SHARED, diag);
   if (rc) return rc;
   c->lambda = lambda;
   c->tuned = tuned;
@@ -210,12 +223,77 @@ static enum xf_rc tune_kind(const struct kind *k, struct xf_tune *t, const struc
   return rc ? xf_diag_prefix(diag, rc, "%s", k->name) : XF_OK;
 }
 
+/* The best weight of the graph's edges, and what it gains over none on split A; t->best has its figures. */
+static enum xf_rc search_graph(struct xf_tune *t, const struct grams *inner, double *w,
+                               double *gain, double *se, double *tuned, struct xf_diag *diag) {
+  const size_t n = t->inner.n_users;
+  float *without = xf_try_calloc(n + 1, sizeof *without);
+  enum xf_rc rc = without ? XF_OK : xf_diag_set(diag, XF_E_NOMEM, "no memory for %zu users", n);
+  *gain = -INFINITY;
+  for (uint32_t i = 0; !rc && i <= t->spec->n_kg_w; i++) {
+    const double at = i ? t->spec->kg_w[i - 1] : 0;
+    struct xf_scorer *s = NULL;
+    double mean = 0, g = 0, e = 0;
+    rc = fit_graph(&s, &inner->local, at, t, diag);
+    if (!rc) rc = xf_tune_try(t, s, &mean, diag);
+    xf_scorer_free(s);
+    if (rc) break;
+    if (i == 0) {
+      memcpy(without, t->figure, n * sizeof *without);
+      continue;
+    }
+    (void)xf_measure_paired(t->figure, without, n, &g, &e);
+    if (!(g > *gain)) continue;
+    *w = at;
+    *gain = g;
+    *se = e;
+    *tuned = mean;
+  }
+  xf_free(without);
+  return rc;
+}
+
+/* Diffusion over Gram and graph: a candidate where the graph's edges are worth something, the others' Gram added to that. */
+static enum xf_rc tune_graph(struct xf_tune *t, const struct grams *inner,
+                             const struct grams *whole, const struct others *o,
+                             struct xf_diag *diag) {
+  const uint32_t first = t->rec->n_candidate;
+  double w = t->spec->kg_w[0], gain = 0, se = 0, tuned = NAN;
+  enum xf_rc rc = t->possible ? search_graph(t, inner, &w, &gain, &se, &tuned, diag) : XF_OK;
+  if (rc) return xf_diag_prefix(diag, rc, "kg.own");
+  if (t->possible && !(gain > t->spec->lambda_se * se && gain > 0)) {
+    xf_tune_note(t,
+                 "kg.own: w 0: the knowledge graph's paths are switched off (best w %g: gain %.4f, "
+                 "SE %.4f on split A)",
+                 w, gain, se);
+    return XF_OK;
+  }
+  const struct kind graph = {"kg.own", "kg.pooled", "w",   &w,
+                             1,        fit_graph,   false, XF_RECOMMENDER_GRAPH};
+  rc = tune_kind(&graph, t, inner, whole, o, diag);
+  if (rc || !t->possible) return rc;
+  struct xf_recommender_candidate *c = &t->rec->candidate[first];
+  c->tries += t->spec->n_kg_w + 1;
+  c->edge = outermost(t->spec->kg_w, t->spec->n_kg_w, w);
+  (void)snprintf(c->setting, sizeof c->setting, "w %g (gain %.4f, SE %.4f)", w, gain, se);
+  return XF_OK;
+}
+
+enum xf_rc xf_tune_content(struct xf_tune *tune, struct xf_diag *diag) {
+  struct xf_recommender_candidate *c;
+  enum xf_rc rc = xf_tune_candidate(tune, &c, "kg.content", XF_RECOMMENDER_GRAPH, diag);
+  if (!rc) rc = xf_kgcontent_fit(&c->scorer, tune->in->kg, diag);
+  if (!rc && tune->possible && tune->spec->keep_inner)
+    rc = xf_kgcontent_fit(&c->inner, tune->in->kg, diag);
+  return rc;
+}
+
 enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag) {
   const struct xf_recommender_spec *s = tune->spec;
   const struct kind kernel = {"kernel.own",   "kernel.pooled", "exponent", s->kernel_to,
-                              s->n_kernel_to, fit_kernel,      false};
+                              s->n_kernel_to, fit_kernel,      false,      0};
   const struct kind ease = {"ease.own", "ease.pooled", "ridge", s->ridge,
-                            s->n_ridge, fit_ease,      true};
+                            s->n_ridge, fit_ease,      true,    0};
   struct grams inner = {0}, whole = {0};
   struct others others = {0};
   const bool small = tune->data.n_items <= s->max_items;
@@ -229,6 +307,8 @@ enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag) {
     rc = tune_kind(&kernel, tune, &inner, &whole, &others, diag);
   if (!rc && s->families & XF_RECOMMENDER_EASE && small)
     rc = tune_kind(&ease, tune, &inner, &whole, &others, diag);
+  if (!rc && s->families & XF_RECOMMENDER_KG && tune->in->kg && s->n_kg_w)
+    rc = tune_graph(tune, &inner, &whole, &others, diag);
   if (!rc && s->families & XF_RECOMMENDER_EASE && !small)
     xf_tune_note(tune, "no EASE: %u items, it inverts at most %u", tune->data.n_items,
                  s->max_items);

@@ -140,7 +140,9 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
                                           .n_rows = g.n_rows,
                                           .overlap = g.overlap,
                                           .counts = g.has_counts ? g.counts : NULL,
-                                          .cancel = s->cancel};
+                                          .cancel = s->cancel,
+
+                                          .kg = s->cfg.kg ? &s->cfg.kg->graph : NULL};
   struct xf_recommender_spec spec = xf_recommender_defaults();
   spec.seed = silo_split_a(s);
   if (!rc) rc = xf_recommender_fit(&rec, &in, &spec, diag);

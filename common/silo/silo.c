@@ -107,6 +107,7 @@ enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config
   struct xf_silo *s = xf_calloc(1, sizeof *s);
   s->cfg = *config;
   s->cfg.member = s->member;
+  s->cfg.kg = xf_kg_side_ref(config->kg);
   s->data = *config->data;
   xf_dataset_init(config->data, s->data.kind);
   s->recommends = xf_resolve_recommends(config->plan);
@@ -124,8 +125,13 @@ enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config
   return XF_OK;
 }
 
+struct xf_kg_side *xf_silo_kg(const struct xf_silo *silo) {
+  return silo->cfg.kg;
+}
+
 void xf_silo_free(struct xf_silo *silo) {
   if (!silo) return;
+  xf_kg_side_unref(silo->cfg.kg);
   xf_trainer_free(silo->trainer);
   xf_evaluator_free(silo->evaluator);
   if (silo->recommends) silo_stages_deinit(silo);

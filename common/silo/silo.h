@@ -20,6 +20,7 @@
 #include "param/manifest.h"
 #include "plan/view.h"
 #include "priv/odometer.h"
+#include "rec/kgside.h"
 #include "rec/recommender.h"
 #include "resolve/resolve.h"
 #include "wire/msg.h"
@@ -36,6 +37,8 @@ struct xf_silo_config {
   struct xf_dataset *data;    /* contents are taken, also after an error */
   const uint8_t
       *align_key; /* [32] shared by the silos, never by the coordinator; NULL: no alignment */
+  struct xf_kg_side
+      *kg; /* beside the data's items, of a recommender; one more reference; NULL: none */
   /* In force under plan and policy (client/core/policy.h). */
   double clip, noise_multiplier;
   uint32_t max_weight; /* 0: none */
@@ -67,6 +70,8 @@ const struct xf_layout *xf_silo_layout(const struct xf_silo *silo);
 /* @own silo */
 const struct xf_digest *xf_silo_layout_digest(const struct xf_silo *silo);
 const struct xf_dataset *xf_silo_data(const struct xf_silo *silo);
+/* The knowledge graph, NULL without one. @own silo, xf_kg_side_ref for longer */
+struct xf_kg_side *xf_silo_kg(const struct xf_silo *silo);
 const struct xf_measures *xf_silo_measures(const struct xf_silo *silo);
 /* The model; NULL for a recommender. @own silo */
 const struct xf_model *xf_silo_model(const struct xf_silo *silo);

@@ -30,21 +30,36 @@ void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan) {
   xf_stream_key(key, plan->seed, "partition", 0, "alignment");
 }
 
+static enum xf_rc load_kg(struct xf_kg_side **out, const struct xf_plan *plan,
+                          const struct xf_dataset *data, struct xf_diag *diag) {
+  const struct xf_kg_files files = {.triples = plan->sim.kg.triples,
+                                    .items = plan->sim.kg.items[0] ? plan->sim.kg.items : NULL,
+                                    .relations =
+                                        plan->sim.kg.relations[0] ? plan->sim.kg.relations : NULL};
+  if (!files.triples[0] || !xf_resolve_recommends(plan)) return XF_OK;
+  const enum xf_rc rc = xf_kg_side_new(out, &files, &data->inter.items, diag);
+  return rc ? xf_diag_prefix(diag, rc, "sim.kg") : XF_OK;
+}
+
 /* A silo under the plan alone: the simulator's silos have no policy of their own. Pseudonyms under a key of the
    plan's seed: one process plays all silos, so nothing is hidden here. */
 enum xf_rc sim_make_silo(struct sim *sim, struct sim_client *c, struct xf_dataset *data,
                          struct xf_diag *diag) {
+  struct xf_kg_side *kg = NULL;
   uint8_t key[XF_SILO_ALIGN_KEY];
   sim_align_key(key, &sim->plan);
+  enum xf_rc rc = load_kg(&kg, &sim->plan, data, diag);
   const struct xf_silo_config config = {.plan = &sim->plan,
                                         .member = c->id,
                                         .data = data,
                                         .align_key = key,
+                                        .kg = kg,
                                         .clip = sim->plan.privacy.clip,
                                         .noise_multiplier = sim->plan.privacy.noise_multiplier,
                                         .metrics = true,
                                         .seeded_noise = true};
-  enum xf_rc rc = xf_silo_new(&c->silo, &config, diag);
+  if (!rc) rc = xf_silo_new(&c->silo, &config, diag);
+  xf_kg_side_unref(kg);
   xf_dataset_deinit(data);
   xf_odometer_init(&c->spent);
   return rc ? xf_diag_prefix(diag, rc, "silo %s", c->id) : XF_OK;

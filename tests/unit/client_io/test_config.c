@@ -77,6 +77,7 @@ static void test_refusals(void **state) {
       {BASE "coordinator: h:1\npolicy: {max_epsilonn: 1}\n", NULL, "policy.max_epsilon"},
       {BASE "coordinator: h:1\n", "member=Shop", "member"},
       {BASE "coordinator: h:1\n", "policy.clip=-1", "policy.clip"},
+      {BASE "coordinator: h:1\n", "data.kg.items=x", "data.kg.items is of no use without it"},
       {"coordinator: h:1\n", NULL, "federation"},
   };
   const char *path = temp();
