@@ -68,6 +68,12 @@ enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_
         diag, refuse(key, "policy.clip"),
         "noise of multiplier %.4g needs a clip: set policy.clip, or privacy.clip in the plan",
         e.noise_multiplier);
+  if (v.exact && (e.clip > 0 || e.noise_multiplier > 0))
+    return xf_diag_set(
+        diag, refuse(key, e.noise_multiplier > 0 ? "policy.noise_multiplier" : "policy.clip"),
+        "the plan adds up exact sums of users' rows (rows.rule: sums), and this silo clips or "
+        "noises "
+        "what leaves: it needs a plan with rows.rule: pull");
   bool allowed = policy->n_models == 0;
   for (uint32_t i = 0; i < policy->n_models && !allowed; i++)
     allowed = strcmp(policy->models[i], model_text(plan->model.kind)) == 0;

@@ -182,6 +182,10 @@ enum xf_rc xf_plan_stamps(struct xf_buf *out, const struct xf_plan *plan) {
   if (!rc && view.aligned && average)
     rc = xf_buf_put_str(out, "rows are averaged: worse than training alone on known data; for "
                              "comparison only\n");
+  if (!rc && view.exact)
+    rc = xf_buf_put_str(
+        out, "exact sums of rows: the coordinator sees, for each user that several silos "
+             "hold, how many items each of them has, and more of these than a row says\n");
   if (!rc && plan->privacy.noise_multiplier > 0)
     rc = xf_buf_put_str(
         out,

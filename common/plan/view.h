@@ -23,9 +23,10 @@ struct xf_plan_view {
   double noise_multiplier; /* 0: none */
   bool aligned;            /* rows keyed by pseudonyms leave the silo */
   bool statistics;         /* sums over keyed items do */
-  uint32_t min_holders;    /* smallest over the stages with aligned rows; 0: not aligned */
-  bool uniform;            /* every stage weighs silos equally */
-  uint64_t evaluations;    /* evaluation rounds */
+  bool exact; /* sums of users' normal equations do, which neither clip nor noise may change */
+  uint32_t min_holders; /* smallest over the stages with aligned rows; 0: not aligned */
+  bool uniform;         /* every stage weighs silos equally */
+  uint64_t evaluations; /* evaluation rounds */
 };
 
 /* Bytes that a member's tasks move: a TRAIN of stage s down[s] to the silo and up[s] back; the first in[s] bytes of down[s]

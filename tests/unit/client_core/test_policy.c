@@ -108,6 +108,29 @@ static void plan_statistics(void **state) {
   if (xf_policy_check_plan(&noisy, &noised, &key, &diag)) fail_msg("%s: %s", key, diag.text);
 }
 
+/* Clipped or noised sums would be sums of nothing: the plan is refused before anything is asked. */
+static void test_exact_sums(void **state) {
+  (void)state;
+  static const char text[] =
+      "name: s\ndata: {kind: interactions}\nmodel: {kind: recommender}\nstages:\n"
+      "  - {name: exact, kind: rows, fed: {rounds: 3}, rows: {rule: sums, dim: 8}}\n";
+  static struct xf_plan plan;
+  const struct xf_policy free_of = {.allow_aligned = true},
+                         clips = {.allow_aligned = true, .clip = 1},
+                         noises = {.allow_aligned = true, .clip = 1, .noise_multiplier = 1};
+  const char *key = NULL;
+  struct xf_diag diag;
+  xf_diag_init(&diag);
+  assert_int_equal(xf_plan_load_text(&plan, "s", text, sizeof text - 1, NULL, 0, NULL, &diag),
+                   XF_OK);
+  assert_int_equal(xf_policy_check_plan(&free_of, &plan, &key, &diag), XF_OK);
+  assert_int_equal(xf_policy_check_plan(&clips, &plan, &key, &diag), XF_E_POLICY);
+  assert_string_equal(key, "policy.clip");
+  assert_int_equal(xf_policy_check_plan(&noises, &plan, &key, &diag), XF_E_POLICY);
+  assert_string_equal(key, "policy.noise_multiplier");
+  assert_non_null(strstr(diag.text, "exact sums"));
+}
+
 static void offer_case(const struct xf_policy *p, uint64_t released, uint32_t cohort,
                        double epsilon, const char *key, const char *first, const char *second) {
   struct xf_diag diag;
@@ -170,7 +193,7 @@ int main(void) {
       cmocka_unit_test(plan_limits),     cmocka_unit_test(plan_models),
       cmocka_unit_test(plan_noise),      cmocka_unit_test(plan_aligned),
       cmocka_unit_test(plan_statistics), cmocka_unit_test(offers),
-      cmocka_unit_test(effect),
+      cmocka_unit_test(effect),          cmocka_unit_test(test_exact_sums),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

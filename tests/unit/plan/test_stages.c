@@ -135,6 +135,15 @@ static void test_view(void **state) {
   p.stages[1].rows.clip_row = 0;
   xf_plan_policy_view(&v, &p);
   assert_true(v.clip_row == 0); /* somewhere there is none */
+  assert_false(v.exact);
+  p.stages[1].rows.rule = XF_PLAN_ROW_RULE_SUMS;
+  xf_plan_policy_view(&v, &p);
+  assert_true(v.exact);
+  struct xf_buf stamps;
+  xf_buf_init(&stamps, 4096);
+  assert_int_equal(xf_plan_stamps(&stamps, &p), XF_OK);
+  assert_non_null(strstr(xf_buf_cstr(&stamps), "exact sums of rows: the coordinator sees"));
+  xf_buf_deinit(&stamps);
   letters(&p, "3", 0);
   xf_plan_policy_view(&v, &p);
   assert_true(v.aligned && !v.statistics);
