@@ -11,6 +11,9 @@
  *   overlap popularity   log(1 + overlap); its many ties fall by popularity
  *   map, gram            from the source history alone, each with .3 x overlap popularity; parts are standardised over candidates
  *   combined             map and gram 1:1, and the same .3
+ *   smoothed             map and twice the gram, 1:1:1, and .3 x sqrt 3: the gram is asked not with the history x but with
+ *                        x B B^T, B = D_s (1 + D_s C_s D_s), and once more with its answer times D_t C_t D_t^.5. C: co-occurrence of
+ *                        a domain's own items, sum over users of x x^T / |x| without its diagonal; D: counts^-.5
  * Overlap needs nothing but the list of common people; map, gram and combined pair two rows of one person: on that person's
  * own device, or between two silos by paired computation, which adding up alone is not.
  * A person's held-out rows are ranked among random items, none of the person's other held-out ones; ties count against them.
@@ -29,6 +32,7 @@ enum xf_coldusers_arm {
   XF_COLDUSERS_GRAM,
   XF_COLDUSERS_MAP,
   XF_COLDUSERS_COMBINED,
+  XF_COLDUSERS_SMOOTHED,
   XF_COLDUSERS_STRICT, /* overlap popularity with its ties counted against the held-out item */
   XF_COLDUSERS_N_ARM
 };
@@ -44,6 +48,21 @@ struct xf_coldusers_spec {
 /* d = 32, a .1, rho .003, nu 1, 6 sweeps; g .1, weight .3; 3 draws of 999. @thread any */
 struct xf_coldusers_spec xf_coldusers_default(uint64_t seed);
 
+/* A domain's item counts, for its own co-occurrence. */
+struct xf_coldusers_side {
+  const struct xf_csr *train;
+  uint32_t n_items;
+  float *scale; /* [n_items] count^-.5, 0 without events */
+  float *self;  /* [n_items] the diagonal of C */
+};
+
+/* The non-zero entries of the gram, by source item. */
+struct xf_coldusers_pairs {
+  uint64_t *start; /* [source items + 1] */
+  uint32_t *item;
+  float *weight;
+};
+
 struct xf_coldusers {
   struct xf_coldusers_spec spec;
   const struct xf_csr *source, *target; /* train, borrowed */
@@ -51,7 +70,9 @@ struct xf_coldusers {
   uint32_t n_common;                    /* people added */
   uint64_t bytes;                       /* what their devices sent: see xf_coldusers_add */
   struct xf_als source_als, target_als;
-  float *popular, *overlap, *tied; /* [n_items] */
+  float *popular, *overlap, *tied;  /* [n_items] */
+  struct xf_coldusers_side side[2]; /* source, target */
+  struct xf_coldusers_pairs pairs;  /* after xf_coldusers_finish, when gram is released */
   struct xf_crossmap_sums sums;
   struct xf_crossmap map;
   struct xf_crossgram gram;

@@ -7,6 +7,7 @@
 #include "rec/rowsums.h"
 #include "rec/seq_eval.h"
 
+#include <math.h>
 #include <string.h>
 
 struct xf_evaluator {
@@ -144,12 +145,16 @@ static enum xf_rc run_lists(struct xf_evaluator *e, const struct xf_listset *l,
   if (!score) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for lists of %u", l->n_list);
   for (uint32_t k = 0; !rc && k < l->n; k++) {
     uint32_t rank = 0;
+    for (size_t m = 0; spec->per_user && m < spec->n_measure; m++)
+      spec->per_user[(size_t)k * spec->n_measure + m] = NAN;
     if (l->part[k] != spec->part) continue;
     rc = one_list(e, l, k, score, &rank, diag);
     for (size_t m = 0; !rc && m < spec->n_measure; m++) {
-      sum[m].sum += spec->measure[m].kind == XF_MEASURE_AUC
-                        ? list_auc(score, l->n_list)
-                        : xf_measure_ranks(spec->measure[m], &rank, 1);
+      const double v = spec->measure[m].kind == XF_MEASURE_AUC
+                           ? list_auc(score, l->n_list)
+                           : xf_measure_ranks(spec->measure[m], &rank, 1);
+      if (spec->per_user) spec->per_user[(size_t)k * spec->n_measure + m] = (float)v;
+      sum[m].sum += v;
       sum[m].count += 1;
     }
   }

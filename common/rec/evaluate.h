@@ -17,7 +17,8 @@ XF_WARN_UNUSED enum xf_rc xf_evaluator_new(struct xf_evaluator **out, const stru
                                            struct xf_diag *diag);
 /* Releases; NULL is legal. @own takes evaluator */
 void xf_evaluator_free(struct xf_evaluator *evaluator);
-/* Measures a parameter vector; of spec, tables and lists use part and measures only. Of a list the first candidate is
+/* Measures a parameter vector; of spec, tables and lists use part and measures only, lists per_user,
+   too (a row per list). Of a list the first candidate is
    relevant, the others are what it is ranked against. @shape params[layout.n], sum[n_measure]
    @err E_INVAL (measure does not fit the data) E_SHAPE E_NAN E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_evaluator_run(struct xf_evaluator *evaluator, const float *params,

@@ -70,8 +70,8 @@ def test_the_map_finds_a_common_taste(plan, crossfed, tmp_path):
     got = run(crossfed, plan, "--out", tmp_path / "run")
     assert got["clients"] == 150 and got["silent"] == 0 and got["people"] == 50 and got["bytes_up"] > 0
     arm = arms(got)
-    assert set(arm) == {"popularity", "overlap popularity", "map", "combined"}
-    for name in ("map", "combined"):
+    assert set(arm) == {"popularity", "overlap popularity", "map", "combined", "combined, smoothed"}
+    for name in ("map", "combined", "combined, smoothed"):
         assert arm[name]["ndcg_10_s60"] > 1.5 * arm["overlap popularity"]["ndcg_10_s60"], arm
         assert arm[name]["low"] > 0 and arm[name]["minus_overlap_se"] > 0, arm
         assert arm[name]["stamp"] == "needs paired computation"
@@ -99,7 +99,7 @@ def test_clients_who_do_not_answer_are_left_out_and_text_says_what_it_needs(plan
     assert 40 < some["silent"] < 110 and some["clients"] == 150
     assert some["bytes_up"] < everybody["bytes_up"] and some["statistic_sha256"] != everybody["statistic_sha256"]
     text = crossfed("sim", plan).out
-    assert text.count("needs paired computation") == 3 and "150 clients (a person each)" in text
+    assert text.count("needs paired computation") == 4 and "150 clients (a person each)" in text
     assert "overlap popularity" in text and everybody["statistic_sha256"] in text
 
 

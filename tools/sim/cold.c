@@ -17,7 +17,8 @@ enum { JSON_MAX = 1 << 20 };
 static const char stamp[] = "needs paired computation";
 static const char *const key[XF_COLDUSERS_N_MEASURE] = {"ndcg_10", "hr_10", "mrr"};
 static const enum xf_coldusers_arm shown[] = {XF_COLDUSERS_POPULARITY, XF_COLDUSERS_OVERLAP,
-                                              XF_COLDUSERS_MAP, XF_COLDUSERS_COMBINED};
+                                              XF_COLDUSERS_MAP, XF_COLDUSERS_COMBINED,
+                                              XF_COLDUSERS_SMOOTHED};
 enum { N_SHOWN = sizeof shown / sizeof shown[0] };
 
 struct cold_run {

@@ -40,6 +40,8 @@ struct target {
   struct xf_feature_models model; // fitted on its whole train part
   float *reference;               // [eval.n] of pooled EASE
   float *stack;                   // [eval.n] of the stack
+  float *adapted[N_ARM];          // [N_K x eval.n] after k steps, means over seeds and draws
+  double curve[N_ARM][SEEDS * DRAWS * N_K];
 };
 
 static double per_user(const struct target *t, const struct xf_scorer *s, xf_list_rank rank,
@@ -142,11 +144,14 @@ static void draw_users(struct xf_listset *l, uint64_t draw) {
   xf_free(order);
 }
 
-// Figures after k steps for each draw of users, into the row of this seed.
+// Figures after k steps for each draw of users, into the row of this seed; each user's into its mean.
 static int adapt(enum arm arm, struct target *t, const struct xf_model *model, uint64_t seed,
                  const float *w, const struct xf_dataset *eval, double *row) {
   const struct xf_measure m = {XF_MEASURE_NDCG, 10};
-  const struct xf_rank_spec spec = {.part = XF_PART_TRAIN, .measure = &m, .n_measure = 1};
+  const size_t n = eval->lists.n;
+  float *one = xf_calloc(n, sizeof *one);
+  const struct xf_rank_spec spec = {
+      .part = XF_PART_TRAIN, .measure = &m, .n_measure = 1, .per_user = one};
   float *to = xf_calloc(xf_model_get_layout(model)->n, sizeof *to);
   struct xf_evaluator *e = NULL;
   int status = xf_evaluator_new(&e, model, &markets.diag) ? markets_fail(&markets, "evaluator") : 0;
@@ -158,25 +163,39 @@ static int adapt(enum arm arm, struct target *t, const struct xf_model *model, u
                            seed << 8 | draw, w, to);
       if (!status && xf_evaluator_run(e, to, eval, &spec, &sum, &markets.diag))
         status = markets_fail(&markets, "evaluation");
+      for (size_t u = 0; !status && u < n; u++)
+        t->adapted[arm][(size_t)k * n + u] += one[u] / (SEEDS * DRAWS);
       if (!status) row[draw * N_K + (uint64_t)k] = xf_measure_value(XF_MEASURE_NDCG, sum);
     }
   }
   memset(lists[t->d].lists.part, XF_PART_TRAIN, lists[t->d].lists.n);
   xf_evaluator_free(e);
   xf_free(to);
+  xf_free(one);
   return status;
 }
 
-static void print_curve(const struct target *t, enum arm arm, const double *value) {
+// After k steps; beside each the same users' difference to the net of random start weights that is trained on the market's 128
+// lists alone, after as many steps, and to the stack that is trained in the market on all its lists.
+static void print_curve(const struct target *t, enum arm arm) {
+  const double *value = t->curve[arm];
+  const size_t n = t->eval.n;
   for (int k = 0; k < N_K; k++) {
-    double sum = 0, sq = 0;
+    const float *own = t->adapted[arm] + (size_t)k * n;
+    double sum = 0, sq = 0, mean, se, mean_alone, se_alone, mean_stack, se_stack;
+    float *zero = xf_calloc(n, sizeof *zero);
     for (int i = 0; i < SEEDS * DRAWS; i++) sum += value[i * N_K + k] / (SEEDS * DRAWS);
     for (int i = 0; i < SEEDS * DRAWS; i++)
       sq += (value[i * N_K + k] - sum) * (value[i * N_K + k] - sum) / (SEEDS * DRAWS - 1);
+    xf_measure_paired(own, zero, n, &mean, &se);
+    xf_measure_paired(own, t->adapted[SCRATCH] + (size_t)k * n, n, &mean_alone, &se_alone);
+    xf_measure_paired(own, t->stack, n, &mean_stack, &se_stack);
+    xf_free(zero);
     printf("{\"market\":\"%s\",\"features\":%u,\"arm\":\"%s\",\"adapted\":true,\"k\":%u,\"ndcg_"
-           "10\":%.4f,"
-           "\"sd\":%.4f}\n",
-           markets.market[t->d].name, version, arm_name[arm], steps_of[k], sum, sqrt(sq));
+           "10\":%.4f,\"sd\":%.4f,\"se\":%.4f",
+           markets.market[t->d].name, version, arm_name[arm], steps_of[k], sum, sqrt(sq), se);
+    if (arm != SCRATCH) printf(",\"minus_alone\":%.4f,\"se_alone\":%.4f", mean_alone, se_alone);
+    printf(",\"minus_stack\":%.4f,\"se_stack\":%.4f}\n", mean_stack, se_stack);
   }
 }
 
@@ -184,7 +203,7 @@ static void print_curve(const struct target *t, enum arm arm, const double *valu
 static int run_arm(enum arm arm, struct target *t, const struct xf_dataset *eval) {
   struct xf_model_config config;
   struct xf_model *model = NULL;
-  double curve[SEEDS * DRAWS * N_K], value = 0, sum = 0, sq = 0;
+  double value = 0, sum = 0, sq = 0;
   float *w[SEEDS] = {0}, *one = xf_calloc(t->eval.n, sizeof *one),
         *mean = xf_calloc(t->eval.n, sizeof *mean);
   int status = 0;
@@ -200,14 +219,13 @@ static int run_arm(enum arm arm, struct target *t, const struct xf_dataset *eval
     sum += value / SEEDS;
     sq += value * value / SEEDS;
     if (!status)
-      status = adapt(arm, t, model, (uint64_t)s + 1, w[s], eval, curve + s * DRAWS * N_K);
+      status = adapt(arm, t, model, (uint64_t)s + 1, w[s], eval, t->curve[arm] + s * DRAWS * N_K);
   }
   if (!status && arm != SCRATCH) {
     print_row(t, arm_name[arm], 1, sum, sqrt(fmax(sq - sum * sum, 0) * SEEDS / (SEEDS - 1)), mean);
     status = rank_with(t, model, (const float *const *)w, SEEDS, one, &value);
     if (!status) print_row(t, arm_name[arm], SEEDS, value, (double)NAN, one);
   }
-  if (!status && arm != LINEAR) print_curve(t, arm, curve);
   for (int s = 0; s < SEEDS; s++) xf_free(w[s]);
   xf_free(one);
   xf_free(mean);
@@ -223,8 +241,15 @@ static int run_target(struct target *t) {
   if (!status && xf_features_given(&eval.lists, &t->model.features, k->data.train, &t->eval, 100,
                                    false, &markets.diag))
     status = markets_fail(&markets, k->name);
+  if (!status && eval.lists.n != t->eval.n)
+    status = markets_fail(&markets, "lists without features");
   if (!status) status = locals(t);
+  for (int arm = 0; arm < N_ARM; arm++)
+    t->adapted[arm] = xf_calloc((size_t)N_K * t->eval.n + 1, sizeof(float));
   for (int arm = 0; !status && arm < N_ARM; arm++) status = run_arm((enum arm)arm, t, &eval);
+  for (int arm = 0; !status && arm < N_ARM; arm++)
+    if (arm != LINEAR) print_curve(t, (enum arm)arm);
+  for (int arm = 0; arm < N_ARM; arm++) xf_free(t->adapted[arm]);
   xf_dataset_deinit(&eval);
   xf_feature_models_deinit(&t->model);
   xf_lists_deinit(&t->eval);

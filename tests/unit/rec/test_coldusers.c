@@ -82,7 +82,7 @@ static void test_tastes(void **state) {
   assert_int_equal(t.rows, xf_csr_count(&w.held));
   const double popular = t.mean[XF_COLDUSERS_OVERLAP][XF_COLDUSERS_NDCG];
   assert_true(t.mean[XF_COLDUSERS_STRICT][XF_COLDUSERS_NDCG] <= popular);
-  for (int a = XF_COLDUSERS_GRAM; a <= XF_COLDUSERS_COMBINED; a++)
+  for (int a = XF_COLDUSERS_GRAM; a <= XF_COLDUSERS_SMOOTHED; a++)
     if (!(t.mean[a][XF_COLDUSERS_NDCG] > 1.3 * popular))
       fail_msg("%s %g, popularity %g", xf_coldusers_arm_name((enum xf_coldusers_arm)a),
                t.mean[a][XF_COLDUSERS_NDCG], popular);
