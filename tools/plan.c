@@ -77,9 +77,6 @@ static enum xf_rc put_bytes(struct xf_buf *out, const struct xf_plan *plan,
                             const struct plan_sizes *sizes) {
   struct xf_global g;
   struct xf_diag diag;
-  if (xf_plan_maps(plan))
-    return xf_buf_printf(out, "# one sum over people, in crossfed sim alone, which prints its "
-                              "bytes; no daemon makes it\n");
   xf_diag_init(&diag);
   enum xf_rc rc = xf_global_init(&g, plan, NULL, &diag);
   if (rc) return xf_buf_printf(out, "# bytes: no estimate: %s\n", xf_diag_text(&diag, rc));

@@ -1,7 +1,6 @@
 #include "resolve/resolve.h"
 
 #include "plan/metric.h"
-#include "plan/view.h"
 
 #include <string.h>
 
@@ -12,10 +11,6 @@ static enum xf_rc not_here(struct xf_diag *diag, const char *what) {
 /* A namespace has one directory: all its stages count holders alike. */
 static enum xf_rc check_recommender(const struct xf_plan *plan, struct xf_diag *diag) {
   const struct xf_spaces spaces = xf_resolve_spaces(plan);
-  if (xf_plan_maps(plan))
-    return xf_diag_set(diag, XF_E_UNSUPPORTED,
-                       "statistic.of: map needs paired computation, two rows of one person; silos "
-                       "cannot, crossfed sim with sim.clients.by: user can");
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;

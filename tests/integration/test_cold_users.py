@@ -123,5 +123,6 @@ def test_refusals(plan, crossfed, sets, says):
 def test_no_daemon_makes_the_map(plan, crossfed, tmp_path):
     assert "there is nothing to export" in crossfed("sim", plan, "--export", tmp_path / "fed", status=None).err
     resolved = crossfed("plan", plan).out
-    assert "# stamp: needs paired computation" in resolved and "no daemon makes it" in resolved
+    assert "# stamp: needs paired computation" in resolved and "bytes: no estimate: statistic.of: map needs paired computation" in resolved
+    assert "map needs paired computation" in crossfed("plan", plan, "--json").json()["bytes_unknown"]
     assert "trusted alignment" not in resolved
