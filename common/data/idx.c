@@ -1,6 +1,8 @@
 #include "data/idx.h"
 
 #include "base/alloc.h"
+#include "base/buf.h"
+#include "base/fs.h"
 
 #include <errno.h>
 #include <string.h>
@@ -152,4 +154,39 @@ enum xf_rc xf_idx_append(struct xf_table *table, const struct xf_table *more,
   if (more->n_class > table->n_class) table->n_class = more->n_class;
   table->n = table->cap = n;
   return XF_OK;
+}
+
+static enum xf_rc put_be32(struct xf_buf *out, uint32_t v) {
+  const uint8_t b[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+  return xf_buf_put(out, b, sizeof b);
+}
+
+/* One file: `width` bytes a row; of labels one, and one dimension less. */
+static enum xf_rc save(const struct xf_table *t, bool test, bool labels, uint32_t n,
+                       const char *path, struct xf_diag *diag) {
+  struct xf_buf buf;
+  const uint32_t magic = (uint32_t)UBYTE << 8 | (labels ? 1u : 2u);
+  xf_buf_init(&buf, (size_t)MAX_BYTES);
+  enum xf_rc rc = put_be32(&buf, magic);
+  if (!rc) rc = put_be32(&buf, n);
+  if (!rc && !labels) rc = put_be32(&buf, t->n_in);
+  for (size_t i = 0; i < t->n && !rc; i++) {
+    if ((t->part[i] == XF_PART_TEST) != test) continue;
+    const uint8_t label = (uint8_t)t->y[i];
+    rc = labels ? xf_buf_put(&buf, &label, 1) : xf_buf_put(&buf, t->x8 + i * t->n_in, t->n_in);
+  }
+  if (rc) (void)xf_diag_set(diag, rc, "%s: not enough memory to write %u images", path, n);
+  else rc = xf_fs_replace(xf_fs_posix(), path, buf.p, buf.len, diag);
+  xf_buf_deinit(&buf);
+  return rc;
+}
+
+enum xf_rc xf_idx_save(const struct xf_table *t, bool test, const char *images, const char *labels,
+                       struct xf_diag *diag) {
+  uint32_t n = 0;
+  if (!t->x8) return xf_diag_set(diag, XF_E_STATE, "%s: only bytes are written as IDX", images);
+  for (size_t i = 0; i < t->n; i++) n += (t->part[i] == XF_PART_TEST) == test;
+  if (n == 0) return XF_OK;
+  const enum xf_rc rc = save(t, test, false, n, images, diag);
+  return rc ? rc : save(t, test, true, n, labels, diag);
 }

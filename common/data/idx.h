@@ -13,6 +13,10 @@
    out is empty after an error. @own out @err E_NOTFOUND E_FORMAT E_SHAPE E_LIMIT E_CORRUPT E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_idx_load(struct xf_table *out, const char *images, const char *labels,
                                       enum xf_part part, struct xf_diag *diag);
+/* The test rows, or all others, in their order, as two files that xf_idx_load reads. Bytes only; without rows no files.
+   @err E_STATE E_IO E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_idx_save(const struct xf_table *table, bool test, const char *images,
+                                      const char *labels, struct xf_diag *diag);
 /* Appends the rows of `more` (same n_in, both bytes); takes nothing. @err E_SHAPE E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_idx_append(struct xf_table *table, const struct xf_table *more,
                                         struct xf_diag *diag);

@@ -18,7 +18,7 @@ struct xf_model {
 
 /* How a segment starts. */
 struct xf_init_rule {
-  enum { XF_INIT_ZERO, XF_INIT_NORMAL, XF_INIT_UNIFORM } kind;
+  enum { XF_INIT_ZERO, XF_INIT_ONE, XF_INIT_NORMAL, XF_INIT_UNIFORM } kind;
   double scale; /* deviation, or half the width */
 };
 
@@ -36,6 +36,15 @@ struct xf_model_ops {
 };
 
 extern const struct xf_model_ops xf_model_mf, xf_model_mlp, xf_model_scorer, xf_model_dkt,
-    xf_model_charnet, xf_model_neumf;
+    xf_model_charnet, xf_model_neumf, xf_model_convnet, xf_model_sine;
+
+/* The loss of outputs z [B x n_out] by the configuration (softmax, bce, mse), its feed, and l2/2 times the sum of squares
+   `squares` (XF_NO_NODE: none). @own net */
+void xf_model_table_loss(struct xf_model_net *net, const struct xf_model *model, double l2, int z,
+                         int squares);
+/* Refuses what a model of tables cannot do: ranking losses, wrong outputs, pulls (spec may be NULL). @err E_CONFIG E_UNSUPPORTED */
+XF_WARN_UNUSED enum xf_rc xf_model_table_check(const struct xf_model *model,
+                                               const struct xf_model_loss *spec,
+                                               struct xf_diag *diag);
 
 #endif

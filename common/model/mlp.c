@@ -42,10 +42,7 @@ static enum xf_rc check_out(const struct xf_model *m, struct xf_diag *diag) {
                          c->n_out, c->n_hidden);
     return XF_OK;
   }
-  if (c->loss == XF_LOSS_SOFTMAX ? c->n_out < 2 : c->n_out != 1)
-    return xf_diag_set(diag, XF_E_CONFIG, "model.n_out is %u; loss %s needs %s", c->n_out,
-                       xf_loss_name(c->loss), c->loss == XF_LOSS_SOFTMAX ? "at least 2" : "1");
-  return XF_OK;
+  return xf_model_table_check(m, NULL, diag);
 }
 
 static enum xf_rc check(const struct xf_model *m, struct xf_diag *diag) {
@@ -134,16 +131,7 @@ static enum xf_rc loss(struct xf_model_net *net, const struct xf_model *m,
   if (lists) net->group = 1 + (spec->negatives ? spec->negatives : 99);
   int z = forward(net, m, (struct xf_dim){net->group, XF_SYM_B}, spec->l2 > 0 ? &l2 : NULL);
   if (lists) z = xf_op_reshape(g, z, XF_BATCH, XF_DIM(net->group));
-  if (m->config.loss == XF_LOSS_SOFTMAX) {
-    net->feed[XF_FEED_CLASS] = xf_graph_ids(g, "class", XF_BATCH, 1);
-    net->data = xf_op_mean(g, xf_op_softmax_ce(g, z, net->feed[XF_FEED_CLASS]));
-  } else {
-    net->feed[XF_FEED_Y] = xf_graph_input(g, "y", XF_BATCH, 1);
-    net->data = xf_op_mean(g, m->config.loss == XF_LOSS_BCE
-                                  ? xf_op_bce(g, z, net->feed[XF_FEED_Y])
-                                  : xf_op_squared_error(g, z, net->feed[XF_FEED_Y]));
-  }
-  net->loss = spec->l2 > 0 ? xf_op_add(g, net->data, xf_op_scale(g, l2, spec->l2 / 2)) : net->data;
+  xf_model_table_loss(net, m, spec->l2, z, l2);
   return XF_OK;
 }
 

@@ -5,6 +5,8 @@
  *   neumf   factors multiplied beside a perceptron over other factors
  *   mlp     hidden layers with one activation, then n_out linear outputs
  *   logreg  n_out linear outputs
+ *   cnn, cnn-small, conv4   convolutions over square images of one channel, then linear outputs (convnet.c)
+ *   sine-mlp                an mlp 1-64-64-1 with tanh and MSE (sine.c)
  *   scorer  one output per candidate of a list, at most one hidden layer; learns to put the first candidate first
  *   dkt     an LSTM over answers: is the next one right?
  *   char-lstm, char-gru   a recurrent net over letters: which is the next one?
@@ -30,7 +32,11 @@
   X(DKT, "dkt")             \
   X(CHAR_LSTM, "char-lstm") \
   X(CHAR_GRU, "char-gru")   \
-  X(NEUMF, "neumf")
+  X(NEUMF, "neumf")         \
+  X(CNN, "cnn")             \
+  X(CNN_SMALL, "cnn-small") \
+  X(CONV4, "conv4")         \
+  X(SINE_MLP, "sine-mlp")
 #define XF_LOSS_LIST(X) \
   X(BPR, "bpr")         \
   X(BCE, "bce")         \

@@ -14,6 +14,10 @@ static const struct xf_model_ops *const ops_of[XF_N_MODEL] = {
     [XF_MODEL_CHAR_LSTM] = &xf_model_charnet,
     [XF_MODEL_CHAR_GRU] = &xf_model_charnet,
     [XF_MODEL_NEUMF] = &xf_model_neumf,
+    [XF_MODEL_CNN] = &xf_model_convnet,
+    [XF_MODEL_CNN_SMALL] = &xf_model_convnet,
+    [XF_MODEL_CONV4] = &xf_model_convnet,
+    [XF_MODEL_SINE_MLP] = &xf_model_sine,
 };
 
 static const char *const kind_names[XF_N_MODEL] = {
@@ -108,6 +112,7 @@ enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct 
 static void fill(float *to, size_t n, struct xf_init_rule rule, struct xf_rng *rng) {
   for (size_t i = 0; i < n; i++) switch (rule.kind) {
     case XF_INIT_ZERO: to[i] = 0; break;
+    case XF_INIT_ONE: to[i] = 1; break;
     case XF_INIT_NORMAL: to[i] = (float)(rule.scale * xf_rng_normal(rng)); break;
     case XF_INIT_UNIFORM: to[i] = (float)(rule.scale * (2 * xf_rng_double(rng) - 1)); break;
     }

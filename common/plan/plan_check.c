@@ -128,7 +128,16 @@ static enum xf_rc check_net(const struct xf_plan *plan, struct xf_diag *diag) {
     REFUSE("model.loss: logreg takes bce or softmax, not mse");
   if (logreg && plan->model.n_hidden)
     REFUSE("model.hidden: logreg has no hidden layers; write model.kind: mlp");
-  if (!logreg && plan->model.n_hidden == 0)
+  const bool fixed =
+      plan->model.kind == XF_PLAN_MODEL_CNN || plan->model.kind == XF_PLAN_MODEL_CNN_SMALL ||
+      plan->model.kind == XF_PLAN_MODEL_CONV4 || plan->model.kind == XF_PLAN_MODEL_SINE_MLP;
+  if (fixed && plan->model.n_hidden)
+    REFUSE("model.hidden: the layers of %s are fixed; leave it out, or write model.kind: mlp",
+           kind);
+  if (plan->model.kind == XF_PLAN_MODEL_SINE_MLP &&
+      (loss != XF_PLAN_LOSS_MSE || plan->model.n_in != 1))
+    REFUSE("model: sine-mlp learns one number from one; write n_in: 1, n_out: 1, loss: mse");
+  if (!logreg && !fixed && plan->model.n_hidden == 0)
     REFUSE(
         "model.hidden: an mlp needs at least one hidden layer; without, write model.kind: logreg");
   return XF_OK;

@@ -47,7 +47,11 @@
   X(XF_PLAN_MODEL_DKT, "dkt")                 \
   X(XF_PLAN_MODEL_CHAR_LSTM, "char-lstm")     \
   X(XF_PLAN_MODEL_CHAR_GRU, "char-gru")       \
-  X(XF_PLAN_MODEL_NEUMF, "neumf")
+  X(XF_PLAN_MODEL_NEUMF, "neumf")             \
+  X(XF_PLAN_MODEL_CNN, "cnn")                 \
+  X(XF_PLAN_MODEL_CNN_SMALL, "cnn-small")     \
+  X(XF_PLAN_MODEL_CONV4, "conv4")             \
+  X(XF_PLAN_MODEL_SINE_MLP, "sine-mlp")
 
 #define XF_PLAN_ACTIVATION_LIST(X)   \
   X(XF_PLAN_ACTIVATION_RELU, "relu") \

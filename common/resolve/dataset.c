@@ -112,8 +112,13 @@ enum xf_rc xf_resolve_dataset(struct xf_dataset *out, const struct xf_plan *plan
     const enum xf_rc rc = xf_resolve_load_sequences(&set, plan, source, diag);
     return rc ? rc : xf_resolve_sequences(out, plan, member, &set, diag);
   }
-  case XF_PLAN_DATA_IDX: break;
+  case XF_PLAN_DATA_IDX: {
+    struct xf_table table;
+    xf_dataset_init(out, XF_DATASET_TABLE);
+    const enum xf_rc rc = xf_resolve_load_images(&table, source->path, diag);
+    return rc ? rc : xf_resolve_images(out, plan, member, &table, diag);
+  }
   }
   xf_dataset_init(out, XF_DATASET_TABLE);
-  return xf_diag_set(diag, XF_E_UNSUPPORTED, "data.kind: idx: not in this version of crossfed");
+  return xf_diag_set(diag, XF_E_INVAL, "data.kind %d is unknown", (int)plan->data.kind);
 }

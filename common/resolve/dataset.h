@@ -41,6 +41,16 @@ XF_WARN_UNUSED enum xf_rc xf_resolve_load_sequences(struct xf_seqset *out,
 XF_WARN_UNUSED enum xf_rc xf_resolve_sequences(struct xf_dataset *out, const struct xf_plan *plan,
                                                const char *member, struct xf_seqset *set,
                                                struct xf_diag *diag);
+/* Images of a folder with files named as MNIST's (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., each perhaps .gz): train
+   and test rows; a folder without t10k files has no test rows. `path`: the
+   folder, or its train images. @own out: xf_table_deinit @err those of data */
+XF_WARN_UNUSED enum xf_rc xf_resolve_load_images(struct xf_table *out, const char *path,
+                                                 struct xf_diag *diag);
+/* Images as a member's data set: takes `table`, deals data.split.valid_fraction of its train rows to validation.
+   @own takes table's contents @err E_SHAPE (inputs differ from model.n_in) */
+XF_WARN_UNUSED enum xf_rc xf_resolve_images(struct xf_dataset *out, const struct xf_plan *plan,
+                                            const char *member, struct xf_table *table,
+                                            struct xf_diag *diag);
 /* The loader's view of a source under a plan (min_value). @own value, borrows source */
 struct xf_interactions_spec xf_resolve_columns(const struct xf_plan *plan,
                                                const struct xf_source *source);

@@ -32,7 +32,6 @@ enum xf_rc xf_resolve_check(const struct xf_plan *plan, struct xf_diag *diag) {
     return not_here(diag, "stages: more than one, but in plans of model.kind recommender");
   if (plan->init[0]) return not_here(diag, "init");
   if (plan->early_stop.patience) return not_here(diag, "early_stop");
-  if (plan->data.kind == XF_PLAN_DATA_IDX) return not_here(diag, "data.kind: idx");
   for (uint32_t i = 0; i < plan->n_arms; i++)
     if (plan->arms[i] == XF_PLAN_ARM_POOLED ||
         (plan->arms[i] == XF_PLAN_ARM_GUARDED && !recommends))
@@ -62,6 +61,10 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
   case XF_PLAN_MODEL_CHAR_LSTM: c.kind = XF_MODEL_CHAR_LSTM; break;
   case XF_PLAN_MODEL_CHAR_GRU: c.kind = XF_MODEL_CHAR_GRU; break;
   case XF_PLAN_MODEL_NEUMF: c.kind = XF_MODEL_NEUMF; break;
+  case XF_PLAN_MODEL_CNN: c.kind = XF_MODEL_CNN; break;
+  case XF_PLAN_MODEL_CNN_SMALL: c.kind = XF_MODEL_CNN_SMALL; break;
+  case XF_PLAN_MODEL_CONV4: c.kind = XF_MODEL_CONV4; break;
+  case XF_PLAN_MODEL_SINE_MLP: c.kind = XF_MODEL_SINE_MLP; break;
   case XF_PLAN_MODEL_RECOMMENDER:
     return xf_diag_set(diag, XF_E_UNSUPPORTED, "model.kind: a recommender is no network");
   }

@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "crypto/stream.h"
+#include "data/idx.h"
 #include "tools/sim/sim.h"
 
 #include <stdio.h>
@@ -54,11 +55,27 @@ static enum xf_rc put_sequences(struct xf_buf *t, const struct out *o, const str
   return rc;
 }
 
+/* Images are written beside the config, each part with the names that a folder of images has. */
+static enum xf_rc put_images(struct xf_buf *t, const struct out *o, const struct sim_client *c,
+                             const char *dir) {
+  const struct xf_table *table = &xf_silo_data(c->silo)->table;
+  char images[XF_PATH_MAX], labels[XF_PATH_MAX];
+  enum xf_rc rc = XF_OK;
+  for (int test = 0; test < 2 && !rc; test++) {
+    rc = xf_fs_join(images, dir, test ? "t10k-images-idx3-ubyte" : "train-images-idx3-ubyte");
+    if (!rc)
+      rc = xf_fs_join(labels, dir, test ? "t10k-labels-idx1-ubyte" : "train-labels-idx1-ubyte");
+    if (!rc) rc = xf_idx_save(table, test != 0, images, labels, o->diag);
+  }
+  return rc ? rc : xf_buf_printf(t, "data:\n  path: \"%s/train-images-idx3-ubyte\"\n", dir);
+}
+
 /* Where a client's data lie: interactions are written beside its config, a table stays where the plan found it. */
 static enum xf_rc put_data(struct xf_buf *t, const struct out *o, const struct sim_client *c,
                            const char *dir) {
   const struct xf_plan_sim_part *p = &o->sim->plan.sim;
   const struct xf_dataset *data = xf_silo_data(c->silo);
+  if (o->sim->plan.data.kind == XF_PLAN_DATA_IDX) return put_images(t, o, c, dir);
   if (data->kind == XF_DATASET_TABLE) {
     uint32_t i = 0; /* clients are sorted by id; the plan's files are not */
     char id[XF_PLAN_CLIENT_ID];

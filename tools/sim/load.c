@@ -20,6 +20,11 @@ static enum xf_rc check(const struct sim *sim, struct xf_diag *diag) {
     return xf_diag_set(diag, XF_E_UNSUPPORTED,
                        "sim.clients.by: interactions are dealt by domain or by file in this "
                        "version of crossfed sim");
+  const enum xf_plan_clients by = p->sim.clients.by;
+  if (p->data.kind == XF_PLAN_DATA_IDX && by != XF_PLAN_CLIENTS_UNIFORM &&
+      by != XF_PLAN_CLIENTS_SHARDS && by != XF_PLAN_CLIENTS_DIRICHLET)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "sim.clients.by: images are dealt by uniform, shards or dirichlet");
   if (p->data.kind == XF_PLAN_DATA_TABLE && p->sim.clients.by != XF_PLAN_CLIENTS_FILE)
     return xf_diag_set(diag, XF_E_UNSUPPORTED,
                        "sim.clients.by: tables are dealt by file in this version of crossfed sim");
@@ -230,6 +235,7 @@ enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag) {
   if (rc) return rc;
   const enum xf_plan_data kind = sim->plan.data.kind;
   if (kind == XF_PLAN_DATA_ANSWERS || kind == XF_PLAN_DATA_TEXT) rc = sim_load_sequences(sim, diag);
+  else if (kind == XF_PLAN_DATA_IDX) rc = sim_load_images(sim, diag);
   else if (sim->plan.sim.clients.by == XF_PLAN_CLIENTS_FILE) rc = load_files(sim, diag);
   else rc = load_domains(sim, diag);
   if (rc) return rc;

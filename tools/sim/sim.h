@@ -74,6 +74,8 @@ XF_WARN_UNUSED enum xf_rc sim_make_silo(struct sim *sim, struct sim_client *c,
                                         struct xf_dataset *data, struct xf_diag *diag);
 /* The plan's answers or speeches dealt to clients (load_seqs.c). @err those of data and xf_silo_new */
 XF_WARN_UNUSED enum xf_rc sim_load_sequences(struct sim *sim, struct xf_diag *diag);
+/* The same for images (load_images.c). @own sim's clients @err those of resolve/dataset.h */
+XF_WARN_UNUSED enum xf_rc sim_load_images(struct sim *sim, struct xf_diag *diag);
 /* Releases; idempotent. @own sim */
 void sim_deinit(struct sim *sim);
 /* model_blake2b of a global vector (decision 15). @own out */

@@ -1,5 +1,6 @@
 /* A silo's file as the plan wants it. */
 #include "base/fs.h"
+#include "data/idx.h"
 #include "plans.h"
 #include "resolve/dataset.h"
 
@@ -146,8 +147,54 @@ static void test_predefined_interactions(void **state) {
   plans_load(&plan, plans_mf, "");
   plan.data.split.kind = XF_PLAN_SPLIT_PREDEFINED;
   refused("a", &source, XF_E_UNSUPPORTED, "data.split.kind: predefined");
+}
+
+// A folder of IDX files: train and test rows, some train rows to validation by the member's own stream.
+static void test_images(void **state) {
+  (void)state;
+  enum { N = 200, PIXELS = 4 };
+  struct xf_table t = {.n = N, .n_in = PIXELS};
+  t.x8 = calloc(N * PIXELS, 1);
+  t.y = calloc(N, sizeof *t.y);
+  t.part = calloc(N, 1);
+  for (int i = 0; i < N; i++) {
+    t.x8[i * PIXELS] = (uint8_t)i;
+    t.y[i] = (float)(i % 3);
+    t.part[i] = i % 4 == 0 ? XF_PART_TEST : XF_PART_TRAIN;
+  }
+  char path[4][XF_PATH_MAX + 32];
+  static const char *const name[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                     "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+  for (int i = 0; i < 4; i++) (void)snprintf(path[i], sizeof path[i], "%s/%s", dir, name[i]);
+  const struct xf_source source = {.path = dir};
+  plans_load(&plan, plans_table, "");
   plan.data.kind = XF_PLAN_DATA_IDX;
-  refused("a", &source, XF_E_UNSUPPORTED, "data.kind: idx");
+  plan.data.split.valid_fraction = 0.2;
+  plan.model.n_in = PIXELS;
+  refused("a", &source, XF_E_NOTFOUND, "train-images-idx3-ubyte");
+  assert_int_equal(xf_idx_save(&t, false, path[0], path[1], NULL), XF_OK);
+  struct xf_dataset d, again;
+  assert_int_equal(xf_resolve_dataset(&d, &plan, "a", &source, NULL), XF_OK);
+  assert_int_equal(d.table.n, 150); // no test rows
+  xf_dataset_deinit(&d);
+  assert_int_equal(xf_idx_save(&t, true, path[2], path[3], NULL), XF_OK);
+  assert_int_equal(xf_resolve_dataset(&d, &plan, "a", &source, NULL), XF_OK);
+  assert_int_equal(xf_resolve_dataset(&again, &plan, "b", &source, NULL), XF_OK);
+  int n[XF_N_PART] = {0};
+  for (size_t i = 0; i < d.table.n; i++) n[d.table.part[i]]++;
+  assert_int_equal(n[XF_PART_TEST], 50);
+  assert_true(n[XF_PART_VALID] > 15 && n[XF_PART_VALID] < 50);
+  assert_int_equal(d.table.x8[PIXELS], 2); // rows keep their order
+  assert_true(d.table.y[1] == 2);
+  assert_memory_not_equal(d.table.part, again.table.part, d.table.n);
+  xf_dataset_deinit(&d);
+  xf_dataset_deinit(&again);
+  plan.model.n_in = 5;
+  refused("a", &source, XF_E_SHAPE, "images of 4 pixels, model.n_in is 5");
+  for (int i = 0; i < 4; i++) assert_int_equal(remove(path[i]), 0);
+  free(t.x8);
+  free(t.y);
+  free(t.part);
 }
 
 static void test_loaded_contents_are_taken(void **state) {
@@ -254,6 +301,7 @@ int main(void) {
       cmocka_unit_test(test_random_split_by_member),
       cmocka_unit_test(test_predefined_interactions),
       cmocka_unit_test(test_loaded_contents_are_taken),
+      cmocka_unit_test(test_images),
       cmocka_unit_test(test_missing_file),
       cmocka_unit_test(test_table),
       cmocka_unit_test(test_table_shape),

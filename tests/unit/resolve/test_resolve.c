@@ -18,7 +18,6 @@ static void two_stages(struct xf_plan *p) {
 }
 static void from_checkpoint(struct xf_plan *p) { memcpy(p->init, "x.ckpt", 7); }
 static void early(struct xf_plan *p) { p->early_stop.patience = 3; }
-static void images(struct xf_plan *p) { p->data.kind = XF_PLAN_DATA_IDX; }
 static void pooled(struct xf_plan *p) {
   p->arms[0] = XF_PLAN_ARM_FEDERATED;
   p->arms[1] = XF_PLAN_ARM_POOLED;
@@ -42,7 +41,6 @@ static void test_refusals(void **state) {
       {two_stages, "stages: more than one", XF_E_UNSUPPORTED},
       {from_checkpoint, "init", XF_E_UNSUPPORTED},
       {early, "early_stop", XF_E_UNSUPPORTED},
-      {images, "data.kind: idx", XF_E_UNSUPPORTED},
       {pooled, "arms: pooled", XF_E_UNSUPPORTED},
       {guarded, "arms: pooled, guarded (but of a recommender)", XF_E_UNSUPPORTED},
       {aligned_items, "model.items: aligned", XF_E_UNSUPPORTED},

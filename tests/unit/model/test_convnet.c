@@ -1,0 +1,163 @@
+// Convolutional nets and sine-mlp: segments, numbers of parameters, refusals, and that they learn.
+#include "model/net.h"
+#include "model/score.h"
+#include "tensor/blas.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+static struct xf_diag diag;
+
+static struct xf_model_config config_of(enum xf_model_kind kind) {
+  return (struct xf_model_config){.kind = kind,
+                                  .loss = XF_LOSS_SOFTMAX,
+                                  .bias = true,
+                                  .n_in = 784,
+                                  .n_out = 10,
+                                  .activation = XF_ACT_RELU};
+}
+
+static struct xf_model *model_of(struct xf_model_config config) {
+  struct xf_model *m = NULL;
+  xf_diag_init(&diag);
+  if (xf_model_new(&m, &config, (struct xf_model_size){0, 0}, &diag)) fail_msg("%s", diag.text);
+  return m;
+}
+
+static void test_numbers_of_parameters(void **state) {
+  (void)state;
+  static const struct {
+    enum xf_model_kind kind;
+    uint64_t n;
+  } row[] = {
+      {XF_MODEL_CNN, 1663370},     // McMahan et al. 2017
+      {XF_MODEL_CNN_SMALL, 26010}, // Opacus' MNIST example
+      {XF_MODEL_CONV4, 9 * 32 + 3 * 9 * 32 * 32 + 4 * 4 * 32 + 32 * 10 + 10},
+  };
+  for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+    struct xf_model *m = model_of(config_of(row[i].kind));
+    assert_int_equal(xf_model_get_layout(m)->n, row[i].n);
+    for (size_t s = 0; s < xf_model_get_layout(m)->n_seg; s++)
+      assert_int_equal(xf_model_get_layout(m)->seg[s].role, XF_ROLE_SHARED);
+    xf_model_free(m);
+  }
+}
+
+static void refused(struct xf_model_config config, enum xf_rc rc, const char *says) {
+  struct xf_model *m = NULL;
+  xf_diag_init(&diag);
+  assert_int_equal(xf_model_new(&m, &config, (struct xf_model_size){0, 0}, &diag), rc);
+  assert_null(m);
+  if (!strstr(diag.text, says)) fail_msg("\"%s\" is not in \"%s\"", says, diag.text);
+}
+
+static void test_refusals(void **state) {
+  (void)state;
+  struct xf_model_config c = config_of(XF_MODEL_CNN);
+  c.n_in = 783;
+  refused(c, XF_E_CONFIG, "square images of one channel");
+  c = config_of(XF_MODEL_CONV4);
+  c.n_in = 64; // 8 x 8: nothing is left for the fourth block
+  refused(c, XF_E_CONFIG, "large enough for its 4 blocks; model.n_in is 64");
+  c = config_of(XF_MODEL_CNN_SMALL);
+  c.n_hidden = 1;
+  c.hidden[0] = 3;
+  refused(c, XF_E_CONFIG, "the layers of cnn-small are fixed");
+  c = config_of(XF_MODEL_CNN);
+  c.n_out = 1;
+  refused(c, XF_E_CONFIG, "needs at least 2");
+  c.loss = XF_LOSS_BPR;
+  refused(c, XF_E_UNSUPPORTED, "no loss bpr");
+  refused(config_of(XF_MODEL_SINE_MLP), XF_E_CONFIG, "1 input, 1 output and loss mse");
+}
+
+// Two kinds of images told apart within a few steps of plain descent; running statistics move and scores use them.
+static void learns(enum xf_model_kind kind, double lr, int steps) {
+  enum { N = 8, PIXELS = 784 };
+  struct xf_model_config c = config_of(kind);
+  c.n_out = 2;
+  struct xf_model *m = model_of(c);
+  const struct xf_layout *l = xf_model_get_layout(m);
+  float *p = calloc(l->n, sizeof *p), *g = calloc(l->n, sizeof *g),
+        *x = calloc((size_t)N * PIXELS, sizeof *x);
+  int32_t t[N];
+  struct xf_rng rng;
+  xf_rng_init(&rng, 3, 0);
+  assert_int_equal(xf_model_init(m, p, &(struct xf_model_seed){.shared = &rng}, &diag), XF_OK);
+  for (int i = 0; i < N; i++) {
+    t[i] = i % 2;
+    for (int k = 0; k < PIXELS; k++) // stripes across or along, with noise
+      x[i * PIXELS + k] =
+          ((i % 2 ? k / 28 : k % 28) % 4 < 2 ? 1.0f : 0.0f) + 0.1f * (float)xf_rng_normal(&rng);
+  }
+  struct xf_model_net net;
+  struct xf_nnplan *plan;
+  if (xf_model_net_loss(&net, m, &(struct xf_model_loss){.l2 = 1e-4}, &diag))
+    fail_msg("%s", diag.text);
+  if (xf_nnplan_new(&plan, net.graph,
+                    &(struct xf_nnplan_spec){
+                        .loss = net.loss, .has_loss = true, .train = true, .max = {[XF_SYM_B] = N}},
+                    &diag))
+    fail_msg("%s", diag.text);
+  xf_nnplan_set_input(plan, net.feed[XF_FEED_X], x);
+  xf_nnplan_set_input(plan, net.feed[XF_FEED_CLASS], t);
+  double first = 0;
+  for (int s = 0; s < steps; s++) {
+    if (xf_nnplan_run(plan, p, g, (uint32_t[XF_N_SYM]){[XF_SYM_B] = N}, &diag))
+      fail_msg("%s", diag.text);
+    if (s == 0) first = xf_nnplan_get_loss(plan);
+    size_t n = 0;
+    const struct xf_grad_piece *piece = xf_nnplan_get_pieces(plan, &n);
+    for (size_t k = 0; k < n; k++)
+      for (size_t j = 0; j < (size_t)piece[k].seg->rows * piece[k].seg->cols; j++)
+        p[piece[k].seg->offset + j] -= (float)lr * piece[k].g[j];
+    xf_nnplan_apply(plan, p);
+  }
+  assert_true(xf_nnplan_get_loss(plan) < first / 3);
+  struct xf_score *score;
+  const float *z;
+  assert_int_equal(xf_score_new(&score, m, &diag), XF_OK);
+  assert_int_equal(xf_score_rows(score, p, x, N, &z, &diag), XF_OK);
+  for (int i = 0; i < N; i++) assert_int_equal(z[2 * i + 1] > z[2 * i], t[i]);
+  xf_score_free(score);
+  xf_nnplan_free(plan);
+  xf_model_net_deinit(&net);
+  xf_model_free(m);
+  free(p);
+  free(g);
+  free(x);
+}
+
+static void test_learning(void **state) {
+  (void)state;
+  learns(XF_MODEL_CNN, 0.05, 30);
+  learns(XF_MODEL_CNN_SMALL, 0.1, 60);
+  learns(XF_MODEL_CONV4, 0.1, 60);
+}
+
+static void test_sine(void **state) {
+  (void)state;
+  struct xf_model *m = model_of((struct xf_model_config){
+      .kind = XF_MODEL_SINE_MLP, .loss = XF_LOSS_MSE, .bias = true, .n_in = 1, .n_out = 1});
+  assert_int_equal(xf_model_get_layout(m)->n, 64 + 64 + 64 * 64 + 64 + 64 + 1);
+  assert_int_equal(xf_model_get_config(m)->activation, XF_ACT_TANH);
+  xf_model_free(m);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_numbers_of_parameters),
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_learning),
+      cmocka_unit_test(test_sine),
+  };
+  if (xf_blas_start(NULL, &diag)) return 1;
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
