@@ -292,7 +292,7 @@ void task_tick(struct xf_session *s) {
   /* Neither a turn to upload nor a verdict came although the coordinator lives: it is asked again. To it this is the same
      announcement, whether the update waits its turn, is being stored or was settled. */
   if (s->task == XF_TASK_STATE_SENDING && s->state == XF_SESSION_READY &&
-      !xf_time_before(s->now, s->say_again_at)) {
+      !xf_time_before(s->now, s->say_again_at) && !XF_PLANTED("silent_cancel")) {
     xf_log(XF_LOG_INFO, "update_announced_again", XF_U("round", s->begin.round));
     announce(s);
   }
