@@ -1,4 +1,5 @@
 /* Sequences as the plan wants them: files to parts, random splits. */
+#include "base/fs.h"
 #include "crypto/stream.h"
 #include "resolve/dataset.h"
 
@@ -7,7 +8,7 @@
 
 /* The two files of a predefined split. */
 static enum xf_rc load_split(struct xf_seqset *set, const char *split, struct xf_diag *diag) {
-  char valid[XF_PLAN_PATH_MAX];
+  char valid[XF_PATH_MAX];
   const char *comma = split ? strchr(split, ',') : NULL;
   if (!comma || comma == split || !comma[1] || (size_t)(comma - split) >= sizeof valid)
     return xf_diag_set(diag, XF_E_CONFIG,
@@ -15,7 +16,7 @@ static enum xf_rc load_split(struct xf_seqset *set, const char *split, struct xf
                        "\"VALIDATION,TEST\"",
                        split ? split : "");
   (void)snprintf(valid, sizeof valid, "%.*s", (int)(comma - split), split);
-  char test[2 * XF_PLAN_PATH_MAX];
+  char test[2 * XF_PATH_MAX];
   const char *slash = strchr(comma + 1, '/') ? NULL : strrchr(valid, '/');
   const int dir = slash ? (int)(slash - valid) + 1 : 0; /* a bare name lies beside the first */
   (void)snprintf(test, sizeof test, "%.*s%s", dir, valid, comma + 1);

@@ -92,7 +92,7 @@ def as_exported(tmp_path, bin_dir, crossfed, plan):
     try:
         for p in processes:
             p.start()
-        assert [p.wait() for p in processes] == [0] * 4, "\n".join(p.tail() for p in processes)
+        assert [p.wait() for p in processes] == [0] * (1 + len(names)), "\n".join(p.tail() for p in processes)
     finally:
         for p in processes:
             p.kill()
@@ -140,6 +140,35 @@ def test_exported_images_give_the_same_bytes(tmp_path, bin_dir, crossfed, kind, 
     data.mkdir()
     write_images(data)
     plan.write_text(IMAGES.format(kind=kind, by=by, data=data))
+    as_exported(tmp_path, bin_dir, crossfed, plan)
+
+
+ANSWERS = """\
+name: answers
+data: {{kind: answers, split: {{{split}}}}}
+model: {{kind: dkt, loss: bce, n_in: 4, n_out: 1, hidden: [6], steps: 5}}
+stages:
+  - fed: {{algorithm: fedavg, rounds: 3, deadline_s: 30, weighting: samples}}
+    local: {{epochs: 1, batch: 4, optimizer: {{kind: adam, lr: 0.02}}}}
+eval: {{every: 0, metrics: [auc, acc]}}
+arms: [alone, federated]
+sim:
+  data: "{folder}/train.csv"
+{more}  clients: {{by: uniform, n: 3, name: "silo-d{{}}"}}
+"""
+
+
+@pytest.mark.parametrize("split,more", [("kind: predefined, by: file", '  split: "{}/valid.csv,test.csv"\n'), ("kind: random", "")])
+def test_exported_answers_give_the_same_bytes(tmp_path, bin_dir, crossfed, split, more):
+    for k, part in enumerate(["train", "valid", "test"]):
+        lines = []
+        for i in range(18):
+            n = 3 + (5 * i + k) % 9
+            skills, right = [1 + (i + t * t + k) % 4 for t in range(n)], [(i + t) % 2 for t in range(n)]
+            lines += [str(n), ",".join(map(str, skills)), ",".join(map(str, right))]
+        (tmp_path / f"{part}.csv").write_text("\n".join(lines) + "\n")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(ANSWERS.format(split=split, folder=tmp_path, more=more.format(tmp_path)))
     as_exported(tmp_path, bin_dir, crossfed, plan)
 
 

@@ -156,3 +156,39 @@ def test_tables_one_file_each(crossfed, tmp_path):
         assert m["auc"] > 0.95 and m["acc"] > 0.8  # linearly separable
     wrong = crossfed("sim", str(plan), "--set", "model.n_in=3", status=None)
     assert wrong.status != 0 and "2 inputs" in wrong.err
+
+
+TEXT_PLAN = """
+name: text
+data: {kind: text, split: {kind: random, min: 5, test_fraction: 0.2, valid_fraction: 0.1}}
+model: {kind: char-gru, loss: softmax, n_in: 96, n_out: 96, dim: 4, hidden: [16], steps: 20}
+stages:
+  - fed: {rounds: 6, deadline_s: 60, weighting: samples}
+    local: {epochs: 2, batch: 4, optimizer: {kind: adam, lr: 0.02}}
+eval: {every: 0, metrics: [acc, logloss]}
+arms: [alone, federated]
+sim:
+  data: "%s"
+  clients: {by: domain, name: "{}"}
+"""
+
+
+def test_text_one_silo_per_speaker(crossfed, tmp_path):
+    text, plan = tmp_path / "play.txt", tmp_path / "plan.yaml"
+    speeches = [f"{who}:\n{'abc ' * (5 + i % 3)}\n" for i in range(12) for who in ("First", "Second")]
+    text.write_text("\n".join(speeches + ["Third:\nonly once\n"]))
+    plan.write_text(TEXT_PLAN % text)
+    got = run(crossfed, plan)
+    federated = [m for m in got["metrics"] if m["arm"] == "federated"]
+    assert {m["scope"] for m in federated} == {"domain:first", "domain:second"}  # Third has too few speeches
+    for m in federated:
+        assert m["acc"] > 0.7 and m["logloss"] < 1.0  # four letters in turn
+    for sets, says in [("model.n_in=95", "reads and writes 96 letters"),
+                       ("data.split.kind=leave-one-out", "speeches are dealt at random"),
+                       ("sim.clients.by=file", "text is dealt by speaker"),
+                       ("data.split.min=50", "no speaker has data.split.min = 50 speeches")]:
+        bad = crossfed("sim", str(plan), "--set", sets, status=None)
+        assert bad.status != 0 and says in bad.err, bad.err
+    text.write_text("no speaker here\n")
+    bad = crossfed("sim", str(plan), status=None)
+    assert bad.status != 0 and "play.txt:1:1: a speech begins with its speaker's name" in bad.err

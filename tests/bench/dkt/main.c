@@ -104,7 +104,7 @@ static int epoch(struct run *r, const struct xf_dataset *d, uint32_t e, double *
   const double lr = setting("LR", 0.003) * pow(setting("DECAY", 1), e);
   const struct xf_local_config local = {.epochs = 1,
                                         .batch = (uint32_t)setting("BATCH", 32),
-                                        .l2 = setting("L2", 0),
+                                        .l2 = setting("L2", 1e-4),
                                         .optimizer = xf_optim_default(XF_OPTIM_ADAM, (float)lr)};
   struct xf_train_job job = {.start = r->x, .out = r->x, .data = d};
   xf_rng_init(&job.shuffle, r->seed, 100 + e);
@@ -121,7 +121,7 @@ static int one_cut(struct figures *out, int cut, bool final) {
   uint32_t at = 0;
   int bad = load(&d, cut, final);
   if (!bad) bad = start(&r);
-  for (uint32_t e = 0; e < (uint32_t)setting("EPOCHS", 12) && !bad; e++) {
+  for (uint32_t e = 0; e < (uint32_t)setting("EPOCHS", 16) && !bad; e++) {
     struct figures now = {0};
     double loss = 0;
     bad = epoch(&r, &d, e, &loss) || measure(&now, r.evaluator, r.x, &d, XF_PART_VALID);
