@@ -18,7 +18,8 @@ CASES = {
     "idle_connections": {"resident"},
     "rec": {"als_64", "als_96", "als_192", "ease", "gram"},
     "serving": {"recommend_p50", "recommend_p99", "blend_p50", "blend_p99", "http"},
-    "train": {"2nn_sgd_b10", "2nn_sgd_b10_digits", "784_128_10_adam_b64", "cnn_sgd_b10", "two_workers", "page_faults"},
+    "train": {"2nn_sgd_b10", "2nn_sgd_b10_digits", "784_128_10_adam_b64", "cnn_sgd_b10", "bpr_pairs", "spmm", "two_workers",
+              "two_workers_cpu", "page_faults"},
     "server_rss": {"clients_10", "clients_100", "per_client", "per_client_rest"},
 }
 OPTIONAL = {"updates": {"memory", "memory_upload"},  # where /dev/shm can be written
