@@ -195,6 +195,7 @@ static void put_items(struct xf_jsonw *w, const struct xf_serving *s,
     if (explain) {
       put_parts(w, s, a, &a->item[i]);
       put_similar(w, s, &a->item[i]);
+      if (a->item[i].path) xf_jsonw_kstr(w, "path", a->item[i].path);
     }
     xf_jsonw_object_end(w);
   }

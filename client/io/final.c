@@ -26,6 +26,7 @@ struct finishing {
   float *score[XF_SILO_N_ARM];
   float *strangers; /* of a recommender: scores for unknown users */
   enum xf_recommender_crowd crowd;
+  uint32_t paths; /* bit of each arm that a knowledge graph has a part in */
   enum xf_silo_arm served;
   bool chosen; /* by a figure */
 };
@@ -112,6 +113,7 @@ static enum xf_rc make_arm(struct finishing *f, enum xf_silo_arm arm) {
   if (rc) return rc;
   r->made = true;
   if (arm == XF_SILO_POPULARITY) return XF_OK;
+  if (xf_silo_uses_kg(c->silo, arm)) f->paths |= 1u << arm;
   if (recommends) return keep_lists(f, arm);
   const size_t n = (size_t)xf_silo_params(c->silo);
   f->params[arm] = xf_try_calloc(n, sizeof(float));
@@ -205,6 +207,8 @@ static enum xf_rc save_serve(struct finishing *f) {
                               .n = xf_silo_params(c->silo),
                               .strangers = f->crowd ? f->strangers : NULL,
                               .crowd = f->crowd,
+                              .kg = f->paths ? xf_silo_kg(c->silo) : NULL,
+                              .paths = f->paths,
                               .served = f->served,
                               .run = c->run,
                               .member = c->cfg.member,

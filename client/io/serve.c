@@ -103,6 +103,45 @@ static enum xf_rc read_strangers(struct xf_serve *s, struct xf_diag *diag) {
   return damaged(s, "strangers", diag);
 }
 
+static bool below(const uint32_t *x, uint64_t n, uint32_t end, bool none) {
+  bool good = true;
+  for (uint64_t i = 0; i < n; i++) good &= x[i] < end || (none && x[i] == XF_NO_ID);
+  return good;
+}
+
+static enum xf_rc read_kg(struct xf_serve *s, struct xf_diag *diag) {
+  struct xf_kg kg = {0};
+  struct xf_kg_link link = {0};
+  uint64_t n[4] = {0}, paths = 0;
+  void *p[4] = {0};
+  static const char *const name[] = {"kg.head", "kg.relation", "kg.tail", "kg.entity"};
+  const char *text = xf_safetensors_get(&s->file, "paths");
+  xf_names_init(&kg.entities);
+  xf_names_init(&kg.relations);
+  enum xf_rc rc = read_names(s, "kg.entities", &kg.entities, diag);
+  if (!rc) rc = read_names(s, "kg.relations", &kg.relations, diag);
+  for (int i = 0; i < 4 && !rc; i++)
+    rc = read_part(s, name[i], XF_SAFETENSORS_U32, &p[i], &n[i], diag);
+  kg.head = p[0];
+  kg.relation = p[1];
+  kg.tail = p[2];
+  kg.n = kg.cap = (size_t)n[0];
+  link.entity = p[3];
+  link.n_items = s->items.n;
+  if (!rc &&
+      (n[1] != n[0] || n[2] != n[0] || n[3] != s->items.n || !text ||
+       xf_str_u64(&paths, text, strlen(text)) || paths >> XF_SILO_N_ARM ||
+       !below(kg.head, n[0], kg.entities.n, false) || !below(kg.tail, n[0], kg.entities.n, false) ||
+       !below(kg.relation, n[0], kg.relations.n, false) ||
+       !below(link.entity, n[3], kg.entities.n, true)))
+    rc = damaged(s, "kg", diag);
+  if (!rc) rc = xf_kg_side_of(&s->kg, &kg, &link, diag);
+  s->paths = rc ? 0 : (uint32_t)paths;
+  xf_kg_link_deinit(&link);
+  xf_kg_deinit(&kg);
+  return rc;
+}
+
 static enum xf_rc read_ranking(struct xf_serve *s, struct xf_diag *diag) {
   void *p = NULL;
   uint64_t n_start = 0, n_item = 0, n_popularity = 0;
@@ -118,6 +157,7 @@ static enum xf_rc read_ranking(struct xf_serve *s, struct xf_diag *diag) {
   s->popularity = p;
   if (!rc && n_popularity != s->items.n) rc = damaged(s, "popularity", diag);
   if (!rc && xf_safetensors_find(&s->file, "strangers")) rc = read_strangers(s, diag);
+  if (!rc && xf_safetensors_find(&s->file, "kg.head")) rc = read_kg(s, diag);
   return rc ? rc : check_train(s, n_start, n_item, diag);
 }
 
@@ -187,6 +227,7 @@ void xf_serve_close(struct xf_serve *serve) {
   xf_free(serve->params);
   xf_free(serve->plan);
   xf_itemsim_deinit(&serve->sim);
+  xf_kg_side_unref(serve->kg);
   if (serve->has_gram) xf_gram_deinit(&serve->gram);
   if (serve->has_categories) xf_categories_deinit(&serve->categories);
   xf_safetensors_close(&serve->file);

@@ -35,7 +35,9 @@ struct xf_serve_source {
   const uint32_t
       *item[XF_SILO_N_ARM]; /* a recommender's arms as lists (rec/toplist.h); NULL: none */
   const float *score[XF_SILO_N_ARM];
-  const float *strangers; /* [n_items] of a recommender; NULL: popularity answers them */
+  const struct xf_kg_side *kg; /* the silo's knowledge graph; NULL: none */
+  uint32_t paths;              /* bit of each arm whose reasons are its paths */
+  const float *strangers;      /* [n_items] of a recommender; NULL: popularity answers them */
   enum xf_recommender_crowd crowd;
   uint64_t n;
   enum xf_silo_arm served;
@@ -57,6 +59,8 @@ struct xf_serve {
   struct xf_names users, items;
   uint32_t *start, *item; /* train positives, as in data/split.h */
   float *popularity;      /* [items.n] */
+  struct xf_kg_side *kg;  /* NULL: none */
+  uint32_t paths;         /* as xf_serve_source */
   float *strangers;       /* [items.n] for unknown users; NULL: popularity */
   enum xf_recommender_crowd crowd;
   float *params; /* [n] of arm `loaded` */
@@ -82,6 +86,7 @@ enum { XF_SERVE_PARTS = 4, XF_SERVE_LIKE = 3 };
 
 /* Why an item was given. */
 struct xf_serve_why {
+  char path[XF_KG_PATH_TEXT]; /* the graph's best path from the user's items; "": none */
   uint32_t n_part, n_like;
   struct {
     const char *

@@ -190,5 +190,7 @@ enum xf_rc xf_serve_explain(struct xf_serve *serve, struct xf_serve_why *out, co
              of.score);
   else if (!take_apart(s, out, u, of.item)) add_part(out, "model", of.score);
   if (s->has_sim && u != XF_NO_ID) find_like(s, out, u, of.item);
-  return XF_OK;
+  if (!s->kg || u == XF_NO_ID || !(s->paths >> used & 1)) return XF_OK;
+  return xf_kg_side_path(out->path, s->kg, &s->items, s->item + s->start[u],
+                         s->start[u + 1] - s->start[u], of.item, diag);
 }

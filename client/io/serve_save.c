@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARTS = 7 + 2 * XF_SILO_N_ARM };
+enum { PARTS = 13 + 2 * XF_SILO_N_ARM };
 
 struct part {
   struct xf_safetensors_tensor tensor;
@@ -72,21 +72,33 @@ static void digest(struct xf_digest *out, const struct parts *w) {
 
 static enum xf_rc save(const struct xf_fs *fs, const char *dir, const struct xf_serve_source *s,
                        struct parts *w, struct xf_diag *diag) {
-  char path[XF_PATH_MAX], hex[XF_DIGEST_HEX], committed[24];
+  char path[XF_PATH_MAX], hex[XF_DIGEST_HEX], committed[24], paths[12];
   struct xf_digest sum;
   enum xf_rc rc = xf_fs_join(path, dir, XF_SERVE_FILE);
   if (rc) return rc;
   digest(&sum, w);
   (void)snprintf(committed, sizeof committed, "%llu", (unsigned long long)s->committed);
+  (void)snprintf(paths, sizeof paths, "%u", s->paths);
   const struct xf_safetensors_meta meta[] = {{"format", "crossfed-serve-1"},
                                              {"sha256", xf_digest_print(hex, &sum)},
                                              {"served", xf_silo_arm_name(s->served)},
                                              {"run", s->run},
                                              {"member", s->member},
                                              {"committed", committed},
+                                             {"paths", paths},
                                              {"strangers", xf_serve_crowd_name(s->crowd)}};
   const size_t n_meta = sizeof meta / sizeof meta[0] - (s->strangers ? 0 : 1);
   return write(fs, path, w, meta, n_meta, diag);
+}
+
+static void add_kg(struct parts *w, const struct xf_kg_side *kg) {
+  if (!kg) return;
+  add(w, "kg.entities", XF_SAFETENSORS_U8, kg->kg.entities.text, kg->kg.entities.text_len);
+  add(w, "kg.relations", XF_SAFETENSORS_U8, kg->kg.relations.text, kg->kg.relations.text_len);
+  add(w, "kg.head", XF_SAFETENSORS_U32, kg->kg.head, kg->kg.n);
+  add(w, "kg.relation", XF_SAFETENSORS_U32, kg->kg.relation, kg->kg.n);
+  add(w, "kg.tail", XF_SAFETENSORS_U32, kg->kg.tail, kg->kg.n);
+  add(w, "kg.entity", XF_SAFETENSORS_U32, kg->link.entity, kg->link.n_items);
 }
 
 enum xf_rc xf_serve_save(const struct xf_fs *fs, const char *state_dir,
@@ -115,6 +127,7 @@ enum xf_rc xf_serve_save(const struct xf_fs *fs, const char *state_dir,
   }
   if (s->data->kind == XF_DATASET_INTERACTIONS) add_interactions(&w, s->data, &popularity);
   add(&w, "strangers", XF_SAFETENSORS_F32, s->strangers, s->strangers ? s->data->split.n_items : 0);
+  add_kg(&w, s->kg);
   if (!rc) rc = save(fs, dir, s, &w, diag);
   xf_popularity_deinit(&popularity);
   xf_buf_deinit(&plan);

@@ -49,7 +49,8 @@ struct from {
   void (*owner_free)(void *owner);
   const float *strangers;
   enum xf_recommender_crowd crowd;
-  const float *base; /* [base_len / 4] what scorer was decided from */
+  struct xf_kg_side *kg; /* whose paths are reasons; borrowed; NULL: none */
+  const float *base;     /* [base_len / 4] what scorer was decided from */
   uint64_t base_len;
   const char *run, *arm;
   uint64_t round;
@@ -70,8 +71,10 @@ static void log_served(struct xf_client *c, const struct from *from, enum xf_rc 
 
 /* Puts a snapshot over c's catalogue in the slot. A model without rows of users and items gives popularity. */
 static void serve(struct xf_client *c, const struct from *from) {
-  struct xf_serving_source source = {
-      .catalog = c->serving.catalog, .strangers = from->strangers, .crowd = from->crowd};
+  struct xf_serving_source source = {.catalog = c->serving.catalog,
+                                     .strangers = from->strangers,
+                                     .crowd = from->crowd,
+                                     .kg = from->kg};
   struct xf_serving_meta *m = &source.meta;
   struct xf_serving *s = NULL;
   struct xf_digest digest;
@@ -206,6 +209,7 @@ void client_serving_decided(struct xf_client *c, uint64_t committed) {
   if (!c->serving.on || !c->serving.catalog || !xf_resolve_recommends(c->plan)) return;
   from.owner_free = xf_silo_decision_unref;
   from.scorer = xf_silo_decision_ref(c->silo, &from.owner);
+  if (xf_silo_uses_kg(c->silo, XF_SILO_GUARDED)) from.kg = xf_silo_kg(c->silo);
   if (!from.owner) return;
   struct xf_diag diag;
   xf_diag_init(&diag);
@@ -278,6 +282,7 @@ static enum xf_rc restore_final(struct xf_client *c, struct xf_diag *diag) {
                         .round = committed};
     from.strangers = s.strangers;
     from.crowd = s.crowd;
+    if (s.paths >> s.served & 1) from.kg = s.kg;
     if (!rc && s.lists) { /* the snapshot's from now on */
       from.scorer = s.lists;
       from.owner = s.lists;

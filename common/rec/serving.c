@@ -26,6 +26,7 @@ enum xf_rc xf_serving_new(struct xf_serving **out, const struct xf_serving_sourc
   atomic_init(&s->refs, 1);
   s->catalog = xf_catalog_ref(source->catalog);
   s->scorer = scorer;
+  s->kg = xf_kg_side_ref(source->kg);
   s->alike.sim = source->sim;
   if (!s->alike.sim && s->catalog->has_gram) s->alike.sim = &s->catalog->taken;
   if (s->catalog->has_categories) s->alike.sim = &s->catalog->alike;
@@ -67,6 +68,7 @@ struct xf_serving *xf_serving_ref(struct xf_serving *serving) {
 void xf_serving_unref(struct xf_serving *serving) {
   if (!serving || atomic_fetch_sub_explicit(&serving->refs, 1, memory_order_acq_rel) > 1) return;
   if (serving->owner_free) serving->owner_free(serving->owner);
+  xf_kg_side_unref(serving->kg);
   xf_catalog_unref(serving->catalog);
   xf_free(serving->strangers);
   xf_free(serving);

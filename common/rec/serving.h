@@ -18,6 +18,7 @@
 #include "base/digest.h"
 #include "rec/blend.h"
 #include "rec/catalog.h"
+#include "rec/kgside.h"
 #include "rec/recommender.h"
 #include "rec/rerank.h"
 
@@ -47,6 +48,7 @@ struct xf_serving {
   float *
       strangers; /* [items.n] scores for whom the scorer cannot serve; NULL: the catalogue's popularity */
   enum xf_recommender_crowd crowd; /* whose popularity they are */
+  struct xf_kg_side *kg;           /* whose paths are reasons of the scorer; NULL: none */
   struct xf_rerank_source alike;   /* what items are like; NULLs where nobody knows */
   void *owner;
   void (*owner_free)(void *owner);
@@ -61,7 +63,8 @@ struct xf_serving_source {
       sim; /* of the owner's; what items are like, after the catalogue's categories and before who took what; may be NULL */
   const float *strangers; /* [items.n], copied; NULL: the catalogue's popularity */
   enum xf_recommender_crowd crowd;
-  void *owner; /* of scorer and sim; NULL: the scorer itself is taken */
+  struct xf_kg_side *kg; /* one more reference is taken; NULL: the scorer has nothing of a graph */
+  void *owner;           /* of scorer and sim; NULL: the scorer itself is taken */
   void (*owner_free)(void *owner);
   struct xf_serving_meta meta; /* kind is filled in where it is empty */
 };
@@ -125,6 +128,7 @@ struct xf_serving_item {
   float score;
   uint32_t n_why;
   const struct xf_blend_why *why; /* [n_why] largest first; names: xf_serving_part_name */
+  const char *path;               /* the graph's best path from the history, in words; NULL: none */
   uint32_t n_like;
   struct {
     uint32_t item;
@@ -145,6 +149,7 @@ struct xf_serving_answer {
   float *score;
   uint32_t n_score;
   struct xf_blend_why *why;
+  char (*path)[XF_KG_PATH_TEXT]; /* [XF_SERVING_EXPLAIN_MAX] */
 };
 
 /* Releases; idempotent. @own answer */

@@ -9,6 +9,8 @@
 void xf_serving_answer_deinit(struct xf_serving_answer *answer) {
   xf_free(answer->score);
   xf_free(answer->why);
+  xf_free(answer->path);
+  answer->path = NULL;
   answer->score = NULL;
   answer->why = NULL;
   answer->n_score = answer->n = 0;
@@ -147,16 +149,33 @@ static void find_like(const struct xf_serving *s, const struct xf_query *q,
   }
 }
 
+/* Of what the graph knows, how each item hangs together with the history. */
+static enum xf_rc find_paths(const struct xf_serving *s, const struct xf_query *q,
+                             struct xf_serving_answer *a, struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  if (!s->kg || by_popularity(a)) return XF_OK;
+  if (!a->path) a->path = xf_try_calloc(XF_SERVING_EXPLAIN_MAX, sizeof *a->path);
+  if (!a->path) return xf_diag_set(diag, XF_E_NOMEM, "not enough memory for explanations");
+  for (uint32_t i = 0; i < a->n && !rc; i++) {
+    rc = xf_kg_side_path(a->path[i], s->kg, &s->catalog->items, q->item, q->n, a->item[i].item,
+                         diag);
+    if (!rc && a->path[i][0]) a->item[i].path = a->path[i];
+  }
+  return rc;
+}
+
 static enum xf_rc explain(const struct xf_serving *s, const struct xf_query *q,
                           struct xf_serving_answer *a, struct xf_diag *diag) {
   uint32_t item[XF_SERVING_EXPLAIN_MAX], n[XF_SERVING_EXPLAIN_MAX];
   for (uint32_t i = 0; i < a->n && s->alike.sim; i++) find_like(s, q, &a->item[i]);
+  enum xf_rc rc = find_paths(s, q, a, diag);
+  if (rc) return rc;
   if (by_popularity(a) || !xf_blend_is(s->scorer)) {
     explain_whole(s, q, a);
     return XF_OK;
   }
   for (uint32_t i = 0; i < a->n; i++) item[i] = a->item[i].item;
-  const enum xf_rc rc = xf_blend_explain_items(s->scorer, q, item, a->n, a->why, n, diag);
+  rc = xf_blend_explain_items(s->scorer, q, item, a->n, a->why, n, diag);
   for (uint32_t i = 0; i < a->n && !rc; i++) {
     a->item[i].why = &a->why[(size_t)i * XF_BLEND_PARTS];
     a->item[i].n_why = n[i];

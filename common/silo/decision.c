@@ -166,12 +166,17 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
   return XF_OK;
 }
 
+static const enum xf_recommender_arm arm[XF_SILO_N_ARM] = {
+    [XF_SILO_POPULARITY] = XF_RECOMMENDER_ARM_POPULARITY,
+    [XF_SILO_ALONE] = XF_RECOMMENDER_ARM_ALONE,
+    [XF_SILO_FEDERATED] = XF_RECOMMENDER_ARM_FEDERATED,
+    [XF_SILO_GUARDED] = XF_RECOMMENDER_ARM_GUARDED};
+
+bool xf_silo_uses_kg(const struct xf_silo *silo, enum xf_silo_arm of) {
+  return silo->cfg.kg && silo->decision && xf_recommender_uses_kg(silo->decision->rec, arm[of]);
+}
+
 static const struct xf_scorer *arm_scorer(const struct xf_silo *s) {
-  static const enum xf_recommender_arm arm[XF_SILO_N_ARM] = {
-      [XF_SILO_POPULARITY] = XF_RECOMMENDER_ARM_POPULARITY,
-      [XF_SILO_ALONE] = XF_RECOMMENDER_ARM_ALONE,
-      [XF_SILO_FEDERATED] = XF_RECOMMENDER_ARM_FEDERATED,
-      [XF_SILO_GUARDED] = XF_RECOMMENDER_ARM_GUARDED};
   return s->decision ? s->decision->rec->arm[arm[s->made]].scorer : NULL;
 }
 

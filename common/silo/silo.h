@@ -145,6 +145,8 @@ XF_WARN_UNUSED enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part par
 /* The recommender's decision in words: candidates, what came from where, what was switched off. Empty for other models and
    before an arm was made. @err E_LIMIT E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_silo_explain(const struct xf_silo *silo, struct xf_buf *text);
+/* Whether the graph has a part in what an arm serves by the last decision: then its paths are reasons. @thread the silo's */
+bool xf_silo_uses_kg(const struct xf_silo *silo, enum xf_silo_arm arm);
 /* Whether this silo can have the arm at all: tables have no popularity, only a recommender is guarded. @thread any */
 bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm);
 /* Every user's figure of the measure that decides, by the arm made last; NaN without a held-out item. Interactions only.

@@ -2,10 +2,12 @@
 
 import json
 import random
+import re
 
 import pytest
 
 from federation import Federation
+from test_http import Api, described  # noqa: F401, a fixture
 
 PLAN = """\
 name: graph
@@ -55,11 +57,11 @@ def plan_of(tmp_path, graph):
     return PLAN.format(data=tmp_path / "events.tsv", kg=kg)
 
 
-def make(tmp_path, bin_dir, graph="graph", kg=None):
+def make(tmp_path, bin_dir, graph="graph", kg=None, **kwargs):
     write(tmp_path)
     data = {"path": str(tmp_path / "events.tsv"), "columns": {"user": 1, "item": 2, "domain": 3}}
     members = {f"silo-{d}": (d, {**data, "only_domain": d, "kg": kg or files(tmp_path, graph)}) for d in USERS}
-    return Federation(tmp_path / "fed", bin_dir, plan_of(tmp_path, graph), members)
+    return Federation(tmp_path / "fed", bin_dir, plan_of(tmp_path, graph), members, **kwargs)
 
 
 def simulate(tmp_path, crossfed, graph):
@@ -90,6 +92,44 @@ def test_graph_helps_and_a_permuted_one_does_not(tmp_path, bin_dir, crossfed):
                 assert figure[scope, arm] > more * without[scope, arm], (arm, figure[scope, arm], without[scope, arm])
                 assert permuted[scope, arm] < 1.05 * without[scope, arm], (arm, permuted[scope, arm], without[scope, arm])
         fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+
+
+def check_paths(items, history):
+    """Each path leads from something the user took, by the kind that both are of, to the item."""
+    paths = {i["item"]: i["path"] for i in items if "path" in i}
+    assert len(paths) >= len(items) // 2, items
+    for item, path in paths.items():
+        start, kind, end = re.fullmatch(r"(i\d+) -of_kind- (kind\d+) -of_kind- (i\d+)", path).groups()
+        assert start in history and end == item
+        assert int(start[1:]) % KINDS == int(end[1:]) % KINDS == int(kind[4:]), path
+
+
+def test_reasons_are_paths(tmp_path, bin_dir, described):  # noqa: F811
+    client = {"exit_when_done": False, "serve": {"http": {"listen": "127.0.0.1:0"}}}
+    with make(tmp_path, bin_dir, client=client) as fed:
+        fed.start()
+        api = Api(fed, described, "silo-m0").listening()
+        fed.until(lambda: api.client.events("final_stored"))
+        api.wait_for("guarded")
+        history = {line.split("\t")[1] for line in (tmp_path / "events.tsv").read_text().splitlines() if line.startswith("m0u7\t")}
+        asked = {"user": "m0u7", "k": 10, "explain": 1}
+        check_paths(api.ask("/v1/recommend", asked)["items"], history)
+        assert "path" not in json.dumps(api.ask("/v1/recommend", {**asked, "explain": 0}))
+        check_paths(api.ask("/v1/recommend", {"history": sorted(history), "k": 10, "explain": 1})["items"], history)
+
+        def told(*args):
+            return fed.crossfed("recommend", "--state", fed.folder / "silo-m0", "--user", "m0u7", "-k", "10", "--explain", *args).stdout
+        check_paths(json.loads(told("--json"))["items"], history)
+        assert re.search(r"; path i\d+ -of_kind- kind\d+ -of_kind- i\d+", told())
+        assert "path" not in told("--arm", "popularity")
+        for process in fed.processes():
+            process.kill()
+        (tmp_path / "graph.tsv").unlink()  # what is served is in the state directory
+        n = len(api.client.events("serving"))
+        api.client.start()
+        api.listening()
+        fed.until(lambda: len(api.client.events("serving")) > n)
+        check_paths(api.ask("/v1/recommend", asked)["items"], history)
 
 
 @pytest.mark.parametrize("broken, text", [

@@ -118,6 +118,52 @@ static enum xf_rc ask(struct xf_serve *s, struct xf_topk_item *out, uint32_t *go
   return xf_serve_top(s, out, got, used, &what, &diag_of_ask);
 }
 
+/* A knowledge graph is kept whole; its paths are the reasons of the arms it has a part in, and of no other. */
+static void test_paths(void **state) {
+  (void)state;
+  struct xf_serve s;
+  struct xf_serve_why why;
+  struct xf_diag diag;
+  struct xf_kg_side *kg = NULL;
+  struct xf_serve_source from = {.plan = &plan,
+                                 .data = &data,
+                                 .n = n,
+                                 .served = XF_SILO_FEDERATED,
+                                 .paths = 1u << XF_SILO_FEDERATED,
+                                 .run = "run-1",
+                                 .member = "d1",
+                                 .committed = 3};
+  char path[256];
+  snprintf(path, sizeof path, "%s/triples", dir);
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  assert_true(fputs("i3\tby\tann\ni5\tby\tann\nann\tin\trome\n", f) >= 0);
+  assert_int_equal(fclose(f), 0);
+  xf_diag_init(&diag);
+  const struct xf_kg_files files = {.triples = path};
+  ok(xf_kg_side_new(&kg, &files, &data.inter.items, &diag), &diag);
+  assert_int_equal(unlink(path), 0); /* what is served needs it no more */
+  from.kg = kg;
+  from.params[XF_SILO_FEDERATED] = params;
+  ok(xf_serve_save(xf_fs_posix(), dir, &from, &diag), &diag);
+  xf_kg_side_unref(kg);
+  ok(xf_serve_open(&s, xf_fs_posix(), dir, &diag), &diag);
+  assert_non_null(s.kg);
+  assert_int_equal(s.paths, 1u << XF_SILO_FEDERATED);
+  const uint32_t five = xf_names_find(&s.items, "i5", 2), four = xf_names_find(&s.items, "i4", 2);
+  assert_true(five != XF_NO_ID && four != XF_NO_ID);
+  ok(xf_serve_explain(&s, &why, "u3", XF_SILO_FEDERATED, (struct xf_topk_item){five, 1}, &diag),
+     &diag);
+  assert_string_equal(why.path, "i3 -by- ann -by- i5"); /* i3 is all that u3 has */
+  ok(xf_serve_explain(&s, &why, "u3", XF_SILO_FEDERATED, (struct xf_topk_item){four, 1}, &diag),
+     &diag);
+  assert_string_equal(why.path, "");
+  ok(xf_serve_explain(&s, &why, "u3", XF_SILO_POPULARITY, (struct xf_topk_item){five, 1}, &diag),
+     &diag);
+  assert_string_equal(why.path, "");
+  xf_serve_close(&s);
+}
+
 /* Who is unknown is answered by the row kept for strangers; a known user's popularity stays the silo's own. */
 static void test_strangers(void **state) {
   (void)state;
@@ -312,6 +358,7 @@ static void test_diverse_and_why(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_answers), cmocka_unit_test(test_strangers),
-      cmocka_unit_test(test_damage), cmocka_unit_test(test_diverse_and_why)};
+      cmocka_unit_test(test_damage), cmocka_unit_test(test_diverse_and_why),
+      cmocka_unit_test(test_paths)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
