@@ -59,8 +59,7 @@ XF_WARN_UNUSED enum xf_rc bench_rec(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_serving(struct bench *b);
 XF_WARN_UNUSED enum xf_rc bench_train(struct bench *b);
 
-/* Parts of bench_train. @err nn's, E_NOMEM */
-XF_WARN_UNUSED enum xf_rc bench_cnn(struct bench *b);
+/* A part of bench_train. @err E_NOMEM */
 XF_WARN_UNUSED enum xf_rc bench_sparse(struct bench *b);
 
 /* Keeps a figure. @own copies the struct; its texts are static */
