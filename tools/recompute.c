@@ -141,6 +141,11 @@ static enum xf_rc read_member(void *arg, size_t slot, uint64_t at, float *out, s
   return xf_spool_read_floats(&a->round->part[slot], out, n, at, a->diag);
 }
 
+static enum xf_rc read_bytes(void *arg, size_t slot, uint64_t at, uint8_t *out, size_t n) {
+  struct again *a = arg;
+  return xf_spool_read(&a->round->part[slot], out, n, at, a->diag);
+}
+
 static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
   const struct again *a = arg;
   memcpy(out, a->model + at, n * sizeof *out);
@@ -182,7 +187,8 @@ static enum xf_rc check_part(const struct again *a, size_t k) {
                        "the update of \"%s\" came with weight %llu, the frozen list has %llu",
                        who->member, (unsigned long long)head->weight,
                        (unsigned long long)who->weight);
-  if (head->payload_len != want)
+  const bool sparse = a->plan.stages[a->round->stage].fed.encoding == XF_PLAN_ENCODING_SPARSE;
+  if (sparse ? head->payload_len > want : head->payload_len != want)
     return xf_diag_set(a->diag, XF_E_CORRUPT,
                        "the update of \"%s\" has %llu bytes, its rows make %llu", who->member,
                        (unsigned long long)head->payload_len, (unsigned long long)want);
@@ -199,7 +205,8 @@ static enum xf_rc fold(struct again *a) {
     member[k] = (struct xf_stagefold_member){.id = r->who[k].member,
                                              .slot = k,
                                              .weight = (uint32_t)r->who[k].weight, /* below 2^29 */
-                                             .rows = &a->rows[k]};
+                                             .rows = &a->rows[k],
+                                             .len = r->part[k].head.payload_len};
     rc = check_part(a, k);
   }
   struct xf_stagefold job = {
@@ -208,7 +215,9 @@ static enum xf_rc fold(struct again *a) {
       .step = xf_strategy_get(&strategy, (uint32_t)r->commits_before),
       .member = member,
       .n_member = r->n_part,
-      .io = {a, NULL, read_member, read_old, write_new, read_state, write_state}};
+      .io = {a, NULL, read_member, read_old, write_new, read_state, write_state},
+      .read_bytes =
+          a->plan.stages[r->stage].fed.encoding == XF_PLAN_ENCODING_SPARSE ? read_bytes : NULL};
   if (!rc) rc = xf_stagefold_run(&job, a->diag);
   xf_free(member);
   return rc;

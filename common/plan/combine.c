@@ -81,7 +81,7 @@ void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_p
                                                                 : XF_COMBINE_FEDAVG;
   *rows = *strategy;
   if (xf_plan_is_aligned(plan)) *rows = row_strategy(stage->rows.rule);
-  *encoding = XF_COMBINE_FLOAT32; /* the only one a plan can name in this version */
+  *encoding = XF_COMBINE_FLOAT32; /* sparse is float32 without its zeros */
   *privacy = plan->privacy.secure_aggregation     ? XF_COMBINE_SECURE_AGGREGATION
              : plan->privacy.noise_multiplier > 0 ? XF_COMBINE_SILO_NOISE
                                                   : XF_COMBINE_PLAIN;

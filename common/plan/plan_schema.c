@@ -124,7 +124,7 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(fed.weight_cap), UINT, RANGE(1, 536870911), .unit = "samples", .tag = 22,
      .help = "largest weight with weighting capped"},
     {STAGE(fed.encoding), WORD(encoding_names), .def = "float32", .tag = 23,
-     .help = "numbers of an update on the wire"},
+     .help = "numbers of an update on the wire; sparse: of a statistic without noise those not 0"},
     {STAGE(fed.server.kind), WORD(server_names), .def = "sgd", .tag = 24,
      .help = "server optimiser on the mean delta"},
     {STAGE(fed.server.lr), REAL, .def = "1", ABOVE(0, 1000), .tag = 25,

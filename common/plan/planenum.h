@@ -113,7 +113,10 @@
   X(XF_PLAN_ANNEAL_NONE, "none") \
   X(XF_PLAN_ANNEAL_LINEAR, "linear")
 
-#define XF_PLAN_ENCODING_LIST(X) X(XF_PLAN_ENCODING_FLOAT32, "float32")
+/* How an update travels: all its floats, or those that are not 0 (statistics without noise). */
+#define XF_PLAN_ENCODING_LIST(X)         \
+  X(XF_PLAN_ENCODING_FLOAT32, "float32") \
+  X(XF_PLAN_ENCODING_SPARSE, "sparse")
 
 #define XF_PLAN_OPTIMIZER_LIST(X)           \
   X(XF_PLAN_OPTIMIZER_SGD, "sgd")           \

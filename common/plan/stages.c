@@ -43,6 +43,11 @@ enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan, const struct xf_plan_
              s->fed.rounds);
     return XF_OK;
   }
+  if (s->fed.encoding == XF_PLAN_ENCODING_SPARSE && plan->privacy.noise_multiplier > 0)
+    REFUSE("fed.encoding: sparse leaves out what is 0, and with noise nothing is; leave it out");
+  if (s->fed.encoding == XF_PLAN_ENCODING_SPARSE && plan->privacy.secure_aggregation)
+    REFUSE("fed.encoding: sparse shows which entries are 0, which secure aggregation is to hide; "
+           "leave it out");
   if (s->fed.rounds != 1)
     REFUSE("fed.rounds: a statistic is summed once, not %u times; leave it out", s->fed.rounds);
   if (s->statistic.beta != 0 && s->statistic.beta != .5 && s->statistic.beta != 1)
@@ -103,6 +108,9 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
       REFUSE("stages[%u].rows.rule: sums belongs to a stage of kind rows", i);
     if (s->rows.inner && s->kind != XF_PLAN_STAGE_ROWS)
       REFUSE("stages[%u].rows.inner: belongs to a stage of kind rows; leave it out", i);
+    if (s->kind != XF_PLAN_STAGE_STATISTIC && s->fed.encoding == XF_PLAN_ENCODING_SPARSE)
+      REFUSE("stages[%u].fed.encoding: only a statistic has zeros to leave out; leave out sparse",
+             i);
     if (keyed && !recommender)
       REFUSE("stages[%u].kind: %s feeds the recommender's scorers; write model.kind: recommender",
              i, xf_plan_stage_text(s->kind));

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "fed/trisum.h"
+#include "param/sparse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +14,58 @@ uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage,
   return xf_global_wire(global, 1u << stage, rows);
 }
 
+struct stagefold_sparse {
+  struct xf_sparse x;
+  const struct xf_stagefold *fold;
+  size_t slot;
+  struct xf_diag *diag;
+};
+
+static enum xf_rc read_bytes(void *arg, uint64_t at, uint8_t *out, size_t n) {
+  const struct stagefold_sparse *s = arg;
+  return s->fold->read_bytes(s->fold->io.arg, s->slot, at, out, n);
+}
+
+static enum xf_rc open_sparse(struct xf_stagefold *f, struct xf_stagefold_member *m,
+                              struct xf_diag *diag) {
+  const uint64_t n = xf_stagefold_wire(f->global, f->stage, m->rows), all = n * sizeof(float);
+  if (m->len == 0 || m->len == all) return XF_OK;
+  if (!f->read_bytes || m->len > all)
+    return xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes, its floats %llu", m->id,
+                       (unsigned long long)m->len, (unsigned long long)all);
+  m->sparse = xf_calloc(1, sizeof *m->sparse);
+  m->sparse->fold = f;
+  m->sparse->slot = m->slot;
+  m->sparse->diag = diag;
+  const enum xf_rc rc = xf_sparse_init(&m->sparse->x, n, m->len, read_bytes, m->sparse, diag);
+  return rc ? xf_diag_prefix(diag, rc, "update of \"%s\"", m->id) : XF_OK;
+}
+
+static void close_sparse(struct xf_stagefold *f) {
+  for (size_t k = 0; k < f->n_member; k++) {
+    if (!f->member[k].sparse) continue;
+    xf_sparse_deinit(&f->member[k].sparse->x);
+    xf_free(f->member[k].sparse);
+    f->member[k].sparse = NULL;
+  }
+}
+
 /* A position of the stage's shape in the global vector: its shared floats lie together, its keyed ones as well. */
 static uint64_t place(const struct xf_stagefold *f, uint64_t at) {
   const struct xf_global_stage *s = &f->global->stage[f->stage];
   return at < s->shape.n_shared ? s->shared_at + at : s->keyed_at + (at - s->shape.n_shared);
 }
 
-static enum xf_rc read_part(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
-  const struct xf_stagefold *f = arg;
-  return f->io.read(f->io.arg, slot, at, out, n);
+/* The update of f->member[k], whose zeros may not have travelled. */
+static enum xf_rc read_member(const struct xf_stagefold *f, size_t k, uint64_t at, float *out,
+                              size_t n) {
+  const struct xf_stagefold_member *m = &f->member[k];
+  return m->sparse ? xf_sparse_get(&m->sparse->x, at, out, n, m->sparse->diag)
+                   : f->io.read(f->io.arg, m->slot, at, out, n);
+}
+
+static enum xf_rc read_part(void *arg, size_t k, uint64_t at, float *out, size_t n) {
+  return read_member(arg, k, at, out, n);
 }
 static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
   const struct xf_stagefold *f = arg;
@@ -51,7 +95,7 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
   for (size_t k = 0; k < f->n_member; k++) {
     const struct xf_stagefold_member *m = &f->member[k];
     rows[k] = (struct xf_fold_rows){m->rows->row[s->space], m->rows->n[s->space]};
-    member[k] = (struct xf_fold_member){m->id, m->slot, m->weight, s->shape.n_ns ? &rows[k] : NULL};
+    member[k] = (struct xf_fold_member){m->id, k, m->weight, s->shape.n_ns ? &rows[k] : NULL};
   }
   xf_fold_sort(member, f->n_member);
   const struct xf_fold_job job = {
@@ -90,8 +134,7 @@ struct pairs {
 
 static enum xf_rc pairs_read(void *arg, size_t k, uint64_t at, float *out, size_t n) {
   const struct pairs *p = arg;
-  const struct xf_stagefold *f = p->fold;
-  return f->io.read(f->io.arg, f->member[k].slot, p->wire[k] + at, out, n);
+  return read_member(p->fold, k, p->wire[k] + at, out, n);
 }
 static enum xf_rc pairs_old(void *arg, uint64_t at, float *out, size_t n) {
   const struct pairs *p = arg;
@@ -140,7 +183,10 @@ enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag) {
   const struct xf_global_stage *s = &fold->global->stage[fold->stage];
   enum xf_rc rc = XF_OK;
   fold->stats = (struct xf_fold_stats){0};
-  if (s->shape.n_shared || s->shape.n_seg || !s->pairs) rc = fold_vectors(fold, diag);
+  for (size_t k = 0; k < fold->n_member && !rc; k++) rc = open_sparse(fold, &fold->member[k], diag);
+  const bool vectors = s->shape.n_shared || s->shape.n_seg || !s->pairs;
+  if (!rc && vectors) rc = fold_vectors(fold, diag);
   if (!rc && s->pairs) rc = fold_pairs(fold, diag);
+  close_sparse(fold);
   return rc;
 }

@@ -18,6 +18,9 @@ struct xf_stagefold_member {
   size_t slot; /* what `read` calls this member */
   uint32_t weight;
   const struct xf_member_rows *rows;
+  uint64_t
+      len; /* bytes of the update, where they may be without zeros (param/sparse.h); 0: all floats */
+  struct stagefold_sparse *sparse; /* private; NULL */
 };
 
 struct xf_stagefold {
@@ -27,6 +30,8 @@ struct xf_stagefold {
   struct xf_stagefold_member *member; /* put in bytewise order here */
   size_t n_member;
   struct xf_fold_io io; /* without borrow */
+  /* Bytes [at, at + n) of an update without zeros. NULL: none is. */
+  enum xf_rc (*read_bytes)(void *arg, size_t slot, uint64_t at, uint8_t *out, size_t n);
   /* Before each piece of work, done of total; an error stops. NULL: none. */
   enum xf_rc (*progress)(void *arg, uint64_t done, uint64_t total);
   struct xf_fold_stats stats; /* out: of the means, pairs not included */
@@ -35,7 +40,8 @@ struct xf_stagefold {
 /* Floats of a member's update. @unit floats */
 uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage,
                            const struct xf_member_rows *rows);
-/* Folds. @err E_INVAL E_RANGE (names the member) E_NAN E_NOMEM, those of the callbacks */
+/* Folds. @err E_INVAL E_RANGE (names the member) E_NAN E_NOMEM E_CORRUPT (an update without zeros) E_SHAPE (its length), those of
+   the callbacks */
 XF_WARN_UNUSED enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag);
 
 #endif

@@ -72,9 +72,11 @@ static enum xf_rc add_statistic(const struct building *b, const struct xf_plan *
   const uint32_t n_keys = z->n_keys[xf_spaces_find(b->spaces, ns)];
   const uint32_t rows = z->silo ? z->n_items : n_keys;
   if (b->stage->statistic.of == XF_PLAN_STATISTIC_MAP)
-    return xf_diag_set(b->diag, XF_E_UNSUPPORTED,
-                       "statistic.of: map needs paired computation, two rows of one person; silos "
-                       "cannot, crossfed sim with sim.clients.by: user can");
+    return xf_diag_set(
+        b->diag, XF_E_UNSUPPORTED,
+        "statistic.of: map needs paired computation, two rows of one person; silos "
+        "cannot, crossfed sim with sim.clients.by: user can; between silos write overlap, "
+        "counts over the users whom several have");
   if (b->stage->statistic.of == XF_PLAN_STATISTIC_COUNTS)
     return add(b, "counts", XF_ROLE_ALIGNED, ns, rows, 1);
   if (b->stage->statistic.of == XF_PLAN_STATISTIC_OVERLAP)

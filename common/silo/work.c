@@ -3,6 +3,7 @@
 #include "crypto/random.h"
 #include "crypto/sha256.h"
 #include "fed/pull.h"
+#include "param/sparse.h"
 #include "param/vec.h"
 #include "priv/clip.h"
 #include "priv/noise.h"
@@ -203,11 +204,15 @@ static enum xf_rc release(struct xf_silo *s, const struct xf_silo_task *task,
   if (statistic) a->norm = sqrt(xf_vec_norm2(s->wire, (size_t)s->slice[stage].n_wire));
   else rc = privatise(s, task, a, diag);
   if (rc) return rc;
-  a->begin.dtype = XF_DTYPE_FLOAT32;
+  const uint64_t n_wire = s->slice[stage].n_wire;
+  const bool sparse = s->cfg.plan->stages[stage].fed.encoding == XF_PLAN_ENCODING_SPARSE &&
+                      xf_sparse_len(s->wire, n_wire) < n_wire * sizeof(float);
+  a->begin.dtype = sparse ? XF_DTYPE_SPARSE : XF_DTYPE_FLOAT32;
   a->begin.clip = !statistic ? s->cfg.clip : a->charge_z > 0 ? XF_GRAM_SENSITIVITY : 0;
   if (a->charge_z > 0) rc = charge(s, task, a);
   if (rc) return xf_diag_set(diag, rc, "the privacy charge cannot be computed: %s", xf_rc_text(rc));
-  rc = xf_buf_put(&a->payload, s->wire, (size_t)s->slice[stage].n_wire * sizeof(float));
+  rc = sparse ? xf_sparse_put(&a->payload, s->wire, n_wire)
+              : xf_buf_put(&a->payload, s->wire, (size_t)n_wire * sizeof(float));
   if (rc)
     return xf_diag_set(diag, rc, "no memory for an update of %llu bytes",
                        (unsigned long long)s->lens.up[stage]);

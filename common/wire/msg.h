@@ -54,7 +54,8 @@ enum xf_dtype {
   XF_DTYPE_FLOAT16,
   XF_DTYPE_BFLOAT16,
   XF_DTYPE_INT8,
-  XF_DTYPE_REPORT
+  XF_DTYPE_REPORT,
+  XF_DTYPE_SPARSE /* param/sparse.h */
 };
 
 /* X(NAME, text) */

@@ -100,9 +100,14 @@ static const char *begin_check(struct xf_coord *c, const struct member *m,
     if (u->dtype != XF_DTYPE_REPORT || u->payload_len == 0 || u->payload_len > XF_REPORT_MAX)
       return "an evaluation answers with a report of at most 64 KiB";
   } else {
-    if (u->dtype != XF_DTYPE_FLOAT32) return "only float32 was negotiated";
+    const bool sparse =
+        u->dtype == XF_DTYPE_SPARSE && c->stage->fed.encoding == XF_PLAN_ENCODING_SPARSE;
+    if (u->dtype != XF_DTYPE_FLOAT32 && !sparse) return "only float32 was negotiated";
     const uint64_t want = m->lens.up[c->stage_at];
-    if (u->payload_len != want)
+    if (sparse && (u->payload_len == 0 || u->payload_len >= want))
+      return coord_text(c, "a sparse payload of %llu bytes is not below the %llu of all floats",
+                        (unsigned long long)u->payload_len, (unsigned long long)want);
+    if (!sparse && u->payload_len != want)
       return coord_text(c, "payload of %llu bytes, this member's part of the model has %llu",
                         (unsigned long long)u->payload_len, (unsigned long long)want);
     *code = XF_E_RANGE;

@@ -85,6 +85,11 @@ static enum xf_rc read_member(void *arg, size_t slot, uint64_t at, float *out, s
   return rc;
 }
 
+static enum xf_rc read_bytes(void *arg, size_t slot, uint64_t at, uint8_t *out, size_t n) {
+  struct fold_files *f = arg;
+  return xf_spool_read(&f->entry[slot], out, n, at, f->diag);
+}
+
 static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
   struct fold_files *f = arg;
   return xf_checkpoint_read(&f->base, out, at, n, f->diag);
@@ -164,15 +169,21 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
                                     .read_state = read_state,
                                     .write_state = write_state},
                              .progress = progress};
+  const bool sparse = st->plan.stages[stage].fed.encoding == XF_PLAN_ENCODING_SPARSE;
+  if (sparse) job.read_bytes = read_bytes;
   enum xf_rc rc = XF_OK;
   for (size_t k = 0; k < a->n_part && !rc; k++) {
     const uint32_t i = a->part[k].member;
     const uint64_t want = xf_stagefold_wire(&st->global, stage, &st->m[i].rows) * sizeof(float);
-    member[k] = (struct xf_stagefold_member){st->cfg->members[i].id, k, (uint32_t)a->part[k].weight,
-                                             &st->m[i].rows};
-    if (f->entry[k].head.payload_len != want)
+    const uint64_t len = f->entry[k].head.payload_len;
+    member[k] = (struct xf_stagefold_member){.id = st->cfg->members[i].id,
+                                             .slot = k,
+                                             .weight = (uint32_t)a->part[k].weight,
+                                             .rows = &st->m[i].rows,
+                                             .len = len};
+    if (sparse ? len > want : len != want)
       rc = xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes", st->cfg->members[i].id,
-                       (unsigned long long)f->entry[k].head.payload_len);
+                       (unsigned long long)len);
   }
   if (!rc) rc = start_vectors(f, job.step.momentum, diag);
   if (!rc) rc = xf_stagefold_run(&job, diag);

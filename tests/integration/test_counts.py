@@ -14,7 +14,16 @@ from test_http import Api, described, short_dir  # noqa: F401 (fixtures)
 BRANCHES = {"b0": 30, "b1": 150, "b2": 150}
 STAGES = {
     "counts": "  - {{name: sold, kind: statistic, fed: {fed}, statistic: {{of: counts}}, rows: {{min_holders: 2}}}}\n",
+    "gram": "  - {{name: gram, kind: statistic, fed: {fed}, statistic: {{of: gram, beta: 0}}, rows: {{min_holders: 2}}}}\n",
     "overlap": "  - {{name: common, kind: statistic, fed: {fed}, statistic: {{of: overlap}}, rows: {{min_holders: 2}}}}\n",
+    "scorer": """\
+  - name: scorer
+    kind: train
+    learns: scorer
+    in: [sold, common]
+    fed: {{rounds: 2, weighting: uniform, quorum: 1.0, deadline_s: 600, select_timeout_s: 60, eval_deadline_s: 600}}
+    local: {{steps: 5, batch: 8, optimizer: {{lr: 0.1}}}}
+""",
 }
 PLAN = """\
 name: counts
@@ -47,10 +56,10 @@ def write_events(path):
     path.write_text("\n".join(lines) + "\n")
 
 
-def make(tmp_path, bin_dir, *stages, **kwargs):
+def make(tmp_path, bin_dir, *stages, rule=FED, **kwargs):
     data = tmp_path / "events.tsv"
     write_events(data)
-    plan = PLAN.format(stages="".join(STAGES[s].format(fed=FED) for s in stages), data=data)
+    plan = PLAN.format(stages="".join(STAGES[s].format(fed=rule) for s in stages), data=data)
     members = {f"silo-{b}": (b, {"path": str(data), "columns": COLUMNS, "only_domain": b}) for b in BRANCHES}
     return Federation(tmp_path / "fed", bin_dir, plan, members, **kwargs)
 
@@ -105,21 +114,10 @@ def test_counts_example_is_a_plan(crossfed):
     assert "(item)" in out and "stage common, 1 rounds: 0 bytes down, 3600 up" in out  # nothing of users but their keys
 
 
-SCORER = """\
-  - name: scorer
-    kind: train
-    learns: scorer
-    in: [sold, common]
-    fed: {{rounds: 2, weighting: uniform, quorum: 1.0, deadline_s: 600, select_timeout_s: 60, eval_deadline_s: 600}}
-    local: {{steps: 5, batch: 8, optimizer: {{lr: 0.1}}}}
-"""
-
-
 @pytest.mark.sanitize
 def test_what_a_stage_left_is_served_before_the_next_evaluation(tmp_path, bin_dir, short_dir, described, crossfed):  # noqa: F811
     """The scorer's first task brings the counts; while another silo is away the first serves them, and no request is lost meanwhile."""
     client = {"exit_when_done": False, "serve": {"http": {"listen": "127.0.0.1:0"}}}
-    STAGES["scorer"] = SCORER
     with make(tmp_path, bin_dir, "counts", "overlap", "scorer", client=client) as fed:
         away = fed.clients["silo-b2"]
         fed.start()
@@ -154,3 +152,21 @@ def test_what_a_stage_left_is_served_before_the_next_evaluation(tmp_path, bin_di
         fed.until(lambda: fed.server.events("done") or not fed.server.running())
         summary = json.loads((fed.folder / "server/summary.json").read_text())
         assert summary["model_blake2b"] == want["model_blake2b"]
+
+
+def test_zeros_need_not_travel(tmp_path, bin_dir, crossfed):
+    """A Gram of many items is mostly zeros: fewer bytes, the same model, and the same from the spool."""
+    with make(tmp_path, bin_dir, "gram", rule="{encoding: sparse, " + FED[1:]) as fed:
+        # a long tail, as shops have it: 400 goods more that hardly anybody buys, in all branches
+        data = tmp_path / "events.tsv"
+        rng = random.Random(2)
+        more = [f"{b}u{user}\ti{1000 + (user * 7 + rng.randrange(400)) % 400}\t{b}\t1\t{20 + k}\n" for b in BRANCHES for user in range(8, BRANCHES[b])
+                for k in range(3)]
+        data.write_text(data.read_text() + "".join(more))
+        summary = fed.start().finish()
+        sparse = json.loads(crossfed("sim", fed.plan, "--json").out)
+        assert summary["model_blake2b"] == sparse["model_blake2b"]
+        dense = json.loads(crossfed("sim", fed.plan, "--set", "stages[0].fed.encoding=float32", "--json").out)
+        assert dense["model_blake2b"] == sparse["model_blake2b"]
+        assert sparse["bytes_up"] < dense["bytes_up"] / 3, (sparse["bytes_up"], dense["bytes_up"])
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))

@@ -105,6 +105,11 @@ static enum xf_rc read_update(void *arg, size_t slot, uint64_t at, float *out, s
   memcpy(out, f->accepted[slot].p + at * sizeof *out, n * sizeof *out);
   return XF_OK;
 }
+static enum xf_rc read_bytes(void *arg, size_t slot, uint64_t at, uint8_t *out, size_t n) {
+  const struct folding *f = arg;
+  memcpy(out, f->accepted[slot].p + at, n);
+  return XF_OK;
+}
 static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
   const struct folding *f = arg;
   memcpy(out, f->sim->x + at, n * sizeof *out);
@@ -136,7 +141,11 @@ static enum xf_rc fold(struct world *w, const struct xf_coord_action *a) {
   for (size_t k = 0; k < a->n_participant; k++) {
     const uint32_t i = a->participant[k];
     const struct sim_client *c = &sim->client[i];
-    member[k] = (struct xf_stagefold_member){c->id, i, (uint32_t)a->weight[k], &c->rows};
+    member[k] = (struct xf_stagefold_member){.id = c->id,
+                                             .slot = i,
+                                             .weight = (uint32_t)a->weight[k],
+                                             .rows = &c->rows,
+                                             .len = w->accepted[i].len};
   }
   struct folding f = {sim, w->accepted};
   struct xf_stagefold job = {
@@ -145,7 +154,8 @@ static enum xf_rc fold(struct world *w, const struct xf_coord_action *a) {
       .step = xf_strategy_get(&strategy, (uint32_t)(w->commits - first)),
       .member = member,
       .n_member = a->n_participant,
-      .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state}};
+      .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state},
+      .read_bytes = read_bytes};
   memcpy(sim->next_x, sim->x, (size_t)sim->global.n * sizeof *sim->x);
   enum xf_rc rc = xf_stagefold_run(&job, w->diag);
   xf_free(member);

@@ -173,6 +173,11 @@ static const struct {
     {base, "stages[0].learns=scorer", "scorer belongs to a train stage of model.kind recommender"},
     {base, "stages[0].name=a-stage-with-a-name-of-more-than-31", "is longer than 31 characters"},
     {stages_base, "stages[0].fed.rounds=2", "a statistic is summed once, not 2 times"},
+    {gram_base,
+     "stages[0].fed.encoding=sparse privacy.noise_multiplier=1 privacy.unit=user "
+     "stages[0].statistic.beta=1",
+     "with noise nothing is"},
+    {base, "fed.encoding=sparse", "only a statistic has zeros"},
     {stages_base, "stages[0].statistic.beta=0.3", "statistic.beta: 0.3; write 0, 0.5 or 1"},
     {stages_base, "stages[0].fed.weighting=capped stages[0].fed.weight_cap=3",
      "each silo counts once"},

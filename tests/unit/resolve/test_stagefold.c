@@ -1,5 +1,6 @@
 /* A stage's commit against plain loops: sums, means, pairs, momentum; what other stages wrote stays bit by bit; refusals. */
 #include "base/rng.h"
+#include "param/sparse.h"
 #include "resolve/stagefold.h"
 
 #include <math.h>
@@ -27,6 +28,7 @@ struct world {
   int fail_slot; /* whose read fails, -1: nobody's */
   bool stop;
   struct xf_stagefold_member member[N];
+  struct xf_buf bytes[N]; /* updates without zeros, by slot */
 };
 
 static struct world w;
@@ -65,7 +67,8 @@ static void world_make(uint64_t seed) {
       if (r < KEYS - 1 && xf_rng_below(&rng, 3)) w.row[k][w.n_row[k]++] = r;
     for (int i = 0; i < FLOATS; i++) w.part[k][i] = (float)(xf_rng_double(&rng) * 8 - 4);
     w.rows[k] = xf_member_rows_one(w.row[k], w.n_row[k]);
-    w.member[k] = (struct xf_stagefold_member){id[k], k, weight[k], &w.rows[k]};
+    w.member[k] = (struct xf_stagefold_member){
+        .id = id[k], .slot = k, .weight = weight[k], .rows = &w.rows[k]};
   }
   for (int i = 0; i < FLOATS; i++) {
     w.old_value[i] = (float)xf_rng_double(&rng);
@@ -83,6 +86,12 @@ static enum xf_rc read_part(void *arg, size_t slot, uint64_t at, float *out, siz
   const struct world *x = arg;
   if ((int)slot == x->fail_slot) return XF_E_IO;
   memcpy(out, x->part[slot] + at, n * sizeof *out);
+  return XF_OK;
+}
+static enum xf_rc read_bytes(void *arg, size_t slot, uint64_t at, uint8_t *out, size_t n) {
+  const struct world *x = arg;
+  assert_true(at <= x->bytes[slot].len && n <= x->bytes[slot].len - at);
+  memcpy(out, x->bytes[slot].p + at, n);
   return XF_OK;
 }
 static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
@@ -122,6 +131,7 @@ static enum xf_rc run(uint32_t stage, struct xf_strategy_step step, struct xf_di
       .member = w.member,
       .n_member = N,
       .io = {&w, NULL, read_part, read_old, write_new, read_state, write_state},
+      .read_bytes = w.bytes[0].len ? read_bytes : NULL,
       .progress = progress};
   xf_diag_init(diag);
   return xf_stagefold_run(&fold, diag);
@@ -265,6 +275,46 @@ static void spoil_value(void) { w.part[1][2] = INFINITY; }
 static void spoil_read(void) { w.fail_slot = 2; }
 static void spoil_progress(void) { w.stop = true; }
 
+/* Without zeros an update gives the same bits; one that has all its floats may stand beside it. */
+static void test_sparse(void **state) {
+  (void)state;
+  static float want[FLOATS];
+  struct xf_diag diag;
+  const struct xf_strategy_step step = {.eta = 1};
+  for (uint32_t stage = 0; stage < 2; stage++)
+    for (int sparse = 0; sparse < 3; sparse++) {
+      world_make(5);
+      for (size_t k = 0; k < N; k++) {
+        const uint64_t n = xf_stagefold_wire(&w.g, stage, &w.rows[k]);
+        for (uint64_t i = 0; i < n; i++)
+          if ((i + k) % 4) w.part[k][i] = 0;
+        xf_buf_init(&w.bytes[k], 1 << 16);
+        w.member[k].len = n * sizeof(float);
+        if (!sparse || k == 1) continue;
+        assert_int_equal(xf_sparse_put(&w.bytes[k], w.part[k], n), XF_OK);
+        w.member[k].len = w.bytes[k].len;
+        if (sparse == 2 && k == 2) w.bytes[k].p[w.bytes[k].len - 5] ^= 0xff; /* a place */
+      }
+      if (sparse < 2) assert_int_equal(run(stage, step, &diag), XF_OK);
+      else {
+        assert_int_equal(run(stage, step, &diag), XF_E_CORRUPT);
+        assert_non_null(strstr(diag.text, "places do not ascend"));
+        struct xf_stagefold_member *m = w.member; /* the fold has put them in order */
+        while (m->slot != 2) m++;
+        memset(w.written, 0, sizeof w.written);
+        m->len = w.bytes[2].len - 1;
+        assert_int_equal(run(stage, step, &diag), XF_E_CORRUPT);
+        assert_non_null(strstr(diag.text, "update of \"clinic\""));
+        m->len = FLOATS * sizeof(float);
+        assert_int_equal(run(stage, step, &diag), XF_E_SHAPE);
+      }
+      if (sparse == 0) memcpy(want, w.new_value, sizeof want);
+      if (sparse == 1) assert_memory_equal(want, w.new_value, w.g.n * sizeof *want);
+      for (size_t k = 0; k < N; k++) xf_buf_deinit(&w.bytes[k]);
+      world_free();
+    }
+}
+
 static void test_refusals(void **state) {
   (void)state;
   static const struct {
@@ -297,9 +347,8 @@ static void test_refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_each_stage),
-      cmocka_unit_test(test_in_turn),
-      cmocka_unit_test(test_momentum),
+      cmocka_unit_test(test_each_stage), cmocka_unit_test(test_in_turn),
+      cmocka_unit_test(test_momentum),   cmocka_unit_test(test_sparse),
       cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -320,6 +320,38 @@ static void test_readers_are_not_drawn(void **state) {
   ct_stop(t);
 }
 
+/* Without zeros a payload is shorter than its floats, where the plan says so, and only there. */
+static void test_sparse(void **state) {
+  (void)state;
+  static const struct {
+    enum xf_plan_encoding encoding;
+    enum xf_dtype dtype;
+    uint64_t len;
+    bool good;
+  } row[] = {{XF_PLAN_ENCODING_SPARSE, XF_DTYPE_SPARSE, UP0 - 12, true},
+             {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_FLOAT32, UP0, true},
+             {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_SPARSE, UP0, false},
+             {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_SPARSE, UP0 + 8, false},
+             {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_SPARSE, 0, false},
+             {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_FLOAT32, UP0 - 12, false},
+             {XF_PLAN_ENCODING_FLOAT32, XF_DTYPE_SPARSE, UP0 - 12, false}};
+  for (size_t k = 0; k < sizeof row / sizeof row[0]; k++) {
+    struct ct *t = staged(3);
+    t->plan.stages[0].fed.encoding = row[k].encoding;
+    ct_run(t);
+    ct_join_all(t);
+    struct xf_msg_update_begin u = ct_update(t, 0);
+    u.dtype = row[k].dtype;
+    u.payload_len = row[k].len;
+    ct_seal(&u);
+    ct_reply(t, 0, true);
+    ct_begin(t, 0, &u);
+    assert_int_equal(t->spool_open[0], row[k].good);
+    if (!row[k].good) assert_int_not_equal(ct_verdict(t, 0), XF_VERDICT_NONE);
+    ct_stop(t);
+  }
+}
+
 /* Rows in keyed stages are keyed rows: silos are asked for their keys before anything else. */
 static void test_aligns(void **state) {
   (void)state;
@@ -501,6 +533,7 @@ int main(void) {
       cmocka_unit_test(test_readers),
       cmocka_unit_test(test_reader_in_mid_round),
       cmocka_unit_test(test_readers_are_not_drawn),
+      cmocka_unit_test(test_sparse),
       cmocka_unit_test(test_aligns),
       cmocka_unit_test(test_keys_before_tasks),
       cmocka_unit_test(test_keys_before_final),

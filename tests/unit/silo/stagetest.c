@@ -289,8 +289,10 @@ void stagetest_commit_of(struct stagetest *t, size_t n) {
   const uint32_t stage = xf_plan_stage_at(&t->plan, t->committed, NULL);
   for (size_t k = 0; k < n; k++) {
     stagetest_work(t, k);
-    member[k] = (struct xf_stagefold_member){t->s[k].member, k,
-                                             (uint32_t)t->s[k].answer.begin.weight, &t->s[k].rows};
+    member[k] = (struct xf_stagefold_member){.id = t->s[k].member,
+                                             .slot = k,
+                                             .weight = (uint32_t)t->s[k].answer.begin.weight,
+                                             .rows = &t->s[k].rows};
   }
   struct xf_stagefold fold = {.global = &t->global,
                               .stage = stage,
