@@ -31,5 +31,6 @@
 #include "nn/op_image.h"
 #include "nn/op_norm.h"
 #include "nn/optim.h"
+#include "nn/units.h"
 
 #endif

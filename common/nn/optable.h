@@ -71,7 +71,9 @@
   X(NORM)             \
   X(NORM_GRAD)        \
   X(COL_SCALE)        \
-  X(DROP_MASK)
+  X(DROP_MASK)        \
+  X(UNIT_NORM2)       \
+  X(UNIT_FACTOR)
 
 enum xf_op {
 #define XF_OP_ENUM(n) XF_OP_##n,

@@ -55,3 +55,18 @@ bool xf_window_images(struct xf_graph *g, const struct xf_node *n, int k, uint32
 struct xf_dim xf_window_pixels(struct xf_dim images, uint32_t h, uint32_t w) {
   return (struct xf_dim){images.n * h * w, images.sym};
 }
+
+struct xf_conv_shape xf_conv_shape_of(const struct xf_attr *attr, uint32_t n, uint32_t ci,
+                                      uint32_t co) {
+  return (struct xf_conv_shape){.n = n,
+                                .h = attr->k[H],
+                                .w = attr->k[W],
+                                .cin = ci,
+                                .kh = attr->k[KH],
+                                .kw = attr->k[KW],
+                                .cout = co,
+                                .stride_h = attr->k[SH],
+                                .stride_w = attr->k[SW],
+                                .pad_h = attr->k[PH],
+                                .pad_w = attr->k[PW]};
+}

@@ -12,6 +12,9 @@
 /* To and from attr.k; a stride of 0 becomes 1. @own value */
 struct xf_attr xf_window_store(const struct xf_window *window);
 struct xf_window xf_window_load(const struct xf_attr *attr);
+/* The convolution of a node with that window over n images. @own value */
+struct xf_conv_shape xf_conv_shape_of(const struct xf_attr *attr, uint32_t n, uint32_t ci,
+                                      uint32_t co);
 /* Window, stride, padding and image fit each other: fails the graph with the numbers. @err E_SHAPE */
 bool xf_window_check(struct xf_graph *g, const struct xf_node *n);
 /* Input k is a whole number of images of h x w: how many. @err E_SHAPE */

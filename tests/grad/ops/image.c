@@ -40,6 +40,16 @@ BUILD(b_cnn) { // convolution, batch norm, pooling, flattening, class
   return xf_op_mean(g, xf_op_softmax_ce(g, xf_op_dense_nobias(g, h, x[2], XF_ACT_NONE), id[0]));
 }
 
+// Factors of units have no derivative: here they do not depend on the inputs.
+BUILD(b_unit) {
+  (void)id;
+  const int rows = xf_graph_fill(g, (struct xf_dim){2, XF_SYM_B}, XF_DIM(3), 0.5),
+            param = xf_graph_fill(g, XF_DIM(1), XF_DIM(3), 0);
+  const struct xf_unit_use use = {.kind = XF_UNIT_SUM, .in = {rows}};
+  const int factor = xf_op_unit_factor(g, xf_op_unit_norm2(g, XF_BATCH, param, &use, 1), 0.25);
+  return xf_op_row_scale(g, xf_op_mul(g, x[0], x[0]), factor);
+}
+
 const struct op_case image_cases[] = {
     {"conv", XF_OP_CONV, b_conv, {B(12, 2), C(8, 3), C(3, 1)}, {{0}}},
     {"conv, stride and padding", XF_OP_CONV, b_conv_stride, {B(12, 2), C(12, 3)}, {{0}}},
@@ -62,6 +72,8 @@ const struct op_case image_cases[] = {
     {"norm, both", XF_N_OP, b_norm_pair, {B(3, 2)}, {{0}}},
     {"col_scale", XF_OP_COL_SCALE, b_col_scale, {B(1, 3), C(3, 1)}, {{0}}},
     {"dropout", XF_OP_DROP_MASK, b_dropout, {B(2, 5)}, {{0}}},
+    {"unit_norm2", XF_OP_UNIT_NORM2, b_unit, {B(1, 3)}, {{0}}},
+    {"unit_factor", XF_OP_UNIT_FACTOR, b_unit, {B(1, 3)}, {{0}}},
     {"cnn", XF_N_OP, b_cnn, {B(12, 1), C(9, 2), C(4, 3)}, {{XF_SYM_B, 1, 1, 3}}},
     {0},
 };
