@@ -27,7 +27,7 @@ static const char usage[] =
     "  --diversity SPEC   none (default): by score; or the 100 best re-ranked:\n"
     "                     dpp[:THETA] (0.8), mmr[:LAMBDA] (0.7), calibrated[:LAMBDA] (0.7); "
     "towards 1\n"
-    "                     the order is by score\n"
+    "                     the order is by score; cover[:BONUS] (0.15): towards 0\n"
     "  --categories FILE  lines of item, tab, categories separated by '|'; plain or gzipped. With "
     "it\n"
     "                     items are alike by categories, else by item factors, else by who took "
@@ -56,6 +56,10 @@ static enum xf_rc check(const struct request *r, struct xf_diag *diag) {
   if (r->help) return XF_OK;
   if (!r->state || !r->user)
     return xf_diag_set(diag, XF_E_INVAL, "%s is missing", r->state ? "--user" : "--state");
+  if (r->rerank.kind == XF_RERANK_COVER && !r->categories)
+    return xf_diag_set(diag, XF_E_INVAL,
+                       "--diversity cover counts the categories that a list shows: name their file "
+                       "with --categories FILE");
   if (r->rerank.kind == XF_RERANK_CALIBRATED && !r->categories)
     return xf_diag_set(diag, XF_E_INVAL,
                        "--diversity calibrated follows the categories of the user's items: name "

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "rec/calibrate.h"
+#include "rec/cover.h"
 #include "rec/dpp.h"
 #include "rec/mmr.h"
 
@@ -20,7 +21,7 @@ static const struct {
 #undef ROW
 };
 
-#define THERE_IS "none, dpp[:THETA], mmr[:LAMBDA] and calibrated[:LAMBDA]"
+#define THERE_IS "none, dpp[:THETA], mmr[:LAMBDA], calibrated[:LAMBDA] and cover[:BONUS]"
 
 /* The text in the middle of a message, shortened. */
 static int shown(size_t len) { return len < XF_RERANK_TEXT ? (int)len : XF_RERANK_TEXT; }
@@ -76,7 +77,8 @@ enum xf_rc xf_rerank_check(struct xf_rerank rerank, const struct xf_rerank_sourc
         "diversity \"%s\" needs to know which items are alike: neither categories of "
         "the items nor item factors are there",
         name);
-  if (rerank.kind == XF_RERANK_CALIBRATED && !source->categories)
+  if ((rerank.kind == XF_RERANK_CALIBRATED || rerank.kind == XF_RERANK_COVER) &&
+      !source->categories)
     return xf_diag_set(diag, XF_E_NOTFOUND,
                        "diversity \"%s\" needs the categories of the items: name a file of them",
                        name);
@@ -118,6 +120,8 @@ static enum xf_rc pick(struct work *w, uint32_t k) {
   switch (w->rerank.kind) {
   case XF_RERANK_DPP: return xf_dpp(w->pick, NULL, &w->slate, k, XF_DPP_RIDGE);
   case XF_RERANK_MMR: return xf_mmr(w->pick, NULL, &w->slate, k, w->rerank.weight);
+  case XF_RERANK_COVER:
+    return xf_cover(w->pick, &w->slate, k, w->rerank.weight, w->source->categories);
   default: return calibrated(w, k);
   }
 }

@@ -5,6 +5,7 @@
  *   dpp[:THETA]        dpp.h, 0 <= THETA < 1, default .8: towards 1 relevance
  *   mmr[:LAMBDA]       mmr.h, 0 <= LAMBDA <= 1, default .7: 1 is relevance
  *   calibrated[:LAMBDA] calibrate.h, 0 <= LAMBDA <= 1, default .7: 1 is relevance; needs categories
+ *   cover[:BONUS]      cover.h, 0 <= BONUS <= 1, default .15: 0 is relevance; needs categories
  *
  * The XF_RERANK_TOP best items by score are the candidates, their scores min-max scaled to r in [0, 1]; equal scores are all 1.
  * For k above that, the candidates are re-ordered and the rest follow by score. The text is the same on the command line and in
@@ -20,11 +21,12 @@
 enum { XF_RERANK_TOP = 100, XF_RERANK_TEXT = 40 };
 
 /* X(NAME, text, name of the number, default) */
-#define XF_RERANK_LIST(X)     \
-  X(NONE, "none", "", 0)      \
-  X(DPP, "dpp", "THETA", .8)  \
-  X(MMR, "mmr", "LAMBDA", .7) \
-  X(CALIBRATED, "calibrated", "LAMBDA", .7)
+#define XF_RERANK_LIST(X)                   \
+  X(NONE, "none", "", 0)                    \
+  X(DPP, "dpp", "THETA", .8)                \
+  X(MMR, "mmr", "LAMBDA", .7)               \
+  X(CALIBRATED, "calibrated", "LAMBDA", .7) \
+  X(COVER, "cover", "BONUS", .15)
 
 enum xf_rerank_kind {
 #define XF_RERANK_ENUM(n, t, w, d) XF_RERANK_##n,
@@ -35,13 +37,13 @@ enum xf_rerank_kind {
 
 struct xf_rerank {
   enum xf_rerank_kind kind;
-  double weight; /* theta or lambda */
+  double weight; /* theta, lambda or bonus */
 };
 
 /* What items are like. Borrowed; either may be NULL where the rule needs it not. */
 struct xf_rerank_source {
   const struct xf_itemsim *sim;           /* dpp, mmr */
-  const struct xf_categories *categories; /* calibrated */
+  const struct xf_categories *categories; /* calibrated, cover */
 };
 
 /* A user's scores. Borrowed. */

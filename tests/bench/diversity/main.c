@@ -1,4 +1,4 @@
-// Diverse lists on MovieLens-100K: EASE (ridge 500, fixed beforehand) re-ranked by DPP, MMR and calibration, similarity
+// Diverse lists on MovieLens-100K: EASE (ridge 500, fixed beforehand) re-ranked by DPP, MMR, calibration and coverage, similarity
 // by genres; one row also by common users. A user's event is ranked by a model of all events before it (of every user alike),
 // against all items outside the history. Development: the five events before the last, each in a step of its own, and the last
 // is not read. FINAL=1: the last. Per rule: NDCG@10 and HR@10 of the list of ten, its measures of diversity, the change of NDCG@10
@@ -24,12 +24,13 @@ static const double ridge = 500;
 static const struct {
   const char *text;
   bool by_users; // similarity by common users instead of genres
-} rule[] = {{"none", false},           {"dpp:0.99", false},      {"dpp:0.95", false},
-            {"dpp:0.9", false},        {"dpp:0.85", false},      {"dpp:0.8", false},
-            {"dpp:0.7", false},        {"dpp:0.5", false},       {"dpp:0.8", true},
-            {"mmr:0.9", false},        {"mmr:0.7", false},       {"mmr:0.6", false},
-            {"mmr:0.5", false},        {"mmr:0.3", false},       {"calibrated:0.9", false},
-            {"calibrated:0.7", false}, {"calibrated:0.5", false}};
+} rule[] = {{"none", false},           {"dpp:0.99", false},       {"dpp:0.95", false},
+            {"dpp:0.9", false},        {"dpp:0.85", false},       {"dpp:0.8", false},
+            {"dpp:0.7", false},        {"dpp:0.5", false},        {"dpp:0.8", true},
+            {"mmr:0.9", false},        {"mmr:0.7", false},        {"mmr:0.6", false},
+            {"mmr:0.5", false},        {"mmr:0.3", false},        {"calibrated:0.9", false},
+            {"calibrated:0.7", false}, {"calibrated:0.5", false}, {"cover:0.1", false},
+            {"cover:0.15", false},     {"cover:0.2", false}};
 enum { N_RULE = sizeof rule / sizeof rule[0] };
 
 static struct xf_diag diag;

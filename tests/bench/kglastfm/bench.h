@@ -7,18 +7,19 @@
 
 enum { N_SPLIT = 5, N_FOLD = 5, N_SILO = 5 };
 enum column {
-  POP,     // log(1 + train positives of the item)
-  ODDS,    // log((train positives + 1) / (train negatives + 1)) of the item
-  COLD,    // 1: the item has no train positive
-  USER,    // minus the user's train positives: what the data set gives away, see docs/BENCHMARKS.md
-  KERNEL,  // item kernel
-  CONTENT, // likeness of graph neighbours
-  PPR,     // PageRank over users and items
-  PPR_KG,  // and entities
-  GRAM,    // diffusion over the pooled Gram
-  GRAM_KG, // and entities
-  MF,      // logistic factors
-  FED_GRAM, // GRAM_KG of five silos: the Gram is the coordinator's sum
+  POP,    // log(1 + train positives of the item)
+  ODDS,   // log((train positives + 1) / (train negatives + 1)) of the item
+  COLD,   // 1: the item has no train positive
+  USER,   // minus the user's train positives: what the data set gives away, see docs/BENCHMARKS.md
+  KERNEL, // item kernel
+  KERNEL_MEAN, // item kernel of exponents .75, .25, over the number of the user's train positives
+  CONTENT,     // likeness of graph neighbours
+  PPR,         // PageRank over users and items
+  PPR_KG,      // and entities
+  GRAM,        // diffusion over the pooled Gram
+  GRAM_KG,     // and entities
+  MF,          // logistic factors
+  FED_GRAM,    // GRAM_KG of five silos: the Gram is the coordinator's sum
   FED_KERNEL,
   ALONE, // GRAM_KG of five silos, each on its own Gram
   N_COLUMN

@@ -28,6 +28,7 @@ static const struct arm {
     {"popularity", {POP}, 1, false},
     {"user_count", {USER}, 1, false},
     {"item_kernel", {KERNEL}, 1, false},
+    {"item_kernel_mean", {KERNEL_MEAN}, 1, false},
     {"kg_content", {CONTENT}, 1, false},
     {"mf", {MF}, 1, false},
     {"pagerank", {PPR}, 1, false},
@@ -135,6 +136,10 @@ static int columns(struct bench *b) {
   count(b);
   rc = xf_kernel_fit(&s, &gram, .5, .25, &diag);
   int bad = column(b, KERNEL, rc, s, EPS.kernel);
+  rc = xf_kernel_fit(&s, &gram, .75, .25, &diag);
+  bad = column(b, KERNEL_MEAN, rc, s, 0) || bad;
+  for (size_t i = 0; i < b->pairs.n; i++) /* the columns USER are minus the counts */
+    b->x[i * N_COLUMN + KERNEL_MEAN] /= fmax(-b->x[i * N_COLUMN + USER], 1);
   rc = xf_kgcontent_fit(&s, &b->graph, &diag);
   bad = column(b, CONTENT, rc, s, EPS.content) || bad;
   rc = xf_pagerank_fit(&s, &b->data, NULL, &ppr, &diag);

@@ -2,6 +2,7 @@
 // calibration by hand, the text of a rule, and lists made of a row of scores.
 #include "base/rng.h"
 #include "rec/calibrate.h"
+#include "rec/cover.h"
 #include "rec/dpp.h"
 #include "rec/mmr.h"
 #include "rec/rerank.h"
@@ -219,6 +220,31 @@ static void test_calibrate(void **state) {
   assert_int_equal(pick[1], 3);
 }
 
+// By hand: item 0 has categories 0 and 1, 1 has 0, 2 has 1, 3 has 2 and 3, 4 has none, 5 lies beyond the rows.
+static void test_cover(void **state) {
+  (void)state;
+  enum { ITEMS = 6 };
+  uint32_t row[] = {0, 0, 1, 2, 3, 3}, col[] = {0, 1, 0, 1, 2, 3};
+  static const uint32_t id[ITEMS] = {0, 1, 2, 3, 4, 5};
+  static const double rel[ITEMS] = {1, .9, .8, .5, .85, .1};
+  static const struct {
+    double bonus;
+    uint32_t order[ITEMS];
+  } want[] = {{0, {0, 1, 4, 2, 3, 5}},  // relevance
+              {.1, {0, 1, 4, 2, 3, 5}}, // .5 + 2 x .1 is below .9, .85 and .8
+              {.19, {0, 1, 3, 4, 2, 5}},
+              {.3, {0, 3, 1, 4, 2, 5}}};
+  struct xf_categories c = {.n = 4};
+  assert_int_equal(xf_csr_init(&c.of, 5, 4, row, col, 6), XF_OK);
+  const struct xf_slate slate = {NULL, id, rel, ITEMS};
+  for (size_t w = 0; w < sizeof want / sizeof want[0]; w++) {
+    uint32_t pick[ITEMS + 1];
+    assert_int_equal(xf_cover(pick, &slate, ITEMS + 1, want[w].bonus, &c), XF_OK);
+    for (int t = 0; t < ITEMS; t++) assert_int_equal(pick[t], want[w].order[t]);
+  }
+  xf_csr_deinit(&c.of);
+}
+
 static void test_text(void **state) {
   (void)state;
   static const struct {
@@ -232,7 +258,9 @@ static void test_text(void **state) {
       {"dpp:0", "dpp:0", XF_RERANK_DPP, 0},
       {"mmr:1", "mmr:1", XF_RERANK_MMR, 1},
       {"mmr:.30000000000000004", "mmr:0.30000000000000004", XF_RERANK_MMR, .30000000000000004},
-      {"calibrated:5e-1", "calibrated:0.5", XF_RERANK_CALIBRATED, .5}};
+      {"calibrated:5e-1", "calibrated:0.5", XF_RERANK_CALIBRATED, .5},
+      {"cover", "cover:0.15", XF_RERANK_COVER, .15},
+      {"cover:0", "cover:0", XF_RERANK_COVER, 0}};
   static const struct {
     const char *text, *says;
     enum xf_rc rc;
@@ -244,6 +272,7 @@ static void test_text(void **state) {
              {"none:1", "takes no number", XF_E_FORMAT},
              {"dpp:1", "THETA must be 0 or above and below 1", XF_E_RANGE},
              {"mmr:1.01", "LAMBDA must be 0 or above and at most 1", XF_E_RANGE},
+             {"cover:2", "BONUS must be 0 or above and at most 1", XF_E_RANGE},
              {"calibrated:-0.1", "LAMBDA must be 0 or above", XF_E_RANGE}};
   struct xf_rerank r;
   struct xf_diag diag;
@@ -337,6 +366,7 @@ static void test_odd_rows(void **state) {
   uint32_t n = 0;
   row_random(&r, 1);
   const struct xf_rerank dpp = {XF_RERANK_DPP, .8}, calibrated = {XF_RERANK_CALIBRATED, .5};
+  const struct xf_rerank cover = {XF_RERANK_COVER, 0};
   struct xf_rerank_row row = {r.score, 6, NULL, 0, NULL, 0};
   for (int i = 0; i < 6; i++) r.score[i] = 2; // equal scores: by likeness alone, no division by 0
   r.score[5] = -INFINITY;
@@ -346,6 +376,8 @@ static void test_odd_rows(void **state) {
   assert_int_equal(out[5].item, 5); // cannot be scaled: last
   assert_int_equal(xf_rerank_top(out, &n, 8, calibrated, &r.source, &row, NULL), XF_OK);
   for (uint32_t t = 0; t < n; t++) assert_int_equal(out[t].item, t); // no history: by score
+  assert_int_equal(xf_rerank_top(out, &n, 8, cover, &r.source, &row, NULL), XF_OK);
+  for (uint32_t t = 0; t < n; t++) assert_int_equal(out[t].item, t); // no bonus: by score
   row.n_items = 0;
   assert_int_equal(xf_rerank_top(out, &n, 8, dpp, &r.source, &row, NULL), XF_OK);
   assert_int_equal(n, 0);
@@ -358,6 +390,7 @@ static void test_odd_rows(void **state) {
   xf_diag_init(&diag);
   assert_int_equal(xf_rerank_top(out, &n, 3, dpp, &nothing, &row, &diag), XF_E_NOTFOUND);
   assert_non_null(strstr(diag.text, "item factors"));
+  assert_int_equal(xf_rerank_top(out, &n, 3, cover, &nothing, &row, NULL), XF_E_NOTFOUND);
   xf_diag_init(&diag);
   assert_int_equal(xf_rerank_top(out, &n, 3, calibrated, &nothing, &row, &diag), XF_E_NOTFOUND);
   assert_non_null(strstr(diag.text, "categories"));
@@ -368,7 +401,8 @@ int main(void) {
       cmocka_unit_test(test_mmr),           cmocka_unit_test(test_dpp),
       cmocka_unit_test(test_dpp_is_greedy), cmocka_unit_test(test_dpp_spanned),
       cmocka_unit_test(test_calibrate),     cmocka_unit_test(test_text),
-      cmocka_unit_test(test_lists),         cmocka_unit_test(test_odd_rows),
+      cmocka_unit_test(test_cover),         cmocka_unit_test(test_lists),
+      cmocka_unit_test(test_odd_rows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
