@@ -110,6 +110,7 @@ def test_recommend_is_diverse_and_explains(tmp_path, bin_dir, crossfed):
     assert factors["diversity"] == "dpp:0.8" and factors["similarity"] == "factors" and len(set(items(factors))) == 10
     out = ask("--diversity", "calibrated:0.5", *categories)
     assert "1 lines whose item the data lack, first line" in out.err and "calibrated:0.5 by categories" in out.out
+    assert "cover:0.15 by categories" in ask("--diversity", "cover", *categories).out
     assert len(ask("--diversity", "calibrated", "--json", *categories, user="nobody").json()["items"]) == 10
 
     for arm in ("federated", "popularity"):
@@ -127,6 +128,7 @@ def test_recommend_is_diverse_and_explains(tmp_path, bin_dir, crossfed):
     assert "there are none, dpp[:THETA]" in ask("--diversity", "dp", status=2).err
     assert "below 1" in ask("--diversity", "dpp:1", status=2).err
     assert "--categories FILE" in ask("--diversity", "calibrated", status=2).err
+    assert "--categories FILE" in ask("--diversity", "cover", status=2).err
     assert "absent.tsv" in ask("--categories", tmp_path / "absent.tsv", status=1).err
     (tmp_path / "bad.tsv").write_text("x\n")
     assert "bad.tsv:1" in ask("--categories", tmp_path / "bad.tsv", status=1).err
