@@ -1,5 +1,7 @@
-/* Rows of the Gram one by one: for item i, the histories of its users are summed into a dense row, then stored. Which
-   eights of the row were touched is marked, so that a sparse row costs its entries and not the catalogue. */
+/* The upper half of the Gram row by row: for item i, what stands behind i in the histories of its users is summed into a
+   dense row whose touched places are bits, then stored where the row will lie: its lower half, whose length is known by
+   then, is left open in front. At the end the upper half is mirrored into the gaps, some rows at a time, so that what is
+   written lies in few pages. Only the matrix itself is ever in memory, and each pair is added once. */
 #include "rec/gram.h"
 
 #include "base/alloc.h"
@@ -50,82 +52,131 @@ static enum xf_rc reserve(struct xf_gram *g, uint64_t used, uint64_t more, uint6
   return XF_OK;
 }
 
-/* A row being summed: item j is in the eight j / 8. All zero between rows. */
-enum { EIGHT = 8 };
+/* A row being summed. All zero between rows. */
+enum { WORD = 64, FULL = 2 };
 struct row {
-  double *acc;  /* [eights x 8] */
-  uint8_t *hit; /* [eights] 1: something was added, rounded up to whole words */
-  size_t words; /* of hit */
+  double *acc;    /* [n] */
+  uint64_t *bits; /* [n / 64 + 1] of the places that something was added to */
 };
 
 static bool row_init(struct row *row, uint32_t n) {
-  row->words = n / (EIGHT * sizeof(uint64_t)) + 1;
-  row->hit = xf_try_calloc(row->words, sizeof(uint64_t));
-  row->acc = xf_try_calloc(row->words * sizeof(uint64_t) * EIGHT, sizeof *row->acc);
-  return row->hit && row->acc;
+  row->bits = xf_try_calloc((size_t)n / WORD + 1, sizeof *row->bits);
+  row->acc = xf_try_calloc((size_t)n + 1, sizeof *row->acc);
+  return row->bits && row->acc;
 }
 
 static void row_deinit(struct row *row) {
   xf_free(row->acc);
-  xf_free(row->hit);
+  xf_free(row->bits);
 }
 
 static void row_add(const struct row *row, uint32_t j, double x) {
   row->acc[j] += x;
-  row->hit[j / EIGHT] = 1;
+  row->bits[j / WORD] |= (uint64_t)1 << j % WORD;
 }
 
 /* row_add of x at n places. @shape j[n] */
 static void row_add_all(const struct row *row, const uint32_t *j, uint32_t n, double x) {
   double *restrict acc = row->acc;
-  uint8_t *restrict hit = row->hit;
+  uint64_t *restrict bits = row->bits;
   for (uint32_t k = 0; k < n; k++) {
     acc[j[k]] += x;
-    hit[j[k] / EIGHT] = 1;
+    bits[j[k] / WORD] |= (uint64_t)1 << j[k] % WORD;
   }
 }
 
-/* The next touched eight from `at` on; row->words * 8 when there is none. */
-static size_t next_hit(const struct row *row, size_t at) {
-  const size_t n = row->words * sizeof(uint64_t);
-  while (at < n) {
-    uint64_t word;
-    if (at % sizeof word == 0) {
-      memcpy(&word, row->hit + at, sizeof word);
-      if (word == 0) {
-        at += sizeof word;
-        continue;
-      }
+/* Touched places from `from` on. */
+static uint64_t row_count(const struct row *row, uint32_t from, uint32_t n) {
+  uint64_t count = 0;
+  for (size_t b = from / WORD; b <= n / WORD; b++)
+    count += (uint64_t)__builtin_popcountll(row->bits[b]);
+  return count;
+}
+
+/* The non-zero entries of a row at g->item[at..], ascending; clears it. Returns where they end. There must be room for
+   row_count entries and one more. low (may be NULL) counts the rows that an entry of the upper half will be mirrored into. */
+static uint64_t row_take(struct xf_gram *g, const struct row *row, uint32_t from, uint64_t at,
+                         uint32_t *low) {
+  for (size_t b = from / WORD; b <= g->n / WORD; b++) {
+    for (uint64_t m = row->bits[b]; m; m &= m - 1) {
+      const uint32_t j = (uint32_t)(b * WORD) + (uint32_t)__builtin_ctzll(m);
+      const double x = row->acc[j];
+      g->item[at] = j; /* a zero is overwritten by what comes next */
+      g->value[at] = (float)x;
+      row->acc[j] = 0;
+      if (low) low[j] += x != 0;
+      at += x != 0;
     }
-    if (row->hit[at]) return at;
-    at++;
+    row->bits[b] = 0;
   }
-  return n;
+  return at;
 }
 
-/* Stores the row as row i and clears it. Entries are written without asking whether they are zero: the next one overwrites
-   those, which costs no wrong guess of a branch but a place behind the last entry. */
+/* Places with something in them, of a row that was added to without marks. @shape acc[from .. n) */
+static uint64_t full_count(const struct row *row, uint32_t from, uint32_t n) {
+  uint64_t count = 0;
+  for (uint32_t j = from; j < n; j++) count += row->acc[j] != 0;
+  return count;
+}
+
+/* row_take of it. */
+static uint64_t full_take(struct xf_gram *g, const struct row *row, uint32_t from, uint64_t at,
+                          uint32_t *low) {
+  for (uint32_t j = from; j < g->n; j++) {
+    const double x = row->acc[j];
+    g->item[at] = j;
+    g->value[at] = (float)x;
+    low[j] += x != 0;
+    at += x != 0;
+  }
+  memset(row->acc + from, 0, (g->n - from) * sizeof *row->acc);
+  return at;
+}
+
+/* Stores a whole row, both halves, as row i. */
 static enum xf_rc store_row(struct xf_gram *g, uint32_t i, const struct row *row,
                             uint64_t max_bytes, struct xf_diag *diag) {
-  const size_t end = row->words * sizeof(uint64_t);
-  double *acc = row->acc;
-  uint64_t count = 0, at = g->start[i];
-  g->diag[i] = (float)acc[i];
-  acc[i] = 0;
-  for (size_t e = next_hit(row, 0); e < end; e = next_hit(row, e + 1))
-    for (size_t j = e * EIGHT; j < (e + 1) * EIGHT; j++) count += acc[j] != 0;
-  const enum xf_rc rc = reserve(g, at, count, max_bytes, diag);
-  if (rc) return rc;
-  for (size_t e = next_hit(row, 0); e < end; e = next_hit(row, e + 1)) {
-    for (size_t j = e * EIGHT; j < (e + 1) * EIGHT; j++) {
-      g->item[at] = (uint32_t)j;
-      g->value[at] = (float)acc[j];
-      at += acc[j] != 0;
-    }
-    memset(acc + e * EIGHT, 0, EIGHT * sizeof *acc);
-    row->hit[e] = 0;
+  const uint64_t at = g->start[i];
+  g->diag[i] = (float)row->acc[i];
+  row->acc[i] = 0;
+  const enum xf_rc rc = reserve(g, at, row_count(row, 0, g->n), max_bytes, diag);
+  if (!rc) g->start[i + 1] = row_take(g, row, 0, at, NULL);
+  return rc;
+}
+
+/* Row i's lower half, low[i] entries at its start, is the transpose of what the rows before it have. Rows are filled in
+   strips of about STRIP entries, more where rows are so many that visiting them would cost more than filling; each row above gives to a strip what it has there, and goes on from there for the next. */
+enum { STRIP = 1 << 16, STRIP_ROW = 8 };
+static enum xf_rc mirror(struct xf_gram *g, const uint32_t *low, struct xf_diag *diag) {
+  const uint32_t n = g->n;
+  uint64_t *to = xf_try_calloc((size_t)n + 1, sizeof *to);     /* next free place of each row */
+  uint64_t *from = xf_try_calloc((size_t)n + 1, sizeof *from); /* next entry of each row to give */
+  if (!to || !from) {
+    xf_free(to);
+    xf_free(from);
+    return xf_diag_set(diag, XF_E_NOMEM, "no memory for the co-occurrence of %" PRIu32 " items", n);
   }
-  g->start[i + 1] = at;
+  for (uint32_t i = 0; i < n; i++) {
+    to[i] = g->start[i];
+    from[i] = g->start[i] + low[i];
+  }
+  const uint64_t strip = n < STRIP / STRIP_ROW ? STRIP : (uint64_t)n * STRIP_ROW;
+  for (uint32_t begin = 0, end; begin < n; begin = end) {
+    uint64_t size = low[begin];
+    for (end = begin + 1; end < n && size + low[end] <= strip; end++) size += low[end];
+    for (uint32_t i = 0; i < end && size > 0; i++) {
+      const uint64_t stop = g->start[i + 1];
+      uint64_t k = from[i];
+      for (; k < stop && g->item[k] < end; k++) {
+        const uint64_t at = to[g->item[k]]++;
+        g->item[at] = i;
+        g->value[at] = g->value[k];
+      }
+      from[i] = k;
+    }
+  }
+  xf_free(to);
+  xf_free(from);
   return XF_OK;
 }
 
@@ -157,6 +208,71 @@ static bool transpose(const struct xf_rec_data *data, uint32_t **start, uint32_t
   return true;
 }
 
+struct summing {
+  const struct xf_csr *x;
+  double *w;              /* [users] */
+  uint32_t *start, *user; /* of each item */
+  uint32_t *next;         /* [users] first item of a history behind those whose rows are done */
+  uint32_t *low;          /* [items] length of the lower half of a row */
+  struct row row;
+};
+
+static bool summing_init(struct summing *s, const struct xf_rec_data *data) {
+  const size_t users = (size_t)data->n_users;
+  s->w = xf_try_calloc(users + 1, sizeof *s->w);
+  s->next = xf_try_calloc(users + 1, sizeof *s->next);
+  s->low = xf_try_calloc((size_t)data->n_items + 1, sizeof *s->low);
+  if (!s->w || !s->next || !s->low || !row_init(&s->row, data->n_items) ||
+      !transpose(data, &s->start, &s->user))
+    return false;
+  memcpy(s->next, s->x->start, users * sizeof *s->next);
+  return true;
+}
+
+static void summing_deinit(struct summing *s) {
+  xf_free(s->w);
+  xf_free(s->next);
+  xf_free(s->low);
+  xf_free(s->start);
+  xf_free(s->user);
+  row_deinit(&s->row);
+}
+
+/* What stands behind i in the histories of i's users. Rows come in order and histories ascend, so the first item of a
+   history that is not done yet is i itself. */
+static uint64_t begin_row(struct summing *s, uint32_t i) {
+  uint64_t pairs = 0;
+  for (uint32_t k = s->start[i]; k < s->start[i + 1]; k++)
+    pairs += s->x->start[s->user[k] + 1] - ++s->next[s->user[k]];
+  return pairs;
+}
+
+/* Where a row will be nearly full, marks cost more than looking at all of it. */
+static enum xf_rc sum_row(struct xf_gram *g, struct summing *s, uint32_t i, uint64_t max_bytes,
+                          struct xf_diag *diag) {
+  const bool full = begin_row(s, i) > (g->n - i) / FULL;
+  double *restrict acc = s->row.acc;
+  double diagonal = 0;
+  for (uint32_t k = s->start[i]; k < s->start[i + 1]; k++) {
+    const uint32_t u = s->user[k], n = s->x->start[u + 1] - s->next[u];
+    const uint32_t *restrict j = s->x->item + s->next[u];
+    const double w = s->w[u];
+    if (w == 0) continue;
+    diagonal += w;
+    if (!full) row_add_all(&s->row, j, n, w);
+    else
+      for (uint32_t t = 0; t < n; t++) acc[j[t]] += w;
+  }
+  g->diag[i] = (float)diagonal;
+  const uint64_t at = g->start[i] + s->low[i];
+  const uint64_t count = full ? full_count(&s->row, i + 1, g->n) : row_count(&s->row, i, g->n);
+  const enum xf_rc rc = reserve(g, at, count, max_bytes, diag);
+  if (rc) return rc;
+  g->start[i + 1] =
+      full ? full_take(g, &s->row, i + 1, at, s->low) : row_take(g, &s->row, i, at, s->low);
+  return XF_OK;
+}
+
 enum xf_rc xf_gram_build(struct xf_gram *out, const struct xf_rec_data *data,
                          const struct xf_gram_spec *spec, struct xf_diag *diag) {
   *out = (struct xf_gram){0};
@@ -169,31 +285,15 @@ enum xf_rc xf_gram_build(struct xf_gram *out, const struct xf_rec_data *data,
     return xf_diag_set(diag, XF_E_RANGE, "step is %g; it must be 0 or a power of two, 2^-24 to 1",
                        spec->step);
   const uint64_t max_bytes = spec->max_bytes ? spec->max_bytes : DEFAULT_BYTES;
-  const struct xf_csr *x = data->train;
-  uint32_t *start = NULL, *user = NULL;
-  double *w = xf_try_calloc((size_t)data->n_users + 1, sizeof *w);
-  struct row row = {0};
-  enum xf_rc rc = XF_E_NOMEM;
-  if (!w || !row_init(&row, data->n_items) || !transpose(data, &start, &user) ||
-      !init(out, data->n_items)) {
+  struct summing s = {.x = data->train};
+  enum xf_rc rc = XF_OK;
+  if (!summing_init(&s, data) || !init(out, data->n_items))
     rc = xf_diag_set(diag, XF_E_NOMEM, "no memory for the co-occurrence of %" PRIu32 " items",
                      data->n_items);
-    goto out;
-  }
-  rc = XF_OK;
-  user_weights(w, data, spec);
-  for (uint32_t i = 0; i < data->n_items && !rc; i++) {
-    for (uint32_t k = start[i]; k < start[i + 1]; k++) {
-      const uint32_t u = user[k];
-      row_add_all(&row, x->item + x->start[u], x->start[u + 1] - x->start[u], w[u]);
-    }
-    rc = store_row(out, i, &row, max_bytes, diag);
-  }
-out:
-  xf_free(w);
-  row_deinit(&row);
-  xf_free(start);
-  xf_free(user);
+  if (!rc) user_weights(s.w, data, spec);
+  for (uint32_t i = 0; i < data->n_items && !rc; i++) rc = sum_row(out, &s, i, max_bytes, diag);
+  if (!rc) rc = mirror(out, s.low, diag);
+  summing_deinit(&s);
   if (rc) xf_gram_deinit(out);
   return rc;
 }

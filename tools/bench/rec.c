@@ -194,7 +194,9 @@ static enum xf_rc measure_ease(struct bench *b, const struct world *w) {
   return rc;
 }
 
-/* A pair of a history's items reads an id and reads and writes a double: 20 bytes. */
+/* A pair of a history's items, in either order, counts as an id read and a double read and written: 20 bytes. The matrix is
+   symmetric and each pair is added once, so half of them are really moved; what else it takes is the matrix itself, eight
+   bytes an entry into pages that the system hands out fresh. */
 static enum xf_rc measure_gram(struct bench *b, const struct world *w) {
   struct bench_pairs pairs = {.n = 0};
   const struct xf_gram_spec spec = {.beta = .5};
@@ -218,8 +220,8 @@ static enum xf_rc measure_gram(struct bench *b, const struct world *w) {
                                           .name = "gram",
                                           .unit = "B/s",
                                           .probe = "axpy",
-                                          .goal = .1,
-                                          .floor = .05},
+                                          .goal = .13,
+                                          .floor = .07},
                     &pairs);
   return rc;
 }
