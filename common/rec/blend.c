@@ -79,21 +79,44 @@ enum xf_rc xf_blend_standardise(float *row, uint32_t n_items, const uint32_t *hi
   return XF_OK;
 }
 
-static enum xf_rc standardise(const struct blend *b, uint32_t p, const struct xf_query *q,
+static enum xf_rc standardise(const struct xf_blend_part *part, const struct xf_query *q,
                               float *row, double *unit, struct xf_diag *diag) {
   uint32_t bad = 0;
-  const enum xf_rc rc = xf_blend_standardise(row, b->base.n_items, q->item, q->n, unit, &bad);
+  const enum xf_rc rc = xf_blend_standardise(row, part->scorer->n_items, q->item, q->n, unit, &bad);
   if (rc)
-    return xf_diag_set(diag, rc, "the score of item %u by \"%s\" is not a number", bad,
-                       b->part[p].name);
+    return xf_diag_set(diag, rc, "the score of item %u by \"%s\" is not a number", bad, part->name);
   return XF_OK;
 }
 
-/* Standardised scores of one candidate. */
-static enum xf_rc part_row(const struct blend *b, uint32_t p, const struct xf_query *q, float *row,
-                           double *unit, struct xf_diag *diag) {
-  const enum xf_rc rc = xf_scorer_score(b->part[p].scorer, q, row, diag);
-  return rc ? rc : standardise(b, p, q, row, unit, diag);
+enum xf_rc xf_blend_row(const struct xf_blend_part *part, const struct xf_query *q, float *row,
+                        double *unit, struct xf_diag *diag) {
+  const enum xf_rc rc = xf_scorer_score(part->scorer, q, row, diag);
+  return rc ? rc : standardise(part, q, row, unit, diag);
+}
+
+enum xf_rc xf_blend_sum(const struct xf_blend_part *part, uint32_t n_part, xf_blend_add add,
+                        const void *arg, const struct xf_query *q, uint32_t n, float *out,
+                        bool *served, struct xf_diag *diag) {
+  const size_t m = part->scorer->n_items;
+  float *row = xf_try_calloc(n * m + 1, sizeof *row);
+  bool *can = xf_try_calloc((size_t)n + 1, sizeof *can);
+  enum xf_rc rc = XF_OK;
+  if (!row || !can) rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u users", n);
+  memset(out, 0, n * m * sizeof *out);
+  memset(served, 0, n * sizeof *served);
+  for (uint32_t p = 0; !rc && p < n_part; p++) {
+    if (part[p].weight == 0) continue;
+    rc = xf_scorer_score_many(part[p].scorer, q, n, row, can, diag);
+    for (uint32_t i = 0; !rc && i < n; i++) {
+      double unit = 0;
+      if (can[i]) rc = standardise(&part[p], &q[i], row + i * m, &unit, diag);
+      served[i] |= can[i];
+      if (!rc) add(arg, p, can[i], row + i * m, m, out + i * m);
+    }
+  }
+  xf_free(row);
+  xf_free(can);
+  return rc;
 }
 
 static enum xf_rc nobody(const struct xf_query *q, struct xf_diag *diag) {
@@ -111,7 +134,7 @@ static enum xf_rc score(const struct xf_scorer *s, const struct xf_query *q, flo
   for (uint32_t p = 0; !rc && p < b->n_part; p++) {
     double unit = 0;
     if (b->part[p].weight == 0) continue;
-    rc = part_row(b, p, q, row, &unit, diag);
+    rc = xf_blend_row(&b->part[p], q, row, &unit, diag);
     if (rc == XF_E_NOTFOUND) {
       rc = XF_OK;
       continue;
@@ -124,32 +147,16 @@ static enum xf_rc score(const struct xf_scorer *s, const struct xf_query *q, flo
   return !rc && !served ? nobody(q, diag) : rc;
 }
 
-/* Several users: each candidate is asked once for all of them. */
+static void add_weighted(const void *arg, uint32_t part, bool served, const float *row,
+                         size_t n_items, float *out) {
+  const float w = (float)((const struct blend *)arg)->part[part].weight;
+  for (size_t k = 0; served && k < n_items; k++) out[k] += w * row[k];
+}
+
 static enum xf_rc many(const struct xf_scorer *s, const struct xf_query *q, uint32_t n, float *out,
                        bool *served, struct xf_diag *diag) {
   const struct blend *b = (const struct blend *)s;
-  const size_t m = s->n_items;
-  float *row = xf_try_calloc(n * m + 1, sizeof *row);
-  bool *can = xf_try_calloc((size_t)n + 1, sizeof *can);
-  enum xf_rc rc = XF_OK;
-  if (!row || !can) rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u users", n);
-  memset(out, 0, n * m * sizeof *out);
-  memset(served, 0, n * sizeof *served);
-  for (uint32_t p = 0; !rc && p < b->n_part; p++) {
-    const float w = (float)b->part[p].weight;
-    if (b->part[p].weight == 0) continue;
-    rc = xf_scorer_score_many(b->part[p].scorer, q, n, row, can, diag);
-    for (uint32_t i = 0; !rc && i < n; i++) {
-      double unit = 0;
-      if (!can[i]) continue;
-      served[i] = true;
-      rc = standardise(b, p, &q[i], row + i * m, &unit, diag);
-      for (size_t k = 0; !rc && k < m; k++) out[i * m + k] += w * row[i * m + k];
-    }
-  }
-  xf_free(row);
-  xf_free(can);
-  return rc;
+  return xf_blend_sum(b->part, b->n_part, add_weighted, b, q, n, out, served, diag);
 }
 
 static int by_share(const void *a, const void *b) {
@@ -158,13 +165,15 @@ static int by_share(const void *a, const void *b) {
   return (x->part > y->part) - (x->part < y->part);
 }
 
+void xf_blend_sort(struct xf_blend_why *why, uint32_t n) { qsort(why, n, sizeof *why, by_share); }
+
 /* Adds one candidate's parts to those of each item. */
 static enum xf_rc explain_part(const struct blend *b, uint32_t p, const struct xf_query *q,
                                const uint32_t *item, uint32_t n_item, float *row,
                                struct xf_blend_why *out, uint32_t *n, struct xf_diag *diag) {
   const struct xf_scorer *s = b->part[p].scorer;
   double unit = 0;
-  const enum xf_rc rc = part_row(b, p, q, row, &unit, diag);
+  const enum xf_rc rc = xf_blend_row(&b->part[p], q, row, &unit, diag);
   if (rc) return rc == XF_E_NOTFOUND ? XF_OK : rc;
   const float scale = (float)(b->part[p].weight * unit);
   for (uint32_t k = 0; k < n_item; k++) {
@@ -193,8 +202,7 @@ enum xf_rc xf_blend_explain_items(const struct xf_scorer *blend, const struct xf
   xf_free(row);
   if (rc) return rc;
   if (!n[0]) return nobody(query, diag);
-  for (uint32_t k = 0; k < n_item; k++)
-    qsort(out + (size_t)k * XF_BLEND_PARTS, n[k], sizeof *out, by_share);
+  for (uint32_t k = 0; k < n_item; k++) xf_blend_sort(out + (size_t)k * XF_BLEND_PARTS, n[k]);
   return XF_OK;
 }
 
@@ -202,12 +210,6 @@ enum xf_rc xf_blend_explain(const struct xf_scorer *blend, const struct xf_query
                             uint32_t item, struct xf_blend_why *out, uint32_t *n,
                             struct xf_diag *diag) {
   return xf_blend_explain_items(blend, query, &item, 1, out, n, diag);
-}
-
-static int by_why(const void *a, const void *b) {
-  const struct xf_why *x = a, *y = b;
-  if (x->share != y->share) return x->share > y->share ? -1 : 1;
-  return (x->item > y->item) - (x->item < y->item);
 }
 
 /* History items of all candidates in the blend's unit; candidates that cannot tell come together under XF_NO_ID. */
@@ -220,17 +222,9 @@ static uint32_t explain(const struct xf_scorer *s, const struct xf_query *q, uin
   for (uint32_t p = 0; p < n; p++) {
     struct xf_why whole = {XF_NO_ID, part[p].share};
     const struct xf_why *why = part[p].n ? part[p].why : &whole;
-    for (uint32_t i = 0; i < (part[p].n ? part[p].n : 1); i++) {
-      uint32_t at = 0;
-      while (at < n_all && all[at].item != why[i].item) at++;
-      if (at == n_all) all[n_all++] = (struct xf_why){why[i].item, 0};
-      all[at].share += why[i].share;
-    }
+    for (uint32_t i = 0; i < (part[p].n ? part[p].n : 1); i++) xf_why_add(all, &n_all, why[i]);
   }
-  qsort(all, n_all, sizeof *all, by_why);
-  if (n_all > k) n_all = k;
-  memcpy(out, all, n_all * sizeof *out);
-  return n_all;
+  return xf_why_best(out, k, all, n_all);
 }
 
 static void blend_free(struct xf_scorer *s) {

@@ -52,5 +52,19 @@ const char *xf_blend_part_name(const struct xf_scorer *blend, uint32_t part);
 XF_WARN_UNUSED enum xf_rc xf_blend_standardise(float *row, uint32_t n_items,
                                                const uint32_t *history, uint32_t n, double *unit,
                                                uint32_t *bad);
+/* What a scorer over candidates does with one of them: adds a user's standardised scores to out. Where the candidate cannot serve the
+   user, `served` is false and the row is 0. @shape row[n_items], out[n_items] */
+typedef void (*xf_blend_add)(const void *arg, uint32_t part, bool served, const float *row,
+                             size_t n_items, float *out);
+/* Several users' sums over candidates with a weight, each asked once for all; served[i]: by one of them.
+   @shape out[n x n_items], served[n] @err E_NAN (names the candidate) E_NOMEM and the scorers' */
+XF_WARN_UNUSED enum xf_rc xf_blend_sum(const struct xf_blend_part *part, uint32_t n_part,
+                                       xf_blend_add add, const void *arg, const struct xf_query *q,
+                                       uint32_t n, float *out, bool *served, struct xf_diag *diag);
+/* A candidate's standardised scores of a user. @shape row[n_items] @err as kind->score, E_NAN (names the candidate) */
+XF_WARN_UNUSED enum xf_rc xf_blend_row(const struct xf_blend_part *part, const struct xf_query *q,
+                                       float *row, double *unit, struct xf_diag *diag);
+/* Sorts, largest share first, then by part. @shape why[n] */
+void xf_blend_sort(struct xf_blend_why *why, uint32_t n);
 
 #endif

@@ -124,12 +124,7 @@ static uint32_t diffuse_explain(const struct xf_scorer *s, const struct xf_query
     const double last = d->users ? d->spec.alpha : (double)d->mat.root[item];
     const struct xf_why why = {
         q->item[h], (float)(entry(d, q->n, q->item[h]) * (double)sum[q->item[h]] * last)};
-    uint32_t at = n;
-    while (at > 0 && out[at - 1].share < why.share) at--;
-    if (at == k) continue;
-    const uint32_t end = n < k ? n++ : k - 1;
-    memmove(out + at + 1, out + at, (end - at) * sizeof *out);
-    out[at] = why;
+    xf_why_insert(out, &n, k, why);
   }
 out:
   xf_free(x);

@@ -63,20 +63,14 @@ static float weight_of(const struct item_model *m, uint32_t from, uint32_t to) {
   return 0;
 }
 
-/* Insertion into the k best, equal shares in history order. */
+/* Equal shares in history order. */
 static uint32_t explain(const struct xf_scorer *s, const struct xf_query *q, uint32_t item,
                         struct xf_why *out, uint32_t k) {
   const struct item_model *m = self(s);
   uint32_t n = 0;
   for (uint32_t h = 0; h < q->n && item < m->n; h++) {
     if (q->item[h] >= m->n) continue;
-    const struct xf_why why = {q->item[h], weight_of(m, q->item[h], item)};
-    uint32_t at = n;
-    while (at > 0 && out[at - 1].share < why.share) at--;
-    if (at == k) continue;
-    const uint32_t last = n < k ? n++ : k - 1;
-    memmove(out + at + 1, out + at, (last - at) * sizeof *out);
-    out[at] = why;
+    xf_why_insert(out, &n, k, (struct xf_why){q->item[h], weight_of(m, q->item[h], item)});
   }
   return n;
 }

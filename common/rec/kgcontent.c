@@ -72,12 +72,7 @@ static uint32_t kgcontent_explain(const struct xf_scorer *s, const struct xf_que
     const double length = u[c->n_node];
     const struct xf_why why = {q->item[h],
                                length > 0 ? (float)(along(c, q->item[h], a) / length) : 0};
-    uint32_t at = n;
-    while (at > 0 && out[at - 1].share < why.share) at--;
-    if (at == k) continue;
-    const uint32_t last = n < k ? n++ : k - 1;
-    memmove(out + at + 1, out + at, (last - at) * sizeof *out);
-    out[at] = why;
+    xf_why_insert(out, &n, k, why);
   }
   xf_free(u);
   xf_free(a);

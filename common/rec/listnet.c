@@ -149,12 +149,6 @@ static enum xf_rc score(const struct xf_scorer *s, const struct xf_query *q, flo
   return xf_listnet_rank(s, q, NULL, 0, out, diag);
 }
 
-static int by_share(const void *a, const void *b) {
-  const struct xf_blend_why *x = a, *y = b;
-  if (x->share != y->share) return x->share > y->share ? -1 : 1;
-  return (x->part > y->part) - (x->part < y->part);
-}
-
 /* History items behind a slot's share, in the proportion of the scorer's own additive parts. */
 static enum xf_rc reasons(const struct scorer *s, uint32_t slot, const struct xf_query *q,
                           uint32_t item, float *row, struct xf_blend_why *why,
@@ -197,14 +191,8 @@ enum xf_rc xf_listnet_explain(const struct xf_scorer *scorer, const struct xf_qu
     rc = reasons(s, slot, query, item, x, why, diag);
   }
   xf_free(x);
-  if (!rc) qsort(out, *n, sizeof *out, by_share);
+  if (!rc) xf_blend_sort(out, *n);
   return rc;
-}
-
-static int by_why(const void *a, const void *b) {
-  const struct xf_why *x = a, *y = b;
-  if (x->share != y->share) return x->share > y->share ? -1 : 1;
-  return (x->item > y->item) - (x->item < y->item);
 }
 
 /* History items over all slots; what no history item explains comes together under XF_NO_ID. */
@@ -219,18 +207,12 @@ static uint32_t explain(const struct xf_scorer *s, const struct xf_query *q, uin
     float rest = part[p].share;
     for (uint32_t i = 0; i < part[p].n; i++) {
       const struct xf_why *why = &part[p].why[i];
-      uint32_t at = 0;
-      while (at < n_all && all[at].item != why->item) at++;
-      if (at == n_all) all[n_all++] = (struct xf_why){why->item, 0};
-      all[at].share += why->share;
+      xf_why_add(all, &n_all, *why);
       rest -= why->share;
     }
     all[0].share += rest;
   }
-  qsort(all, n_all, sizeof *all, by_why);
-  if (n_all > k) n_all = k;
-  memcpy(out, all, n_all * sizeof *out);
-  return n_all;
+  return xf_why_best(out, k, all, n_all);
 }
 
 static void listnet_free(struct xf_scorer *scorer) {

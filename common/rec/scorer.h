@@ -81,5 +81,11 @@ XF_WARN_UNUSED static inline enum xf_rc xf_scorer_score(const struct xf_scorer *
 XF_WARN_UNUSED enum xf_rc xf_scorer_score_many(const struct xf_scorer *scorer,
                                                const struct xf_query *query, uint32_t n, float *out,
                                                bool *served, struct xf_diag *diag);
+/* Puts a part among the k largest, best first; equal shares stay in the order they come. n is how many there are. @shape out[k] */
+void xf_why_insert(struct xf_why *out, uint32_t *n, uint32_t k, struct xf_why why);
+/* Adds a share to the item's own among n parts, at the end where it has none yet. @shape all[n + 1] */
+void xf_why_add(struct xf_why *all, uint32_t *n, struct xf_why why);
+/* The k largest of n parts of distinct items, sorted in place; equal shares by item. Returns how many. @shape out[k], all[n] */
+uint32_t xf_why_best(struct xf_why *out, uint32_t k, struct xf_why *all, uint32_t n);
 
 #endif
