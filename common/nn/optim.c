@@ -51,20 +51,32 @@ struct xf_optim_config xf_optim_default(enum xf_optim_kind kind, float lr) {
       .kind = kind, .lr = lr, .momentum = 0.9f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
 }
 
+static bool is_adam(enum xf_optim_kind kind) {
+  return kind == XF_OPTIM_ADAM || kind == XF_OPTIM_ADAMW;
+}
+
 static enum xf_rc check_config(const struct xf_optim_config *c, struct xf_diag *diag) {
   const struct {
     const char *name;
     float v, lo, below;
-  } range[] = {{"lr", c->lr, 0, INFINITY},   {"momentum", c->momentum, 0, 1},
-               {"beta1", c->beta1, 0, 1},    {"beta2", c->beta2, 0, 1},
-               {"eps", c->eps, 0, INFINITY}, {"l2", c->l2, 0, INFINITY}};
+  } range[] = {{"lr", c->lr, 0, INFINITY},
+               {"momentum", c->momentum, 0, 1},
+               {"beta1", c->beta1, 0, 1},
+               {"beta2", c->beta2, 0, 1},
+               {"eps", c->eps, 0, INFINITY},
+               {"l2", c->l2, 0, INFINITY},
+               {"weight_decay", c->weight_decay, 0, 1}};
   for (size_t i = 0; i < sizeof range / sizeof *range; i++)
     if (!(range[i].v >= range[i].lo && range[i].v < range[i].below))
       return xf_diag_set(diag, XF_E_INVAL, "optimizer %s: %s is %g, must be in [%g, %g)",
                          kind_name[c->kind], range[i].name, (double)range[i].v, (double)range[i].lo,
                          (double)range[i].below);
-  if (c->kind == XF_OPTIM_ADAM && c->eps == 0)
-    return xf_diag_set(diag, XF_E_INVAL, "optimizer adam: eps is 0, must be above 0");
+  if ((is_adam(c->kind) || c->kind == XF_OPTIM_ADAGRAD) && c->eps == 0)
+    return xf_diag_set(diag, XF_E_INVAL, "optimizer %s: eps is 0, must be above 0",
+                       kind_name[c->kind]);
+  if (c->weight_decay > 0 && c->kind != XF_OPTIM_ADAMW)
+    return xf_diag_set(diag, XF_E_INVAL, "optimizer %s: weight_decay belongs to adamw; use l2",
+                       kind_name[c->kind]);
   return XF_OK;
 }
 
@@ -85,14 +97,15 @@ enum xf_rc xf_optim_new(struct xf_optim **out, const struct xf_optim_config *con
     o->row_base[s] = rows;
     rows += layout->seg[s].rows;
   }
-  const size_t moments = config->kind == XF_OPTIM_SGD ? 0 : (config->kind == XF_OPTIM_ADAM ? 2 : 1);
+  const size_t moments = config->kind == XF_OPTIM_SGD ? 0 : (is_adam(config->kind) ? 2 : 1);
   o->n_state = moments * (size_t)layout->n;
   bool ok = true;
   if (o->n_state > 0) {
     o->state = xf_try_pages(o->n_state * sizeof *o->state);
     ok = o->state != NULL;
   }
-  if (ok && moments > 0 && !config->lazy) {
+  /* SGD and Adagrad do not move without a gradient */
+  if (ok && moments > 0 && config->kind != XF_OPTIM_ADAGRAD && !config->lazy) {
     o->last = xf_try_calloc(rows, sizeof *o->last);
     ok = o->last != NULL || rows == 0;
   }
@@ -141,6 +154,20 @@ static void adam_scalars(const struct xf_optim *o, uint64_t t, float *alpha, flo
   *eps = (float)((double)o->c.eps * c2);
 }
 
+/* Sums of squares in s. */
+static void adagrad(float *p, float *s, const float *g, float lr, float eps, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    s[i] += g[i] * g[i];
+    p[i] -= lr * g[i] / (sqrtf(s[i]) + eps);
+  }
+}
+
+/* AdamW's shrinking of the parameters; nothing otherwise. */
+static void decay(const struct xf_optim *o, float *p, size_t n) {
+  if (o->c.kind == XF_OPTIM_ADAMW && o->c.weight_decay > 0)
+    o->k->scale(p, p, 1 - o->c.lr * o->c.weight_decay, n);
+}
+
 static void update(struct xf_optim *o, float *params, size_t at, float *g, size_t n) {
   const struct xf_optim_config *c = &o->c;
   float *p = params + at;
@@ -151,7 +178,10 @@ static void update(struct xf_optim *o, float *params, size_t at, float *g, size_
   case XF_OPTIM_NESTEROV:
     o->k->momentum(p, o->state + at, g, c->lr, c->momentum, c->kind == XF_OPTIM_NESTEROV, n);
     break;
+  case XF_OPTIM_ADAGRAD: adagrad(p, o->state + at, g, c->lr, c->eps, n); break;
   case XF_OPTIM_ADAM:
+  case XF_OPTIM_ADAMW:
+    decay(o, p, n);
     o->k->adam(p, o->state + at, o->state + o->layout.n + at, g,
                (const float[2]){c->beta1, c->beta2}, o->alpha[o->step % RING],
                o->eps[o->step % RING], n);
@@ -177,8 +207,13 @@ static void idle_adam(struct xf_optim *o, float *params, size_t at, size_t n, ui
         adam_scalars(o, t, &alpha[i], &eps[i]);
       }
     }
-    o->k->adam_idle(params + at, o->state + at, o->state + o->layout.n + at, beta, alpha, eps, now,
-                    n);
+    const size_t at_once =
+        o->c.weight_decay > 0 ? 1 : now; /* between the steps of AdamW p shrinks */
+    for (size_t i = 0; i < now; i += at_once) {
+      decay(o, params + at, n);
+      o->k->adam_idle(params + at, o->state + at, o->state + o->layout.n + at, beta, alpha + i,
+                      eps + i, at_once, n);
+    }
     from += now;
     k -= now;
   }
@@ -187,11 +222,12 @@ static void idle_adam(struct xf_optim *o, float *params, size_t at, size_t n, ui
 /* Brings one row up to step `upto`. */
 static void make_up(struct xf_optim *o, float *params, size_t s, uint32_t row, uint64_t upto) {
   uint32_t *last = &o->last[o->row_base[s] + row];
-  if (*last == 0 || *last >= upto) return;
+  /* a row without moments stands still, but for the decay */
+  if (*last >= upto || (*last == 0 && o->c.weight_decay <= 0)) return;
   const struct xf_segment *seg = &o->layout.seg[s];
   const size_t at = (size_t)seg->offset + (size_t)row * seg->cols;
   const uint64_t k = upto - *last;
-  if (o->c.kind == XF_OPTIM_ADAM) idle_adam(o, params, at, seg->cols, *last, k);
+  if (is_adam(o->c.kind)) idle_adam(o, params, at, seg->cols, *last, k);
   else
     o->k->momentum_idle(params + at, o->state + at, o->c.lr, o->c.momentum,
                         o->c.kind == XF_OPTIM_NESTEROV, (size_t)k, seg->cols);
@@ -261,7 +297,7 @@ static void before_dense(struct xf_optim *o, float *params, size_t s) {
 void xf_optim_step(struct xf_optim *o, float *params, const struct xf_grad_piece *piece,
                    size_t n_piece) {
   o->step++;
-  if (o->c.kind == XF_OPTIM_ADAM)
+  if (is_adam(o->c.kind))
     adam_scalars(o, o->step, &o->alpha[o->step % RING], &o->eps[o->step % RING]);
   for (size_t i = 0; i < n_piece;) {
     const struct xf_grad_piece *first = &piece[i];

@@ -1,5 +1,5 @@
 /*
- * optim.h - local optimisers over a flat vector: SGD, momentum, Nesterov, Adam; dense and row-sparse.
+ * optim.h - local optimisers over a flat vector: SGD, momentum, Nesterov, Adam, Adagrad, AdamW; dense and row-sparse.
  *
  * Row-sparse gradients (decision 31), for optimisers with state:
  *   dense  exactly what a dense step with zeros in the untouched rows would give: a row's missed steps are
@@ -19,7 +19,9 @@
   X(SGD, "sgd")           \
   X(MOMENTUM, "momentum") \
   X(NESTEROV, "nesterov") \
-  X(ADAM, "adam")
+  X(ADAM, "adam")         \
+  X(ADAGRAD, "adagrad")   \
+  X(ADAMW, "adamw")
 
 enum xf_optim_kind {
 #define XF_OPTIM_ENUM(n, t) XF_OPTIM_##n,
@@ -31,8 +33,9 @@ struct xf_optim_config {
   enum xf_optim_kind kind;
   float lr;
   float momentum;     /* mu of MOMENTUM and NESTEROV */
-  float beta1, beta2; /* of ADAM */
-  float eps;          /* outside the root, bias-corrected */
+  float beta1, beta2; /* of ADAM and ADAMW */
+  float eps;          /* outside the root; of ADAM and ADAMW bias-corrected */
+  float weight_decay; /* of ADAMW: p -= lr weight_decay p before each step, whatever the gradient */
   float l2;           /* g += l2 * p: dense segments, and touched rows of row-sparse ones */
   bool lazy;          /* row-sparse: lazy instead of dense */
 };
@@ -56,7 +59,8 @@ void xf_optim_reset(struct xf_optim *optim);
 /* Changes the learning rate from the next step on; catches up first. @shape params[layout.n] */
 void xf_optim_set_lr(struct xf_optim *optim, float *params, float lr);
 /* One step. May change the gradient (l2). @shape params[layout.n]
-   @source Polyak 1964; Sutskever et al. 2013; Kingma & Ba 2015, algorithm 1 */
+   @source Polyak 1964; Sutskever et al. 2013; Kingma & Ba 2015, algorithm 1; Duchi et al. 2011;
+   Loshchilov & Hutter 2019, algorithm 2 */
 void xf_optim_step(struct xf_optim *optim, float *params, const struct xf_grad_piece *piece,
                    size_t n_piece);
 /* Makes up the missed steps of the rows that the plan's next run gathers (its ids inputs are set; extent as

@@ -103,7 +103,7 @@ struct xf_plan_stage_part {
     uint32_t batch;         /* 0: all of the silo's samples */
     struct {
       enum xf_plan_optimizer kind;
-      double lr, momentum, b1, b2, eps;
+      double lr, momentum, b1, b2, eps, weight_decay;
       enum xf_plan_sparse sparse;
     } optimizer;
     double l2;

@@ -175,8 +175,12 @@ static enum xf_rc check_algorithm(const struct xf_plan_stage_part *s, struct xf_
            s->local.steps);
   if (s->local.epochs == 0 && s->local.steps == 0)
     REFUSE("local: neither epochs nor steps is given");
+  if (s->local.optimizer.weight_decay > 0 && s->local.optimizer.kind != XF_PLAN_OPTIMIZER_ADAMW)
+    REFUSE("local.optimizer.weight_decay: belongs to kind adamw, and it is %s; write local.l2",
+           xf_plan_optimizer_text(s->local.optimizer.kind));
   if (s->local.optimizer.sparse == XF_PLAN_SPARSE_LAZY &&
-      s->local.optimizer.kind != XF_PLAN_OPTIMIZER_ADAM)
+      s->local.optimizer.kind != XF_PLAN_OPTIMIZER_ADAM &&
+      s->local.optimizer.kind != XF_PLAN_OPTIMIZER_ADAMW)
     REFUSE("local.optimizer.sparse: lazy belongs to kind adam, and it is %s",
            xf_plan_optimizer_text(s->local.optimizer.kind));
   if (s->fed.algorithm != XF_PLAN_ALGORITHM_REPTILE) return XF_OK;

@@ -121,7 +121,10 @@
 #define XF_PLAN_OPTIMIZER_LIST(X)           \
   X(XF_PLAN_OPTIMIZER_SGD, "sgd")           \
   X(XF_PLAN_OPTIMIZER_MOMENTUM, "momentum") \
-  X(XF_PLAN_OPTIMIZER_ADAM, "adam")
+  X(XF_PLAN_OPTIMIZER_ADAM, "adam")         \
+  X(XF_PLAN_OPTIMIZER_NESTEROV, "nesterov") \
+  X(XF_PLAN_OPTIMIZER_ADAGRAD, "adagrad")   \
+  X(XF_PLAN_OPTIMIZER_ADAMW, "adamw")
 
 /* Adam on row-sparse gradients (decision 31): exact catching-up of untouched rows, or touched rows only. */
 #define XF_PLAN_SPARSE_LIST(X)     \

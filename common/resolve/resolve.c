@@ -107,6 +107,9 @@ struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t sta
   case XF_PLAN_OPTIMIZER_SGD: break;
   case XF_PLAN_OPTIMIZER_MOMENTUM: kind = XF_OPTIM_MOMENTUM; break;
   case XF_PLAN_OPTIMIZER_ADAM: kind = XF_OPTIM_ADAM; break;
+  case XF_PLAN_OPTIMIZER_NESTEROV: kind = XF_OPTIM_NESTEROV; break;
+  case XF_PLAN_OPTIMIZER_ADAGRAD: kind = XF_OPTIM_ADAGRAD; break;
+  case XF_PLAN_OPTIMIZER_ADAMW: kind = XF_OPTIM_ADAMW; break;
   }
   struct xf_local_config l = {.epochs = st->local.epochs,
                               .steps = st->local.steps,
@@ -114,12 +117,15 @@ struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t sta
                               .optimizer = xf_optim_default(kind, (float)st->local.optimizer.lr),
                               .l2 = st->local.l2,
                               .negatives = st->local.negatives};
-  if (kind == XF_OPTIM_ADAM) {
+  if (kind == XF_OPTIM_ADAM || kind == XF_OPTIM_ADAMW) {
     l.optimizer.beta1 = (float)st->local.optimizer.b1;
     l.optimizer.beta2 = (float)st->local.optimizer.b2;
     l.optimizer.eps = (float)st->local.optimizer.eps;
     l.optimizer.lazy = st->local.optimizer.sparse == XF_PLAN_SPARSE_LAZY;
-  } else if (kind == XF_OPTIM_MOMENTUM) {
+    if (kind == XF_OPTIM_ADAMW) l.optimizer.weight_decay = (float)st->local.optimizer.weight_decay;
+  } else if (kind == XF_OPTIM_ADAGRAD) {
+    l.optimizer.eps = (float)st->local.optimizer.eps;
+  } else if (kind == XF_OPTIM_MOMENTUM || kind == XF_OPTIM_NESTEROV) {
     l.optimizer.momentum = (float)st->local.optimizer.momentum;
   }
   if (xf_resolve_pulls(plan, stage)) {

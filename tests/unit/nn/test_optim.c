@@ -56,6 +56,40 @@ static void test_vectors(void **state) {
   xf_layout_deinit(&layout);
 }
 
+// Adagrad, and AdamW, whose decay does not pass through the moments, by their formulas in double.
+static void test_by_formula(void **state) {
+  (void)state;
+  const float g[3][2] = {{0.1f, -0.2f}, {0.3f, 0.4f}, {-0.5f, 0.0f}};
+  struct xf_layout layout;
+  nntest_layout(&layout, (const struct seg_spec[]){{"p", 2, 1}, {NULL, 0, 0}});
+  for (int w = 0; w < 2; w++) {
+    struct xf_optim_config c = xf_optim_default(w ? XF_OPTIM_ADAMW : XF_OPTIM_ADAGRAD, 0.1f);
+    if (w) c.weight_decay = 0.2f;
+    struct xf_optim *o = optim(&c, &layout);
+    float p[2] = {1, -2}, grad[2];
+    double want[2] = {1, -2}, m[2] = {0}, v[2] = {0};
+    for (int t = 1; t <= 3; t++) {
+      for (int i = 0; i < 2; i++) {
+        const double d = (double)(grad[i] = g[t - 1][i]);
+        if (!w) {
+          v[i] += d * d;
+          if (v[i] > 0) want[i] -= 0.1 * d / (sqrt(v[i]) + 1e-8);
+          continue;
+        }
+        m[i] = 0.9 * m[i] + 0.1 * d;
+        v[i] = 0.999 * v[i] + 0.001 * d * d;
+        want[i] -= 0.1 * 0.2 * want[i];
+        want[i] -= 0.1 * m[i] / (1 - pow(0.9, t)) / (sqrt(v[i] / (1 - pow(0.999, t))) + 1e-8);
+      }
+      const struct xf_grad_piece piece = {layout.seg, NULL, 2, grad};
+      xf_optim_step(o, p, &piece, 1);
+      nntest_close(p, want, 2, 1e-6, xf_optim_name(c.kind));
+    }
+    xf_optim_free(o);
+  }
+  xf_layout_deinit(&layout);
+}
+
 // --- sparse against dense
 
 enum { ROWS = 23, COLS = 5, REST = 7, N = ROWS * COLS + REST, STEPS = 1600 };
@@ -109,10 +143,13 @@ static void close_twin(struct twin *t) {
 
 static void test_catchup_is_exact(void **state) {
   (void)state;
-  for (int kind = 0; kind < 5; kind++)
+  for (int kind = 0; kind < 8; kind++)
     for (int often = 0; often < 2; often++) { // catching up in between changes nothing
       struct xf_optim_config c =
           xf_optim_default((enum xf_optim_kind)(kind % 4 + kind / 4 * XF_OPTIM_ADAM), 0.01f);
+      if (kind == 5) c = xf_optim_default(XF_OPTIM_ADAGRAD, 0.05f);
+      if (kind > 5) c = xf_optim_default(XF_OPTIM_ADAMW, 0.01f);
+      if (kind == 7) c.weight_decay = 0.1f;
       if (kind == 4) c.beta1 = 0.999f; // still moving after more steps than the optimiser remembers
       struct twin t;
       open_twin(&t, &c);
@@ -131,8 +168,9 @@ static void test_catchup_is_exact(void **state) {
 
 static void test_schedule(void **state) {
   (void)state;
-  for (int kind = 0; kind < 4; kind++) {
-    const struct xf_optim_config c = xf_optim_default((enum xf_optim_kind)kind, 0.01f);
+  for (int kind = 0; kind < 6; kind++) {
+    struct xf_optim_config c = xf_optim_default((enum xf_optim_kind)kind, 0.01f);
+    if (kind == XF_OPTIM_ADAMW) c.weight_decay = 0.05f;
     struct twin t;
     open_twin(&t, &c);
     while (t.step < 200) {
@@ -267,13 +305,24 @@ static void test_refusals(void **state) {
   enum xf_optim_kind kind;
   assert_int_equal(xf_optim_parse(&kind, "nesterov", 8), XF_OK);
   assert_int_equal(kind, XF_OPTIM_NESTEROV);
-  assert_int_equal(xf_optim_parse(&kind, "adamw", 5), XF_E_INVAL);
+  assert_int_equal(xf_optim_parse(&kind, "adamw", 5), XF_OK);
+  assert_int_equal(kind, XF_OPTIM_ADAMW);
+  assert_int_equal(xf_optim_parse(&kind, "lion", 4), XF_E_INVAL);
+  c = xf_optim_default(XF_OPTIM_ADAM, 0.01f);
+  c.weight_decay = 0.1f;
+  assert_int_equal(xf_optim_new(&o, &c, &layout, &diag), XF_E_INVAL);
+  assert_non_null(strstr(diag.text, "weight_decay belongs to adamw"));
+  c = xf_optim_default(XF_OPTIM_ADAGRAD, 0.01f);
+  c.eps = 0;
+  assert_int_equal(xf_optim_new(&o, &c, &layout, &diag), XF_E_INVAL);
+  assert_non_null(strstr(diag.text, "optimizer adagrad: eps is 0"));
   xf_layout_deinit(&layout);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_vectors),
+      cmocka_unit_test(test_by_formula),
       cmocka_unit_test(test_catchup_is_exact),
       cmocka_unit_test(test_schedule),
       cmocka_unit_test(test_lazy),

@@ -61,6 +61,8 @@ static const struct {
     {base, "fed.weight_cap=5", "fed.weight_cap: 5 has no effect"},
     {base, "local.epochs=1 local.steps=5", "epochs 1 and steps 5 are both given"},
     {base, "local.optimizer.sparse=lazy", "lazy belongs to kind adam, and it is sgd"},
+    {base, "local.optimizer.weight_decay=0.1",
+     "belongs to kind adamw, and it is sgd; write local.l2"},
     {base, "fed.algorithm=reptile", "write weighting: uniform"},
     {base, "fed.algorithm=reptile fed.weighting=uniform local.steps=1", "write steps: 2 or more"},
     {base, "fed.algorithm=reptile fed.weighting=uniform local.batch=0", "write steps: 2 or more"},
