@@ -78,6 +78,19 @@ def test_four_hospitals(data, tmp_path, bin_dir, crossfed):
         assert len(auc) == 4 and sum(auc.values()) / 4 > 0.6, auc
 
 
+def test_knowledge_tracing(data, tmp_path, crossfed):
+    """All students at one client, three epochs (docs/BENCHMARKS.md has the whole figure)."""
+    root = data("knowledge-tracing/assist2009_updated/train1.csv.gz").parents[2]
+    plan = tmp_path / "dkt.yaml"
+    plan.write_text((REPO / "deploy/examples/plans/dkt.yaml").read_text().replace("${CROSSFED_DATA:-../shared/data}", str(root)))
+    sets = ["sim.clients.n=1", "stages[0].fed.rounds=3", "eval.every=3", "arms=[federated]",
+            "stages[0].local.epochs=1", "stages[0].local.batch=32", "stages[0].local.optimizer.lr=0.003"]
+    crossfed("sim", plan, "--out", tmp_path / "run", *(word for s in sets for word in ("--set", s)))
+    rows = map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+    auc = [m["auc"] for m in rows if m["scope"] == "global" and m["split"] == "valid"]
+    assert len(auc) == 1 and auc[0] > 0.81, auc
+
+
 MARKETS = """\
 name: markets
 seed: 7
