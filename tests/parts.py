@@ -218,6 +218,16 @@ def program(flavour, name, *args, env=None):
     return function
 
 
+def on_cpu(flag, function):
+    """The part where the CPU has a flag of /proc/cpuinfo, else one skip."""
+    def guarded(run):
+        if flag in read("/proc/cpuinfo").split():
+            function(run)
+        else:
+            run.add(run.name, "skipped", f"this CPU has no {flag}")
+    return guarded
+
+
 def pytest(folder, flavour="release", marks=None):
     """The Python tests of a folder against the programs of a flavour (CROSSFED_BIN, and CROSSFED_FAULTS_BIN)."""
     def function(run):
