@@ -90,7 +90,10 @@ static void ask_to_stop(struct xf_client *c) {
 
 void client_fail(struct xf_client *c, enum xf_rc rc, const char *what, const char *text) {
   xf_log(XF_LOG_ERROR, "fatal", XF_S("what", what), XF_S("code", xf_rc_name(rc)),
-         XF_S("reason", text));
+         XF_S("reason", text),
+         XF_S("fix", rc == XF_E_NOSPACE ? "make room below state_dir and start again: the answers "
+                                          "that were stored are sent then, others are made again"
+                                        : ""));
   if (!c->fatal) c->fatal = rc;
   ask_to_stop(c);
 }

@@ -270,6 +270,49 @@ def test_a_full_disk_opens_no_round_and_recovers(tmp_path, bin_dir, small_disk, 
         fed.crossfed("verify", state)
 
 
+def test_a_full_disk_at_the_silo_loses_nothing_and_recovers(tmp_path, bin_dir, small_disk):
+    """What cannot be stored is not sent: the silo says why and ends with 8, also when it is started on the full disk. With room
+    it goes on, and its accounts and the coordinator's agree."""
+    with pair(tmp_path / "fed", bin_dir, rounds=40, quorum=1, select=0.2, deadline=0.2) as fed:
+        victim = fed.clients["silo-a"]
+        state, ballast = small_disk / "silo-a", small_disk / "ballast"
+        edit(victim, state_dir=str(state))
+
+        def fill():
+            with open(ballast, "ab", buffering=0) as f:
+                for size in (1 << 20, 4096):
+                    try:
+                        while f.write(bytes(size)):
+                            pass
+                    except OSError:
+                        pass  # no space left
+        fed.start()
+        fed.until(lambda: len(victim.events("update_settled")) >= 2, limit_s=10)
+        victim.signal(signal.SIGSTOP)  # in the middle of whatever it does
+        fill()
+        victim.signal(signal.SIGCONT)
+        assert victim.wait(15) == 8, victim.tail()
+        line, = victim.events("fatal")
+        assert line["code"] == "E_NOSPACE" and "full" in line["reason"] and "make room" in line["fix"]
+        before = len(fed.committed())
+        fed.until(lambda: len(fed.committed()) > before + 2, limit_s=15, message="the others go on")
+        victim.start()  # while it is still full
+        assert victim.wait(15) == 8, victim.tail()
+        settled = len(victim.events("update_settled"))
+        ballast.unlink()
+        victim.start()
+        fed.until(lambda: len(victim.events("update_settled")) > settled, limit_s=15)
+        for process in fed.processes():
+            assert process.wait(60) == 0, fed.logs()
+        assert victim.events("final_stored")
+        fed.crossfed("verify", fed.folder / "server", state)
+        db = sqlite3.connect(fed.folder / "server/ledger/ledger.db")
+        seen = {d for (d,) in db.execute("SELECT update_digest FROM upd JOIN round USING(run, round) WHERE member='silo-a' AND kind='train'")}
+        db.close()
+        made = json.loads(fed.crossfed("inspect", state, "--json").stdout)
+        assert seen <= {bytes.fromhex(u["update_digest"]) for u in made["updates"]}, "every update that was seen was made and stored there"
+
+
 # ---- signals
 
 def test_sigterm_drains_and_the_run_goes_on(tmp_path, bin_dir):
