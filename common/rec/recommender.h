@@ -50,7 +50,8 @@ struct xf_recommender_gram {
   const float *triangle; /* [m (m - 1) / 2] */
   const float *diagonal; /* [m]; NULL with noise */
   double beta;           /* of the statistic */
-  double noise_sd; /* of each entry; above 0: entries up to 4 sd are dropped (xf_gram_threshold) */
+  double
+      noise_sd; /* of each entry, at least (others may have added more); above 0: entries up to 4 sd are dropped (xf_gram_threshold) */
 };
 
 /* A model of a rows stage, as the stage leaves it: fitted on this silo's whole train part, the users' step last. */

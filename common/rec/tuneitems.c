@@ -301,8 +301,11 @@ enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag) {
   if (!rc) rc = grams_init(&whole, tune, &tune->data, diag);
   if (!rc && tune->possible) rc = grams_init(&inner, tune, &tune->inner_data, diag);
   if (!rc && others.gram && others.gram->noise_sd > 0)
-    xf_tune_note(tune, "the others' co-occurrence is noisy (sd %g): %llu entries are above 4 sd",
-                 others.gram->noise_sd, (unsigned long long)others.kept);
+    xf_tune_note(
+        tune,
+        "the others' co-occurrence is noisy (sd %g by the plan; a silo's policy may have added "
+        "more): %llu entries are above 4 sd",
+        others.gram->noise_sd, (unsigned long long)others.kept);
   if (!rc && s->families & XF_RECOMMENDER_KERNEL)
     rc = tune_kind(&kernel, tune, &inner, &whole, &others, diag);
   if (!rc && s->families & XF_RECOMMENDER_EASE && small)

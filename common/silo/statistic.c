@@ -115,7 +115,9 @@ enum xf_rc silo_statistic(struct xf_silo *s, const struct xf_silo_task *task,
 
 /* --- the others' part --- */
 
-/* Deviation of the noise in the others' sum: each holder added its own. A pair has at most as many as its items. */
+/* Deviation of the noise in the others' sum, as far as it is known here: each holder added the plan's. One whose own policy asks for
+   more added more and says so to nobody but the coordinator, so this may be too small, and then entries that are noise are taken for
+   co-occurrence; the guard, which compares on validation, is what stands behind it. A pair has at most as many holders as its items. */
 static double others_sd(const struct xf_silo *s) {
   const struct silo_space *items = silo_space_of(s, true);
   uint32_t most = 1;

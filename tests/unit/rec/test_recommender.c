@@ -505,7 +505,7 @@ static void test_artifacts(void **state) {
   for (uint32_t i = 0; i < own.split.n_items; i++) assert_float_equal(a[i], b[i], 1e-6f);
   assert_non_null(xf_recommender_find(rec, "ease.pooled")); // its large entries are above 4 sd
   char *text = report(rec);
-  assert_non_null(strstr(text, "noisy (sd 0.02)"));
+  assert_non_null(strstr(text, "noisy (sd 0.02 by the plan"));
   free(text);
   struct xf_als als;
   const struct xf_als_spec als_spec = {.dim = DIM, .w = {.1, .3, .5}};
