@@ -136,9 +136,11 @@ struct xf_client {
   } serving;
 
   struct {
-    struct client_job *job; /* deciding from what a task brought */
-    uint32_t served;        /* stages that a decision was made with */
-    bool adopting;          /* the worker may be replacing the silo */
+    struct client_job *job;         /* deciding from what a task brought */
+    uint32_t served;                /* stages that a decision was made with */
+    struct xf_msg_task_offer offer; /* answered, its verdict is to come */
+    uint32_t brought;               /* by it, to decide from; 0: nothing */
+    bool adopting;                  /* the worker may be replacing the silo */
   } early;
   struct client_job *running; /* RUN or STORE_FINAL */
   atomic_ullong done, total;

@@ -40,15 +40,23 @@ static void deciding_done(struct client_job *job) {
 void client_early(struct xf_client *c, const struct xf_msg_task_offer *offer) {
   if (!c->serving.on || c->exiting || c->n_stop || c->early.adopting) return;
   if (offer->kind != XF_TASK_TRAIN || !c->silo || !xf_silo_recommends(c->silo)) return;
-  const uint32_t brought = xf_silo_brought(c->silo, offer->stage, offer->committed);
-  if ((brought & ~c->early.served) == 0) return;
+  c->early.offer = *offer;
+  c->early.brought = xf_silo_brought(c->silo, offer->stage, offer->committed);
+  if ((c->early.brought & ~c->early.served) == 0) c->early.brought = 0;
+}
+
+/* Not before: the verdict is noted by the same worker, and the next task waits for that. */
+void client_early_settled(struct xf_client *c) {
+  if (!c->early.brought || c->exiting || c->n_stop || c->early.job) return;
   struct deciding *d = xf_calloc(1, sizeof *d);
-  d->offer = *offer;
-  d->brought = brought;
+  d->offer = c->early.offer;
+  d->brought = c->early.brought;
+  c->early.brought = 0;
   c->early.job = &d->base;
   client_submit(c, &d->base, deciding_work, deciding_done);
 }
 
 void client_early_yield(struct xf_client *c) {
+  c->early.brought = 0;
   if (c->early.job) atomic_store(&c->early.job->job.cancel, true);
 }

@@ -238,8 +238,9 @@ static void deciding_done(struct client_job *job) {
   const bool is_settle = d->settle;
   if (rc) client_fail(c, rc, is_settle ? "settle" : "outcome", xf_diag_text(&job->diag, rc));
   xf_free(job);
-  if (is_settle)
-    client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_SETTLED, .rc = rc});
+  if (!is_settle) return;
+  client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_SETTLED, .rc = rc});
+  client_early_settled(c);
 }
 
 static struct deciding *deciding_new(const struct xf_digest *task) {

@@ -119,8 +119,9 @@ void client_http_reload(struct xf_client *c);
 void client_http_stop(struct xf_client *c);
 
 /* --- early.c --- */
-/* After a task's answer: what it brought of other silos is served, where it was not yet. @thread loop */
+/* After a task's work: what it brought of other silos is served once its answer is settled, where it was not yet. @thread loop */
 void client_early(struct xf_client *c, const struct xf_msg_task_offer *offer);
+void client_early_settled(struct xf_client *c);
 /* Work comes, or the end: a decision under way is given up. @thread loop */
 void client_early_yield(struct xf_client *c);
 

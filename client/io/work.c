@@ -112,6 +112,7 @@ static void working_done(struct client_job *job) {
   xf_timer_set(&c->beat, XF_TIME_NEVER);
   if (w->stored) c->account = w->after;
   log_work(w, xf_time_diff_s(xf_time_now(), c->started));
+  if (w->stored) client_early(c, &w->offer);
   /* The core copies begin; text is kept by it too. */
   client_feed(c, &(struct xf_session_event){.type = XF_SESSION_EV_WORKED,
                                             .rc = rc,
@@ -119,7 +120,6 @@ static void working_done(struct client_job *job) {
                                             .begin = &w->begin,
                                             .epsilon = c->account.epsilon});
   if (w->storing && rc != XF_E_NOSPACE) client_fail(c, rc, "outbox", xf_diag_text(&job->diag, rc));
-  if (w->stored) client_early(c, &w->offer);
   xf_buf_deinit(&w->answer.payload);
   xf_free(job);
 }
