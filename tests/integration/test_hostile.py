@@ -119,7 +119,7 @@ BEGIN_OK = {"task_id": ZERO, "round": 1, "base_digest": ZERO, "layout_digest": Z
     (REPLY, {"task_id": ZERO, "accepted": False, "text": "t" * 1025}),
     (REPLY, {"task_id": ZERO, "accepted": False, "text": b"\xff\xfe not utf-8"}),
     (BEGIN, {**BEGIN_OK, "weight": 2**29}),
-    (BEGIN, {**BEGIN_OK, "dtype": 5}),
+    (BEGIN, {**BEGIN_OK, "dtype": 99}),
     (BEGIN, {**BEGIN_OK, "has_loss": True, "loss_sum": math.nan}),
     (BEGIN, {**BEGIN_OK, "epsilon": math.inf}),
     (BEGIN, {**BEGIN_OK, "update_digest": b""}),
