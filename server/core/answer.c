@@ -10,7 +10,7 @@
 
 enum { LEASE_S = 30, WEIGHT_END = 1 << 29 };
 
-static void ack(struct xf_coord *c, const struct member *m, const struct xf_digest *task_id,
+void answer_ack(struct xf_coord *c, const struct member *m, const struct xf_digest *task_id,
                 enum xf_verdict verdict, enum xf_rc code, const char *text) {
   if (!m->conn) return;
   coord_send(c, m->conn, XF_MSG_UPDATE_ACK)->update_ack =
@@ -37,7 +37,7 @@ static void settle(struct xf_coord *c, struct member *m, const struct xf_msg_upd
   r->verdict = verdict;
   r->code = xf_rc_name(code);
   r->text = text;
-  ack(c, m, &u->task_id, verdict, code, text);
+  answer_ack(c, m, &u->task_id, verdict, code, text);
 }
 
 /* The member counts as moving for LEASE_S more: it reported progress. */
@@ -64,7 +64,7 @@ static void begin_foreign(struct xf_coord *c, struct member *m,
   if (!last->set || !xf_digest_equal(&last->task_id, &u->task_id)) last = &m->last_train;
   if (last->set && xf_digest_equal(&last->task_id, &u->task_id)) {
     bool same = xf_digest_equal(&last->update_digest, &u->update_digest);
-    if (same) ack(c, m, &u->task_id, XF_VERDICT_DUPLICATE_OK, XF_OK, "already stored");
+    if (same) answer_ack(c, m, &u->task_id, XF_VERDICT_DUPLICATE_OK, XF_OK, "already stored");
     else
       settle(c, m, u, XF_VERDICT_CONFLICT, XF_E_CONFLICT,
              "another update is already stored for this task");
@@ -182,7 +182,7 @@ static void on_begin(struct xf_coord *c, struct member *m, const struct xf_msg_u
   }
   if (m->task == T_SPOOLING || m->task == T_RECORDING) return;
   if (m->task == T_REFUSED) { /* its answer was lost on the way, or it never listens */
-    ack(c, m, &u->task_id, XF_VERDICT_REJECTED, XF_E_STATE, "this task was already settled");
+    answer_ack(c, m, &u->task_id, XF_VERDICT_REJECTED, XF_E_STATE, "this task was already settled");
     return;
   }
   enum xf_rc code = XF_OK;
@@ -224,7 +224,7 @@ static void on_chunk(struct xf_coord *c, struct member *m, const struct xf_msg_c
   if (why) {
     upload_stop(c, m, false);
     m->task = T_WORKING;
-    ack(c, m, &m->task_id, XF_VERDICT_CORRUPT, code, why);
+    answer_ack(c, m, &m->task_id, XF_VERDICT_CORRUPT, code, why);
     answer_grant(c);
     return;
   }
@@ -261,10 +261,10 @@ void answer_spooled(struct xf_coord *c, uint32_t member, enum xf_rc rc, const ch
     r->n_member = 1;
     r->task_id = &m->task_id;
     r->update = &m->begin;
-    if (XF_PLANTED("ack_early")) ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
+    if (XF_PLANTED("ack_early")) answer_ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
   } else if (rc == XF_E_CORRUPT) {
     m->task = T_WORKING;
-    ack(c, m, &m->task_id, XF_VERDICT_CORRUPT, rc, text);
+    answer_ack(c, m, &m->task_id, XF_VERDICT_CORRUPT, rc, text);
   } else {
     m->task = T_REFUSED;
     settle(c, m, &m->begin, XF_VERDICT_REJECTED, rc, text);
@@ -287,11 +287,11 @@ void answer_recorded(struct xf_coord *c, uint32_t member) {
     m->clip = m->begin.clip;
   }
   XF_FAILPOINT("K6");
-  ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
+  answer_ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
 }
 
 /* The record is of one member and its task. */
-static void record_one(struct xf_coord *c, struct member *m, struct xf_coord_record *rec) {
+void answer_name_task(struct xf_coord *c, struct member *m, struct xf_coord_record *rec) {
   uint32_t *who = xf_arena_calloc(&c->arena, 1, sizeof *who);
   if (who) {
     *who = member_index(c, m);
@@ -301,59 +301,13 @@ static void record_one(struct xf_coord *c, struct member *m, struct xf_coord_rec
   rec->task_id = &m->task_id;
 }
 
-static struct xf_coord_record *record_refusal(struct xf_coord *c, struct member *m,
-                                              const struct xf_msg_task_reply *r) {
+struct xf_coord_record *answer_refusal(struct xf_coord *c, struct member *m,
+                                       const struct xf_msg_task_reply *r) {
   struct xf_coord_record *rec = coord_persist(c, XF_RECORD_REFUSED, member_index(c, m));
-  record_one(c, m, rec);
+  answer_name_task(c, m, rec);
   rec->code = r->code;
   rec->text = coord_text(c, "%s: %s", r->key, r->text);
   return rec;
-}
-
-/* The final model's task, whatever the member is at. */
-static void final_task(const struct xf_coord *c, const struct member *m, struct xf_digest *out) {
-  xf_coord_task_id(out, c->cfg.run_id, UINT64_MAX, m->info->id, &c->model_digest,
-                   &c->cfg.plan_digest);
-}
-
-/* Known to the ledger: the silo may leave, for no restart of ours will want it back. */
-void answer_final_ack(struct xf_coord *c, struct member *m) {
-  struct xf_digest id;
-  final_task(c, m, &id);
-  ack(c, m, &id, XF_VERDICT_ACCEPTED, XF_OK, "");
-}
-
-void answer_final_recorded(struct xf_coord *c, uint32_t member) {
-  struct member *m = &c->m[member];
-  m->final_recording = false;
-  m->final_stored = m->final_sent = true;
-  m->final_refused = false;
-  m->task = T_NONE;
-  answer_final_ack(c, m);
-}
-
-/* Both answers end the waiting for this silo, and both are recorded, each once: the offer comes again on each connection
-   until the model is stored. */
-static void on_final_reply(struct xf_coord *c, struct member *m,
-                           const struct xf_msg_task_reply *r) {
-  m->task = T_NONE;
-  if (m->final_recording) return; /* its row is in flight, the acknowledgement follows it */
-  if (r->accepted) {
-    m->final_recording = true;
-    struct xf_coord_record *rec = coord_persist(c, XF_RECORD_STORED, member_index(c, m));
-    record_one(c, m, rec);
-    rec->round = c->last_round;
-    rec->kind = XF_TASK_FINAL;
-    rec->model_digest = c->model_digest;
-    return;
-  }
-  xf_log(XF_LOG_WARN, "final_refused", XF_S("client", m->info->id), XF_S("code", r->code),
-         XF_S("key", r->key), XF_S("reason", r->text));
-  if (m->final_refused) return;
-  m->final_refused = true;
-  struct xf_coord_record *rec = record_refusal(c, m, r);
-  rec->round = c->last_round;
-  rec->kind = XF_TASK_FINAL;
 }
 
 static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_task_reply *r) {
@@ -361,7 +315,7 @@ static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_t
   if (m->task != T_OFFERED && m->task != T_WORKING)
     return; /* it may refuse having seen the model */
   if (c->done) {
-    on_final_reply(c, m, r);
+    final_reply(c, m, r);
     return;
   }
   if (r->accepted) {
@@ -372,7 +326,7 @@ static void on_reply(struct xf_coord *c, struct member *m, const struct xf_msg_t
   m->task = T_REFUSED;
   xf_log(XF_LOG_WARN, "task_refused", XF_U("round", c->round), XF_S("client", m->info->id),
          XF_S("code", r->code), XF_S("key", r->key), XF_S("reason", r->text));
-  (void)record_refusal(c, m, r);
+  (void)answer_refusal(c, m, r);
 }
 
 static void on_get(struct xf_coord *c, struct member *m, const struct xf_msg_model_get *g) {

@@ -78,15 +78,6 @@ static bool evaluation_due(const struct xf_coord *c) {
   return c->evaluated_at != c->committed && xf_plan_evaluates_at(c->cfg.plan, c->committed);
 }
 
-static void offer_final(struct xf_coord *c, struct member *m) {
-  if (!round_may_work(c, m) || m->final_sent || m->final_stored) return;
-  m->final_sent = true;
-  xf_coord_task_id(&m->task_id, c->cfg.run_id, UINT64_MAX, m->info->id, &c->model_digest,
-                   &c->cfg.plan_digest);
-  m->task = T_OFFERED;
-  round_offer(c, m);
-}
-
 void round_offer(struct xf_coord *c, struct member *m) {
   struct xf_msg *msg = coord_send(c, m->conn, XF_MSG_TASK_OFFER);
   double left = c->done ? c->stage->fed.deadline_s : xf_time_diff_s(c->deadline, c->now);
@@ -112,9 +103,8 @@ void round_offer(struct xf_coord *c, struct member *m) {
 void round_member_ready(struct xf_coord *c, struct member *m) {
   if (c->done) {
     m->final_sent = m->final_stored;
-    if (m->final_stored)
-      answer_final_ack(c, m); /* the first may have been lost with a connection */
-    else offer_final(c, m);
+    if (m->final_stored) final_ack(c, m); /* the first may have been lost with a connection */
+    else final_offer(c, m);
   } else if (m->selected && m->task == T_WAITING && round_may_work(c, m) && round_is_open(c) &&
              c->state != XF_ROUND_SELECTING) {
     m->task = T_OFFERED;
@@ -362,37 +352,6 @@ static void step_collecting(struct xf_coord *c) {
   }
 }
 
-static void step_done(struct xf_coord *c) {
-  if (!c->done) return; /* its record is in flight */
-  uint32_t stored = 0, refused = 0;
-  for (uint32_t i = 0; i < c->n; i++) {
-    if (c->m[i].ready && !c->m[i].final_sent) offer_final(c, &c->m[i]);
-    stored += c->m[i].final_stored;
-    refused += c->m[i].final_refused;
-  }
-  const bool over = stored + refused == c->n;
-  bool leave = c->draining || (c->cfg.exit_when_done && over);
-  if (leave && !c->exiting) {
-    c->exiting = true;
-    /* OK ends the run for a silo; before all have answered it is the shell that says we will be back. */
-    for (uint32_t i = 0; i < c->n && over; i++) {
-      if (!c->m[i].ready) continue;
-      coord_send(c, c->m[i].conn, XF_MSG_GOODBYE)->goodbye =
-          (struct xf_msg_goodbye){"OK", "the run is done", 0};
-      coord_act(c, XF_COORD_CLOSE)->conn = c->m[i].conn;
-    }
-    coord_act(c, XF_COORD_EXIT)->text =
-        !over ? coord_text(c, "drained; %u of %u members have stored the final model", stored, c->n)
-        : refused ? coord_text(c, "done; %u of %u members refused the final model", refused, c->n)
-                  : "done";
-  } else if (!leave && refused) {
-    coord_wait(c, "done: %u of %u members have stored the final model, %u refused it", stored, c->n,
-               refused);
-  } else if (!leave) {
-    coord_wait(c, "done: %u of %u members have stored the final model", stored, c->n);
-  }
-}
-
 /* The state at rest and the outcome of each participant, after COMMIT or ABANDON is durable. */
 static void round_finish(struct xf_coord *c, enum xf_outcome outcome) {
   for (uint32_t i = 0; i < c->n; i++) {
@@ -495,7 +454,7 @@ void round_persisted(struct xf_coord *c, enum xf_coord_record_type type, uint32_
     return;
   case XF_RECORD_ABANDON: abandoned(c); return;
   case XF_RECORD_DONE: c->done = true; return;
-  case XF_RECORD_STORED: answer_final_recorded(c, member); return;
+  case XF_RECORD_STORED: final_recorded(c, member); return;
   case XF_RECORD_VERDICT:
   case XF_RECORD_REFUSED:
   case XF_RECORD_PAUSE:
@@ -515,7 +474,7 @@ static void step_once(struct xf_coord *c) {
   case XF_ROUND_SELECTING: step_selecting(c); return;
   case XF_ROUND_BROADCASTING:
   case XF_ROUND_COLLECTING: step_collecting(c); return;
-  case XF_ROUND_DONE: step_done(c); return;
+  case XF_ROUND_DONE: final_step(c); return;
   case XF_ROUND_CLOSING:
     if (c->pending_close) { /* recovered here: the list is already durable */
       c->pending_close = 0;

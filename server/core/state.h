@@ -1,7 +1,7 @@
 /*
  * state.h - private to server/core: the coordinator's memory and the functions its files share.
  * One file per concern: coord.c dispatches, registry.c keeps sessions, round.c is the round machine,
- * answer.c handles what silos send for a task, recover.c rebuilds after a start, view.c explains.
+ * answer.c handles what silos send for a task, final.c is what follows the last round, recover.c rebuilds after a start, view.c explains.
  */
 #ifndef XF_SERVER_CORE_STATE_H
 #define XF_SERVER_CORE_STATE_H
@@ -154,11 +154,22 @@ bool round_is_open(const struct xf_coord *c);
 void answer_message(struct xf_coord *c, struct member *m, const struct xf_msg *msg);
 void answer_spooled(struct xf_coord *c, uint32_t member, enum xf_rc rc, const char *text);
 void answer_recorded(struct xf_coord *c, uint32_t member);
-void answer_final_recorded(struct xf_coord *c, uint32_t member);
-void answer_final_ack(struct xf_coord *c, struct member *m); /* its row is durable */
-void answer_lost(struct xf_coord *c, struct member *m);      /* its connection is gone */
-void answer_grant(struct xf_coord *c);                       /* lets queued uploads start */
-void answer_drop_all(struct xf_coord *c);                    /* the round closed: stop transfers */
+void answer_ack(struct xf_coord *c, const struct member *m, const struct xf_digest *task_id,
+                enum xf_verdict verdict, enum xf_rc code, const char *text);
+void answer_name_task(struct xf_coord *c, struct member *m,
+                      struct xf_coord_record *rec); /* whose, which */
+struct xf_coord_record *answer_refusal(struct xf_coord *c, struct member *m,
+                                       const struct xf_msg_task_reply *r);
+void answer_lost(struct xf_coord *c, struct member *m); /* its connection is gone */
+void answer_grant(struct xf_coord *c);                  /* lets queued uploads start */
+void answer_drop_all(struct xf_coord *c);               /* the round closed: stop transfers */
+
+/* final.c */
+void final_offer(struct xf_coord *c, struct member *m);
+void final_reply(struct xf_coord *c, struct member *m, const struct xf_msg_task_reply *r);
+void final_recorded(struct xf_coord *c, uint32_t member);
+void final_ack(struct xf_coord *c, struct member *m); /* its row is durable */
+void final_step(struct xf_coord *c);                  /* offers, and ends when all have answered */
 
 /* recover.c */
 enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
