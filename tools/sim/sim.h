@@ -24,6 +24,8 @@
 #include "tensor/blas.h"
 #include "json/jsonw.h"
 
+struct xf_coord_action;
+
 struct sim;
 
 struct sim_client {
@@ -89,6 +91,11 @@ void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan);
 XF_WARN_UNUSED enum xf_rc sim_export(const struct sim *sim, const char *dir, struct xf_diag *diag);
 /* Runs coordinator and silos to the end. @err E_STATE (paused: with the reason) and the cores' */
 XF_WARN_UNUSED enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag);
+/* What the participants' accepted payloads make of the global vector after `commits` commits (fold.c).
+   @shape accepted[n_client] @own sim->next_x, sim->momentum @err those of xf_stagefold_run */
+XF_WARN_UNUSED enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a,
+                                   uint32_t commits, const struct xf_buf *accepted,
+                                   struct xf_diag *diag);
 /* Appends an evaluation's sums to metrics.jsonl, per domain and global. @err E_IO E_NOSPACE */
 XF_WARN_UNUSED enum xf_rc sim_report_round(struct sim *sim, uint64_t round,
                                            const struct xf_buf *payload, const uint32_t *who,

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "client/core/session.h"
 #include "crypto/stream.h"
-#include "resolve/stagefold.h"
 #include "server/core/coord.h"
 #include "tools/sim/sim.h"
 #include "wire/codec.h"
@@ -95,77 +94,10 @@ static void later(struct world *w, struct xf_coord_event e, double s) {
   push(w, SERVER_EVENT, s, (struct item){.se = e});
 }
 
-struct folding {
-  struct sim *sim;
-  const struct xf_buf *accepted; /* per client */
-};
-
-static enum xf_rc read_update(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
-  const struct folding *f = arg;
-  memcpy(out, f->accepted[slot].p + at * sizeof *out, n * sizeof *out);
-  return XF_OK;
-}
-static enum xf_rc read_bytes(void *arg, size_t slot, uint64_t at, uint8_t *out, size_t n) {
-  const struct folding *f = arg;
-  memcpy(out, f->accepted[slot].p + at, n);
-  return XF_OK;
-}
-static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
-  const struct folding *f = arg;
-  memcpy(out, f->sim->x + at, n * sizeof *out);
-  return XF_OK;
-}
-static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
-  const struct folding *f = arg;
-  memcpy(f->sim->next_x + at, x, n * sizeof *x);
-  return XF_OK;
-}
-static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
-  const struct folding *f = arg;
-  memcpy(out, f->sim->momentum + at, n * sizeof *out);
-  return XF_OK;
-}
-static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
-  const struct folding *f = arg;
-  memcpy(f->sim->momentum + at, x, n * sizeof *x);
-  return XF_OK;
-}
-
-static enum xf_rc fold(struct world *w, const struct xf_coord_action *a) {
-  struct sim *sim = w->sim;
-  uint64_t first = 0;
-  const uint32_t stage = xf_plan_stage_at(&sim->plan, w->commits, &first);
-  const struct xf_strategy strategy = xf_resolve_strategy(&sim->plan, stage);
-  struct xf_stagefold_member *member =
-      xf_calloc(a->n_participant ? a->n_participant : 1, sizeof *member);
-  for (size_t k = 0; k < a->n_participant; k++) {
-    const uint32_t i = a->participant[k];
-    const struct sim_client *c = &sim->client[i];
-    member[k] = (struct xf_stagefold_member){.id = c->id,
-                                             .slot = i,
-                                             .weight = (uint32_t)a->weight[k],
-                                             .rows = &c->rows,
-                                             .len = w->accepted[i].len};
-  }
-  struct folding f = {sim, w->accepted};
-  struct xf_stagefold job = {
-      .global = &sim->global,
-      .stage = stage,
-      .step = xf_strategy_get(&strategy, (uint32_t)(w->commits - first)),
-      .member = member,
-      .n_member = a->n_participant,
-      .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state},
-      .read_bytes = read_bytes};
-  memcpy(sim->next_x, sim->x, (size_t)sim->global.n * sizeof *sim->x);
-  enum xf_rc rc = xf_stagefold_run(&job, w->diag);
-  xf_free(member);
-  return rc;
-}
-
 static void aggregate(struct world *w, const struct xf_coord_action *a) {
   struct xf_coord_event e = {.type = XF_COORD_EV_AGGREGATED, .digest = w->digest};
   if (a->kind == XF_TASK_TRAIN) {
-    e.rc = fold(w, a);
+    e.rc = sim_fold(w->sim, a, w->commits, w->accepted, w->diag);
     if (e.rc) e.text = w->diag->text;
     sim_model_digest(&w->next_digest, w->sim, w->sim->next_x);
     e.digest = w->next_digest;
