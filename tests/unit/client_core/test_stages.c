@@ -53,9 +53,12 @@ static void settle(struct silo *t, const struct xf_msg_task_offer *o) {
   silo_expect(t, XF_SESSION_READY, XF_TASK_STATE_NONE);
 }
 
-static void whole(struct silo *t, const struct xf_msg_task_offer *o, uint64_t from) {
-  fetches(t, o, from);
-  settle(t, o);
+/* A task of that stage that goes well. */
+static void whole(struct silo *t, uint64_t round, enum xf_task_kind kind, uint32_t stage,
+                  uint64_t from) {
+  const struct xf_msg_task_offer o = task(t, round, kind, stage);
+  fetches(t, &o, from);
+  settle(t, &o);
 }
 
 static void refused(struct silo *t, const struct xf_msg_task_offer *o, const char *key,
@@ -112,35 +115,25 @@ static void lengths(void **state) {
 static void artifacts_once(void **state) {
   (void)state;
   struct silo *t = staged();
-  struct xf_msg_task_offer o = task(t, 2, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
+  whole(t, 2, XF_TASK_TRAIN, 1, 0);
   for (uint64_t round = 3; round < 6; round++) {
-    o = task(t, round, XF_TASK_TRAIN, 1);
-    whole(t, &o, IN); /* of the stage before nothing changes */
+    whole(t, round, XF_TASK_TRAIN, 1, IN); /* of the stage before nothing changes */
   }
   silo_rejoin(t); /* another connection of the same process and coordinator */
-  o = task(t, 6, XF_TASK_TRAIN, 1);
-  whole(t, &o, IN);
-  o = task(t, 7, XF_TASK_TRAIN, 2); /* a stage that reads nothing */
-  whole(t, &o, 0);
-  o = task(t, 8, XF_TASK_TRAIN, 2);
-  whole(t, &o, 0);
-  o = task(t, 9, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
+  whole(t, 6, XF_TASK_TRAIN, 1, IN);
+  whole(t, 7, XF_TASK_TRAIN, 2, 0); /* a stage that reads nothing */
+  whole(t, 8, XF_TASK_TRAIN, 2, 0);
+  whole(t, 9, XF_TASK_TRAIN, 1, 0);
   silo_free(t);
 }
 
 static void evaluation_between(void **state) {
   (void)state;
   struct silo *t = staged();
-  struct xf_msg_task_offer o = task(t, 2, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
-  o = task(t, 3, XF_TASK_EVALUATE, 1); /* its model lies where the artifacts lay */
-  whole(t, &o, 0);
-  o = task(t, 4, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
-  o = task(t, 5, XF_TASK_TRAIN, 1);
-  whole(t, &o, IN);
+  whole(t, 2, XF_TASK_TRAIN, 1, 0);
+  whole(t, 3, XF_TASK_EVALUATE, 1, 0); /* its model lies where the artifacts lay */
+  whole(t, 4, XF_TASK_TRAIN, 1, 0);
+  whole(t, 5, XF_TASK_TRAIN, 1, IN);
   silo_free(t);
 }
 
@@ -148,9 +141,8 @@ static void evaluation_between(void **state) {
 static void broken_fetch(void **state) {
   (void)state;
   struct silo *t = staged();
-  struct xf_msg_task_offer o = task(t, 2, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
-  o = task(t, 3, XF_TASK_TRAIN, 1);
+  whole(t, 2, XF_TASK_TRAIN, 1, 0);
+  struct xf_msg_task_offer o = task(t, 3, XF_TASK_TRAIN, 1);
   silo_offer(t, &o);
   silo_chunk(t, &o, IN, 40);
   silo_rejoin(t);
@@ -163,8 +155,7 @@ static void broken_fetch(void **state) {
   silo_offer(t, &o);
   silo_chunk(t, &o, IN, 40);
   silo_cancel(t, &o);
-  o = task(t, 5, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
+  whole(t, 5, XF_TASK_TRAIN, 1, 0);
   silo_free(t);
 }
 
@@ -172,9 +163,8 @@ static void broken_fetch(void **state) {
 static void damaged_chunk(void **state) {
   (void)state;
   struct silo *t = staged();
-  struct xf_msg_task_offer o = task(t, 2, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
-  o = task(t, 3, XF_TASK_TRAIN, 1);
+  whole(t, 2, XF_TASK_TRAIN, 1, 0);
+  const struct xf_msg_task_offer o = task(t, 3, XF_TASK_TRAIN, 1);
   silo_offer(t, &o);
   silo_chunk(t, &o, 0, 40); /* it asked from IN on */
   assert_int_equal(silo_count(t, XF_SESSION_CLOSE_ACTION), 1);
@@ -185,17 +175,13 @@ static void damaged_chunk(void **state) {
 static void forgotten(void **state) {
   (void)state;
   struct silo *t = staged();
-  struct xf_msg_task_offer o = task(t, 2, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
+  whole(t, 2, XF_TASK_TRAIN, 1, 0);
   silo_adopted(t); /* resolved once more: its buffers may be others */
-  o = task(t, 3, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
+  whole(t, 3, XF_TASK_TRAIN, 1, 0);
   t->welcome.epoch++; /* a coordinator that started again, from a copy of its state perhaps */
   silo_rejoin(t);
-  o = task(t, 4, XF_TASK_TRAIN, 1);
-  whole(t, &o, 0);
-  o = task(t, 5, XF_TASK_TRAIN, 1);
-  whole(t, &o, IN);
+  whole(t, 4, XF_TASK_TRAIN, 1, 0);
+  whole(t, 5, XF_TASK_TRAIN, 1, IN);
   silo_free(t);
 }
 
@@ -207,8 +193,7 @@ static void failed_work(void **state) {
   fetches(t, &o, 0);
   silo_event(t, XF_SESSION_EV_WORKED, XF_E_NAN);
   silo_expect(t, XF_SESSION_READY, XF_TASK_STATE_NONE);
-  o = task(t, 3, XF_TASK_TRAIN, 1);
-  whole(t, &o, IN);
+  whole(t, 3, XF_TASK_TRAIN, 1, IN);
   silo_free(t);
 }
 

@@ -6,6 +6,7 @@
 #include "resolve/dataset.h"
 #include "resolve/stagefold.h"
 #include "resolve/stages.h"
+#include "silotest.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -49,23 +50,6 @@ static const struct {
 enum { OWN_ITEMS = 20, EVENTS = 7, TASTES = 3 };
 
 bool stagetest_common_users;
-
-static void load_plan(struct xf_plan *out, const char *text, const char *sets) {
-  char copy[1024];
-  const char *list[16];
-  size_t n = 0;
-  struct xf_diag diag;
-  (void)snprintf(copy, sizeof copy, "%s", sets);
-  for (char *s = copy; *s;) {
-    assert_true(n < 16);
-    list[n++] = s;
-    s += strcspn(s, " ");
-    if (*s) *s++ = '\0';
-  }
-  xf_diag_init(&diag);
-  if (xf_plan_load_text(out, "p.yaml", text, strlen(text), list, n, NULL, &diag))
-    fail_msg("%s", diag.text);
-}
 
 /* Distinct items of [first, first + n): two of any kind, the others of the user's taste; in any order. */
 static void choose(uint32_t *out, struct xf_rng *rng, uint32_t first, uint32_t n, uint32_t taste) {
@@ -190,7 +174,7 @@ void stagetest_init(struct stagetest *out, const char *text, const char *sets,
   memset(out, 0, sizeof *out);
   out->n = 3;
   out->change = change;
-  load_plan(&out->plan, text, sets);
+  silotest_plan(&out->plan, text, sets);
   out->spaces = xf_resolve_spaces(&out->plan);
   for (size_t k = 0; k < out->n; k++) {
     out->s[k].member = member[k];
