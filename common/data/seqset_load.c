@@ -122,10 +122,19 @@ static bool say(struct speech *s, const char *p, size_t len) {
   return true;
 }
 
-static enum xf_rc end_speech(struct xf_seqset *set, struct speech *s) {
-  const enum xf_rc rc = s->n ? xf_seqset_add(set, s->token, NULL, s->n, 0, s->name) : XF_OK;
+/* A spoken line; tabs, at which it is cut, are spaces too. */
+static bool say_line(struct speech *s, const struct xf_field *f, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if ((i > 0 && !say(s, "\t", 1)) || !say(s, f[i].p, f[i].len)) return false;
+  return say(s, "\n", 1);
+}
+
+static enum xf_rc end_speech(struct xf_seqset *set, struct xf_lines *l, struct speech *s,
+                             struct xf_diag *diag) {
+  const uint32_t n = s->n;
+  const enum xf_rc rc = n ? xf_seqset_add(set, s->token, NULL, n, 0, s->name) : XF_OK;
   s->n = 0;
-  return rc;
+  return rc ? xf_lines_fail(l, 0, rc, diag, "%u more letters: %s", n, xf_rc_text(rc)) : XF_OK;
 }
 
 /* The first line of a speech: its speaker. */
@@ -154,14 +163,14 @@ enum xf_rc xf_seqset_load_text(struct xf_seqset *set, const char *path, struct x
     if (rc) break;
     const uint64_t line = xf_lines_get_number(l);
     if (!s.open || line > last + 1) { /* empty lines are between speeches */
-      rc = end_speech(set, &s);
+      rc = end_speech(set, l, &s, diag);
       if (!rc) rc = begin_speech(set, l, &s, f, diag);
-    } else if (!say(&s, f->p, f->len) || !say(&s, "\n", 1)) {
+    } else if (!say_line(&s, f, n)) {
       rc = xf_lines_fail(l, 0, XF_E_NOMEM, diag, "not enough memory for the speech");
     }
     last = line;
   }
-  if (rc == XF_E_EOF) rc = end_speech(set, &s);
+  if (rc == XF_E_EOF) rc = end_speech(set, l, &s, diag);
   xf_lines_close(l);
   xf_free(s.token);
   set->n_token = set->n ? XF_SEQSET_LETTERS : 0; /* every text has the same alphabet */

@@ -112,6 +112,13 @@ static void test_text(void **state) {
   assert_int_equal(xf_seqset_load_text(&s, file("A:\nx\n\nhello\n"), &diag), XF_E_FORMAT);
   datatest_says(&diag,
                 ":4:1: a speech begins with its speaker's name and a colon, not with \"hello\"");
+  // a tab is a space like any other foreign byte, and what is behind it belongs to the speech
+  assert_int_equal(xf_seqset_load_text(&s, file("A:\n\ta\tb\t\n"), &diag), XF_OK);
+  assert_int_equal(s.n, 1);
+  const int32_t tabs[] = {1, 'a' - ' ' + 1, 1, 'b' - ' ' + 1, 1, 0};
+  assert_int_equal(xf_seqset_len(&s, 0), sizeof tabs / sizeof *tabs);
+  assert_memory_equal(s.token, tabs, sizeof tabs);
+  xf_seqset_deinit(&s);
 }
 
 static void test_split_and_chunks(void **state) {
