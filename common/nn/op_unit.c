@@ -102,7 +102,7 @@ static double RUN(rows_norm2)(const struct xf_kargs *a, size_t u) {
               sum += (double)IN(a, i + 1)[(u * n + r) * cols + c] *
                      (double)IN(a, j + 1)[(u * m + s) * cols + c];
     }
-  return sum > 0 ? sum : 0;
+  return sum < 0 ? 0 : sum; /* a NaN stays one */
 }
 
 static bool RUN(only_rows)(const struct xf_kargs *a) {
@@ -128,12 +128,13 @@ static void RUN(unit_norm2)(const struct xf_kargs *a) {
   }
 }
 
-/* min(1, clip / norm), a little towards 0 so that rounding does not exceed the bound. */
+/* min(1, clip / norm), a little towards 0 so that rounding does not exceed the bound; 0 where the squared norm is no number or,
+   by rounding, negative: it says nothing about the unit, which is left out. */
 static void RUN(unit_factor)(const struct xf_kargs *a) {
   for (size_t i = 0; i < N(a); i++) {
-    const double norm = sqrt((double)IN(a, 0)[i]);
+    const double norm2 = (double)IN(a, 0)[i], norm = sqrt(norm2);
     const double f = norm > a->attr->alpha ? a->attr->alpha / norm * (1 - 1e-6) : 1;
-    OUT(a)[i] = (xf_real)f;
+    OUT(a)[i] = (xf_real)(norm2 >= 0 ? f : 0);
   }
 }
 

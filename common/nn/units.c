@@ -5,6 +5,8 @@
 #include "nn/op_norm.h"
 #include "nn/window.h"
 
+#include <string.h>
+
 enum { USE_MAX = XF_IN_MAX / 2 };
 
 /* Whether output rows of an operation depend on the same rows of its per-unit inputs only (in blocks). */
@@ -137,10 +139,28 @@ static int norm2_by_grams(struct xf_graph *g, struct xf_dim units, const struct 
   return sum;
 }
 
+/* The kernel of norms has one window, and rows of a table as wide as the parameter. */
+static bool check_uses(struct xf_graph *g, int param, const struct xf_unit_use *use, int n_use) {
+  const struct xf_unit_use *conv = NULL;
+  for (int i = 0; i < n_use; i++) {
+    if (use[i].kind == XF_UNIT_ROWS &&
+        !xf_dim_equal(g->node[use[i].in[1]].cols, g->node[param].cols))
+      return xf_graph_fail(
+          g, XF_E_UNSUPPORTED,
+          "clipping by unit: a parameter is gathered from in rows of another width");
+    if (use[i].kind != XF_UNIT_CONV) continue;
+    if (conv && memcmp(&conv->window, &use[i].window, sizeof conv->window) != 0)
+      return xf_graph_fail(g, XF_E_UNSUPPORTED,
+                           "clipping by unit: a parameter convolves with windows of two kinds");
+    conv = &use[i];
+  }
+  return true;
+}
+
 static int norm2_of(struct xf_graph *g, struct xf_dim units, int param, int grad) {
   struct xf_unit_use use[USE_MAX];
   int n_use = 0;
-  if (!collect(g, grad, 1, use, &n_use)) return XF_NO_NODE;
+  if (!collect(g, grad, 1, use, &n_use) || !check_uses(g, param, use, n_use)) return XF_NO_NODE;
   if (n_use == 0) return xf_graph_fill(g, units, XF_DIM(1), 0);
   const int by_grams = norm2_by_grams(g, units, use, n_use);
   return by_grams != XF_NO_NODE ? by_grams : xf_op_unit_norm2(g, units, param, use, n_use);

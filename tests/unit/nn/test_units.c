@@ -274,6 +274,57 @@ static int decayed(struct xf_graph *g,
   return xf_op_sum_cols(g, xf_op_matmul(g, in[0], xf_op_tanh(g, P("w")), false, false));
 }
 
+static int two_sizes(struct xf_graph *g,
+                     const int *in) { // the same weights over images of two sizes
+  const struct xf_window large = {.h = 3, .w = 1, .kh = 2, .kw = 1},
+                         small = {.h = 2, .w = 1, .kh = 2, .kw = 1};
+  const int h = xf_op_conv(g, in[0], P("k"), XF_NO_NODE, &large);
+  return xf_op_sum_cols(g, xf_op_conv(g, h, P("k"), XF_NO_NODE, &small));
+}
+static int two_widths(struct xf_graph *g, const int *in) { // rows of a table seen in another shape
+  const int rows = xf_op_gather(g, xf_op_reshape(g, P("w"), XF_DIM(9), XF_DIM(1)), in[0]);
+  return xf_op_mul(g, rows, rows);
+}
+
+// What the norms' kernel would read in the shape of another use or of the parameter.
+static void test_refuses_other_shapes(void **state) {
+  (void)state;
+  struct xf_layout l;
+  nntest_layout(&l, (const struct seg_spec[]){{"w", 3, 3}, {"k", 2, 1}, {NULL, 0, 0}});
+  for (int i = 0; i < 2; i++) {
+    struct xf_diag diag;
+    xf_diag_init(&diag);
+    struct xf_graph *g = xf_graph_new(&l);
+    const int in = i ? xf_graph_ids(g, "i", XF_BATCH, 1)
+                     : xf_graph_input(g, "x", (struct xf_dim){3, XF_SYM_B}, 1);
+    const int rows = i ? two_widths(g, &in) : two_sizes(g, &in);
+    assert_int_equal(
+        xf_graph_backward_units(g, xf_op_sum(g, rows), rows, XF_BATCH, 1, NULL, 0, NULL, &diag),
+        XF_E_UNSUPPORTED);
+    assert_non_null(strstr(diag.text, i ? "rows of another width" : "windows of two kinds"));
+    xf_graph_free(g);
+  }
+  xf_layout_deinit(&l);
+}
+
+// A norm that is no number bounds nothing: such a unit is left out, not taken whole.
+static void test_factor_of_no_number(void **state) {
+  (void)state;
+  struct xf_layout l;
+  nntest_layout(&l, (const struct seg_spec[]){{"w", 1, 1}, {NULL, 0, 0}});
+  struct xf_graph *g = xf_graph_new(&l);
+  const int x = xf_graph_input(g, "x", XF_BATCH, 1), f = xf_op_unit_factor(g, x, 2);
+  struct xf_nnplan *p = nntest_plan(
+      g, (struct xf_nnplan_spec){.outputs = {f}, .n_output = 1, .max = {[XF_SYM_B] = 5}});
+  const float in[5] = {NAN, -1, INFINITY, 4, 0}, w[1] = {0}, want[5] = {0, 0, 0, 1, 1};
+  xf_nnplan_set_input(p, x, in);
+  nntest_run(p, w, NULL, 5);
+  assert_memory_equal(xf_nnplan_get(p, f, NULL, NULL), want, sizeof want);
+  xf_nnplan_free(p);
+  xf_graph_free(g);
+  xf_layout_deinit(&l);
+}
+
 static void test_an_image_within_a_unit(void **state) {
   (void)state;
   struct xf_layout l;
@@ -340,6 +391,8 @@ int main(void) {
       cmocka_unit_test(test_bound),
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_an_image_within_a_unit),
+      cmocka_unit_test(test_refuses_other_shapes),
+      cmocka_unit_test(test_factor_of_no_number),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
