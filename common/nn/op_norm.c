@@ -152,7 +152,9 @@ int xf_op_batch_norm_eval(struct xf_graph *g, int x, const struct xf_batch_norm 
   const struct xf_dim c = g->node[x].cols;
   const int mean = xf_op_as_row(g, xf_graph_param(g, b->mean)),
             var = xf_op_as_row(g, xf_graph_param(g, b->var));
-  const int root = xf_op_sqrt(g, xf_op_add(g, var, xf_graph_fill(g, XF_DIM(1), c, b->eps)));
+  /* noise or a server's step may have carried a variance below 0 */
+  const int root =
+      xf_op_sqrt(g, xf_op_add(g, xf_op_relu(g, var), xf_graph_fill(g, XF_DIM(1), c, b->eps)));
   const int factor = xf_op_div(g, xf_op_as_row(g, b->gain), root);
   return xf_op_bias_add(g, xf_op_col_scale(g, xf_op_bias_add(g, x, xf_op_neg(g, mean)), factor),
                         b->shift);

@@ -37,7 +37,7 @@ struct xf_batch_norm {
 /* Of a training graph: by the batch's statistics, and the running ones move. Composed. @shape x [R x C]
    @source Ioffe & Szegedy 2015, algorithms 1 and 2 */
 int xf_op_batch_norm_train(struct xf_graph *g, int x, const struct xf_batch_norm *norm);
-/* Of a scoring graph: by the running statistics. Composed. @shape x [R x C] */
+/* Of a scoring graph: by the running statistics, a variance below 0 as 0. Composed. @shape x [R x C] */
 int xf_op_batch_norm_eval(struct xf_graph *g, int x, const struct xf_batch_norm *norm);
 
 /* Numbers 1/(1-p) with probability 1-p, else 0, by the run's seed (xf_nnplan_set_seed), `number`, row and column; derivative 0.

@@ -214,6 +214,10 @@ static void test_batch_norm(void **state) {
     } else {
       near((double)out[0], 0.6 / sqrt(1.4), 1e-4);
       near((double)out[1], 2 * 3.6 / sqrt(1.7) - 1, 1e-4);
+      params[6] = -0.5f; // below 0 is as 0
+      assert_int_equal(xf_nnplan_run(p, params, grad, (uint32_t[XF_N_SYM]){[XF_SYM_B] = 4}, &diag),
+                       XF_OK);
+      near((double)out[0], 0.6 / sqrt(1e-5), 1e-1);
     }
     xf_nnplan_free(p);
     xf_graph_free(g);
