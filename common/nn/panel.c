@@ -89,6 +89,11 @@ static void look_at_ends(struct packing *k) {
   if (p->spec.train || p->spec.has_loss) spoil(k, p->spec.loss);
   for (size_t i = 0; p->spec.train && i < k->g->n_grad; i++)
     unite(k, k->g->param[i], k->g->grad[i]);
+  for (size_t i = 0; p->spec.train && i < k->g->n_update;
+       i++) { /* xf_nnplan_apply copies number by number, also into a segment that no step reads */
+    spoil(k, k->g->update[i].param);
+    spoil(k, k->g->update[i].value);
+  }
   for (size_t i = 0; i < p->n_sink; i++)
     if (p->sink[i].rowset >= 0) /* rows of a table are found by number */
       for (size_t j = 0; j < k->g->n_grad; j++)

@@ -210,12 +210,41 @@ static void test_wrong_run(void **state) {
   net_close(&m);
 }
 
+// A segment that becomes other weights after a run: both lie alike.
+static void test_update(void **state) {
+  (void)state;
+  enum { K = 40, N = 2 * K * 40 };
+  struct xf_layout l;
+  struct xf_rng rng;
+  xf_rng_init(&rng, 3, 1);
+  nntest_layout(&l, (const struct seg_spec[]){{"w", K, 40}, {"copy", K, 40}, {NULL, 0, 0}});
+  struct xf_graph *g = xf_graph_new(&l);
+  const int x = xf_graph_input(g, "x", XF_BATCH, K), w = xf_graph_param(g, "w");
+  xf_graph_update(g, "copy", w);
+  const int loss = xf_op_sum(g, xf_op_dense_nobias(g, x, w, XF_ACT_TANH));
+  assert_int_equal(xf_graph_backward(g, loss, NULL), XF_OK);
+  struct xf_nnplan *p = nntest_plan(
+      g,
+      (struct xf_nnplan_spec){.loss = loss, .train = true, .packed = true, .max[XF_SYM_B] = B_MAX});
+  fill(&batch, &rng);
+  for (size_t i = 0; i < N; i++) params[i] = (float)xf_rng_normal(&rng);
+  xf_nnplan_pack(p, packed, params);
+  xf_nnplan_set_input(p, x, batch.x);
+  nntest_run(p, packed, packed_grad, B_MAX);
+  xf_nnplan_apply(p, packed);
+  xf_nnplan_unpack(p, back, packed);
+  assert_memory_equal(back, params, sizeof *back * N / 2);
+  assert_memory_equal(back + N / 2, params, sizeof *back * N / 2);
+  xf_nnplan_free(p);
+  xf_graph_free(g);
+  xf_layout_deinit(&l);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_gradients),
-      cmocka_unit_test(test_only_small_batches),
-      cmocka_unit_test(test_fused_bytes),
-      cmocka_unit_test(test_wrong_run),
+      cmocka_unit_test(test_gradients),   cmocka_unit_test(test_only_small_batches),
+      cmocka_unit_test(test_fused_bytes), cmocka_unit_test(test_wrong_run),
+      cmocka_unit_test(test_update),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
