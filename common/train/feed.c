@@ -80,6 +80,10 @@ static enum xf_rc check_table(const struct xf_model_config *c, const struct xf_t
   if (c->loss == XF_LOSS_BCE && t->n_class > 2)
     return xf_diag_set(diag, XF_E_SHAPE, "loss bce needs labels 0 and 1; the table has %u classes",
                        t->n_class);
+  for (size_t i = 0; c->loss == XF_LOSS_BCE && t->n_class == 0 && i < t->n; i++)
+    if (!(t->y[i] >= 0 && t->y[i] <= 1))
+      return xf_diag_set(diag, XF_E_SHAPE, "loss bce needs labels 0 and 1; the table has %g",
+                         (double)t->y[i]);
   return XF_OK;
 }
 

@@ -426,6 +426,21 @@ static void test_refusals(void **state) {
   table.table.n_class = 5;
   expect(xf_trainer_run(b.trainer, &b.job, &diag), XF_E_SHAPE, "classes 0 .. 1; the table has 5");
   table.table.n_class = 2;
+  bench_deinit(&b);
+  struct xf_model_config yes_no = xor_net;
+  yes_no.loss = XF_LOSS_BCE;
+  yes_no.n_out = 1;
+  bench_init(&b, &yes_no, adam(.1f), &table, 0, 0);
+  table.table.n_class = 0; // as loaded when a label is no small integer
+  table.table.y[0] = .25f; // a probability will do
+  assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_OK);
+  table.table.y[5] = -1;
+  expect(xf_trainer_run(b.trainer, &b.job, &diag), XF_E_SHAPE,
+         "loss bce needs labels 0 and 1; the table has -1");
+  table.table.n_class = 2;
+  table.table.y[0] = table.table.y[5] = 0;
+  bench_deinit(&b);
+  bench_init(&b, &xor_net, adam(.1f), &table, 0, 0);
   memset(table.table.part, XF_PART_TEST, 8); // nothing to train on: unchanged, weight 0
   assert_int_equal(xf_trainer_run(b.trainer, &b.job, &diag), XF_OK);
   assert_int_equal(b.job.n_samples, 0);
