@@ -8,7 +8,7 @@
  * m is 1 in the segments that adapt (head only: ANIL; body only: BOIL), A the inner rate or one per parameter (Meta-SGD). How
  * H_S u comes about is the kind: MAML exactly, as the gradient of grad S . u; FOMAML leaves it out; HF by a difference of two
  * gradients. Reptile's direction is adapted - start.
- * Not for: drawing tasks, the outer step (optim.h, fed). Owner: caller. Thread: one at a time. Deterministic.
+ * Not for: drawing tasks, the outer step (optim.h, fed), graphs with dropout masks or several rows a sample. Owner: caller. Thread: one at a time. Deterministic.
  */
 #ifndef XF_TRAIN_META_H
 #define XF_TRAIN_META_H
