@@ -153,6 +153,7 @@ static void upload_start(struct xf_coord *c, struct member *m) {
   if (!m->spool_open) {
     m->spool_open = true;
     struct xf_coord_action *a = coord_act(c, XF_COORD_SPOOL_BEGIN);
+    a->stage = c->stage_at;
     a->member = member_index(c, m);
     a->begin = m->begin;
     a->round = c->round;

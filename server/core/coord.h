@@ -209,7 +209,7 @@ struct xf_coord_action {
   struct xf_digest task_id;
   uint64_t round;
   enum xf_task_kind kind;
-  uint32_t stage; /* SERVE: of a TRAIN */
+  uint32_t stage; /* SERVE, SPOOL_BEGIN: of a TRAIN */
   uint64_t offset, length;
   const uint8_t *data;
   size_t data_len;

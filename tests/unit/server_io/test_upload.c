@@ -1,6 +1,7 @@
 // Updates arriving: what a worker finds out about their bytes before they are stored.
 #include "base/alloc.h"
 #include "crypto/sha256.h"
+#include "param/sparse.h"
 #include "server/io/daemon.h"
 #include "unit/server_io/iotest.h"
 
@@ -35,11 +36,13 @@ static void rig_deinit(struct rig *r) {
 }
 
 /* Sends p in pieces of `step` bytes and gives what SPOOLED would say; `stored`: whether the file is there. */
-static enum xf_rc upload(struct rig *r, enum xf_task_kind kind, const void *p, size_t len,
-                         size_t step, bool damage, bool abort, bool *stored) {
+static enum xf_rc upload_as(struct rig *r, enum xf_dtype dtype, enum xf_task_kind kind,
+                            const void *p, size_t len, size_t step, bool damage, bool abort,
+                            bool *stored) {
   struct xf_coord_action a = {.member = 1, .kind = kind};
   char path[XF_PATH_MAX];
-  a.begin = (struct xf_msg_update_begin){.round = 1, .weight = 1, .payload_len = len};
+  a.begin =
+      (struct xf_msg_update_begin){.round = 1, .weight = 1, .dtype = dtype, .payload_len = len};
   a.begin.task_id.b[0] = 1;
   xf_sha256(&a.begin.payload_digest, p, len);
   if (damage) a.begin.payload_digest.b[0] ^= 1;
@@ -59,6 +62,11 @@ static enum xf_rc upload(struct rig *r, enum xf_task_kind kind, const void *p, s
   *stored = access(path, F_OK) == 0;
   if (*stored) unlink(path);
   return rc;
+}
+
+static enum xf_rc upload(struct rig *r, enum xf_task_kind kind, const void *p, size_t len,
+                         size_t step, bool damage, bool abort, bool *stored) {
+  return upload_as(r, XF_DTYPE_FLOAT32, kind, p, len, step, damage, abort, stored);
 }
 
 static void test_bytes(void **state) {
@@ -89,6 +97,40 @@ static void test_bytes(void **state) {
   rig_deinit(&r);
 }
 
+/* Without zeros: entries are no floats, and what cannot be read never gets as far as the fold. */
+static void test_sparse(void **state) {
+  (void)state;
+  struct rig r;
+  bool stored = false;
+  struct xf_buf b;
+  rig_init(&r);
+  const uint64_t n = srv_model_lens(&r.srv->st, 1).up[0] / sizeof(float);
+  assert_true(n > 2);
+  float *x = xf_calloc((size_t)n, sizeof *x);
+  const uint32_t odd = 0x3f807f80; /* its lower half beside a place reads as NaN */
+  memcpy(x, &odd, sizeof odd);
+  xf_buf_init(&b, 1 << 20);
+  assert_rc(xf_sparse_put(&b, x, n), XF_OK);
+  assert_rc(upload_as(&r, XF_DTYPE_SPARSE, XF_TASK_TRAIN, b.p, b.len, 5, false, false, &stored),
+            XF_OK);
+  assert_true(stored);
+  b.p[17] = 0xff; /* its place: beyond the vector */
+  assert_rc(upload_as(&r, XF_DTYPE_SPARSE, XF_TASK_TRAIN, b.p, b.len, 5, false, false, &stored),
+            XF_E_FORMAT);
+  assert_false(stored);
+  assert_rc(upload_as(&r, XF_DTYPE_SPARSE, XF_TASK_TRAIN, b.p, b.len, 5, true, false, &stored),
+            XF_E_CORRUPT);
+  x[0] = INFINITY;
+  xf_buf_reset(&b);
+  assert_rc(xf_sparse_put(&b, x, n), XF_OK);
+  assert_rc(upload_as(&r, XF_DTYPE_SPARSE, XF_TASK_TRAIN, b.p, b.len, 5, false, false, &stored),
+            XF_E_NAN);
+  assert_false(stored);
+  xf_buf_deinit(&b);
+  xf_free(x);
+  rig_deinit(&r);
+}
+
 static void test_report(void **state) {
   (void)state;
   struct rig r;
@@ -111,6 +153,7 @@ static void test_report(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes), cmocka_unit_test(test_report)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes), cmocka_unit_test(test_sparse),
+                                     cmocka_unit_test(test_report)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
