@@ -14,8 +14,10 @@ static enum xf_rc check_recommender(const struct xf_plan *plan, struct xf_diag *
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;
+    const bool statistic = s->kind == XF_PLAN_STAGE_STATISTIC;
+    const bool both = statistic && s->statistic.of == XF_PLAN_STATISTIC_OVERLAP;
     for (uint32_t k = 0; k < spaces.n; k++)
-      if (spaces.at[k].items == (s->kind == XF_PLAN_STAGE_STATISTIC) &&
+      if ((both || spaces.at[k].items == statistic) &&
           s->rows.min_holders != spaces.at[k].min_holders)
         return not_here(diag, "rows.min_holders: different ones for the same keys");
   }

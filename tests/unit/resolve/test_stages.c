@@ -299,9 +299,13 @@ static void test_refusals(void **state) {
                             "model: {kind: mf, loss: bpr, users: aligned}\nstages:\n"
                             "  - {name: a, fed: {rounds: 1}, local: {optimizer: {lr: 0.1}}}\n"
                             "  - {name: b, fed: {rounds: 1}, local: {optimizer: {lr: 0.1}}}\n";
+  static const char overlap[] =
+      HEAD "  - {name: r, kind: rows, fed: {rounds: 2}, rows: {min_holders: 2}}\n"
+           "  - {name: seen, kind: statistic, statistic: {of: overlap}, rows: {min_holders: 3}}\n";
   static const struct {
     const char *text, *sets, *says;
-  } row[] = {{both, "stages[2].rows.min_holders=2", "rows.min_holders: different ones"},
+  } row[] = {{overlap, "", "rows.min_holders: different ones"},
+             {both, "stages[2].rows.min_holders=2", "rows.min_holders: different ones"},
              {rows, "stages[1].rows.min_holders=2", "rows.min_holders: different ones"},
              {two, "", "stages: more than one"}};
   struct xf_diag diag;
