@@ -93,7 +93,7 @@ static enum xf_rc read_back(void *arg, uint64_t at, uint8_t *out, size_t len) {
   return rc || got == len ? rc : XF_E_IO;
 }
 
-/* Whole and finite? What is stored is folded, and a fold that fails is the end of the coordinator. */
+/* Whole and finite? What is stored is folded, and a fold that fails costs all members the round. */
 static enum xf_rc check_sparse(struct srv_upload *u) {
   enum { BLOCK = 4096 };
   struct xf_sparse x;
