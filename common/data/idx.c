@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { UBYTE = 8, MAX_DIMS = 8 };
+enum { UBYTE = 8, MAX_DIMS = 8, FIRST_BYTES = 1 << 24 };
 #define MAX_BYTES ((uint64_t)1 << 34)
 
 struct idx {
@@ -75,10 +75,15 @@ static enum xf_rc body(struct idx *x, uint8_t **out, uint64_t *row, struct xf_di
                          (unsigned long long)MAX_BYTES);
   }
   bytes *= *row;
-  *out = xf_try_calloc(bytes, 1);
-  if (!*out) return xf_diag_set(diag, XF_E_NOMEM, "%s: not enough memory", x->path);
-  const enum xf_rc rc = read_all(x, *out, bytes, diag);
-  if (rc) return rc;
+  for (uint64_t have = 0, cap = 0; have < bytes; have = cap) { /* memory as bytes come */
+    cap = have > FIRST_BYTES ? 2 * have : FIRST_BYTES;
+    if (cap > bytes) cap = bytes;
+    uint8_t *more = xf_try_realloc_array(*out, cap, 1);
+    if (!more) return xf_diag_set(diag, XF_E_NOMEM, "%s: not enough memory", x->path);
+    *out = more;
+    const enum xf_rc rc = read_all(x, *out + have, cap - have, diag);
+    if (rc) return rc;
+  }
   uint8_t more = 0;
   if (gzread(x->gz, &more, 1) > 0)
     return xf_diag_set(diag, XF_E_FORMAT, "%s: more bytes follow than the header says", x->path);
@@ -128,6 +133,24 @@ enum xf_rc xf_idx_load(struct xf_table *out, const char *images, const char *lab
   if (img.gz) (void)gzclose(img.gz);
   if (lab.gz) (void)gzclose(lab.gz);
   if (rc) xf_table_deinit(out);
+  return rc;
+}
+
+enum xf_rc xf_idx_load_images(uint8_t **out, uint32_t dim[3], const char *path,
+                              struct xf_diag *diag) {
+  struct idx x;
+  uint64_t row = 0;
+  *out = NULL;
+  enum xf_rc rc = idx_open(&x, path, diag);
+  if (!rc && x.n_dim != 3)
+    rc = xf_diag_set(diag, XF_E_SHAPE, "%s: %u dimensions; images have 3", path, x.n_dim);
+  if (!rc) rc = body(&x, out, &row, diag);
+  if (x.gz) (void)gzclose(x.gz);
+  memcpy(dim, x.dim, 3 * sizeof *dim);
+  if (rc) {
+    xf_free(*out);
+    *out = NULL;
+  }
   return rc;
 }
 

@@ -7,6 +7,7 @@
 #include "data/findings.h"
 #include "data/idx.h"
 #include "data/lists.h"
+#include "data/omniglot.h"
 #include "data/pairs.h"
 #include "data/partition.h"
 #include "data/split.h"
@@ -139,6 +140,32 @@ static void try_categories(const char *path) {
   xf_names_deinit(&items);
 }
 
+/* The file as a list of three images, and as images of a list of one. */
+static void try_omniglot(const char *path) {
+  static const uint8_t images[] = "\0\0\x08\x03\0\0\0\x03\0\0\0\x02\0\0\0\x02 abcdefghijk";
+  static const char list[] = "class_id\talphabet\tcharacter\tdrawer\tset\n0\ta\tb\t1\tc\n";
+  const struct {
+    const void *bytes;
+    size_t len;
+  } other[2] = {{images, sizeof images - 1}, {list, sizeof list - 1}};
+  for (int k = 0; k < 2; k++) {
+    char fixed[64];
+    struct xf_table t;
+    struct xf_diag diag;
+    const int fd = memfd_create("other", MFD_CLOEXEC);
+    (void)snprintf(fixed, sizeof fixed, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && write(fd, other[k].bytes, other[k].len) == (ssize_t)other[k].len &&
+        !xf_omniglot_load(&t, k ? path : fixed, k ? fixed : path, 2, &diag)) {
+      XF_ASSERT(t.n == (k ? 1 : 3) && t.n_in == 4);
+      for (size_t i = 0; i < t.n; i++)
+        XF_ASSERT(t.client[i] < t.clients.n && t.y[i] < (float)t.n_class);
+      for (size_t i = 0; i < t.n * t.n_in; i++) XF_ASSERT(t.x[i] >= 0 && t.x[i] <= 1.0001F);
+      xf_table_deinit(&t);
+    }
+    if (fd >= 0) (void)close(fd);
+  }
+}
+
 static void try_others(const char *path, uint8_t how) {
   struct xf_diag diag;
   struct xf_table t;
@@ -154,6 +181,10 @@ static void try_others(const char *path, uint8_t how) {
   }
   if (how & 16) {
     try_categories(path);
+    return;
+  }
+  if (how & 32) {
+    try_omniglot(path);
     return;
   }
   if (how % 2) {
