@@ -197,6 +197,7 @@ static int forward(struct build *b, struct xf_model_net *net) {
   for (uint32_t i = 0; i < a->n_block; i++) h = block(b, h, i, &side);
   h = xf_op_flatten(b->g, h, side, side);
   if (a->dense) h = dense(b, h, l++, b->m->config.activation);
+  net->hidden = h;
   return dense(b, h, l, XF_ACT_NONE);
 }
 
@@ -216,6 +217,7 @@ static void score(struct xf_model_net *net, const struct xf_model *m) {
 }
 
 const struct xf_model_ops xf_model_convnet = {.data = XF_DATASET_TABLE,
+                                              .head = true,
                                               .layout = layout,
                                               .loss = loss,
                                               .score = score,

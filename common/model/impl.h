@@ -24,6 +24,7 @@ struct xf_init_rule {
 
 struct xf_model_ops {
   enum xf_dataset_kind data; /* what it eats */
+  bool head; /* the layout ends with the weights of a linear output layer, then perhaps its bias */
   /* Checks the configuration and adds the segments. */
   enum xf_rc (*layout)(struct xf_model *model, struct xf_diag *diag);
   /* Adds loss, data and feeds; graph is new. Errors of builders are met later. */

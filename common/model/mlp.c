@@ -101,6 +101,7 @@ static int forward(struct xf_model_net *net, const struct xf_model *m, struct xf
   for (uint32_t l = 0; l < n_layer(m); l++) {
     const enum xf_act act = l + 1 == n_layer(m) ? XF_ACT_NONE : m->config.activation;
     const int w = xf_graph_param(g, name(buf, m, 'w', l));
+    net->hidden = h;
     if (has_bias(m, l)) h = xf_op_dense(g, h, w, xf_graph_param(g, name(buf, m, 'b', l)), act);
     else h = xf_op_dense_nobias(g, h, w, act);
     if (!l2) continue;
@@ -146,6 +147,7 @@ const struct xf_model_ops xf_model_scorer = {.data = XF_DATASET_LISTS,
                                              .init = init,
                                              .axis = axis};
 const struct xf_model_ops xf_model_mlp = {.data = XF_DATASET_TABLE,
+                                          .head = true,
                                           .layout = layout,
                                           .loss = loss,
                                           .score = score,

@@ -108,6 +108,10 @@ void xf_model_free(struct xf_model *model);
 const struct xf_layout *xf_model_get_layout(const struct xf_model *model);
 const struct xf_model_config *xf_model_get_config(const struct xf_model *model);
 struct xf_model_size xf_model_get_size(const struct xf_model *model);
+/* The head: weights [d x n_out] and bias (NULL: none) of the linear output layer behind hidden ones. False: the model has
+   none. @own borrowed @thread any */
+bool xf_model_get_head(const struct xf_model *model, const struct xf_segment **weight,
+                       const struct xf_segment **bias);
 /* What the rows of a segment are. @thread any */
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
 /* The kind of data the model eats. @thread any */

@@ -95,6 +95,15 @@ const struct xf_model_config *xf_model_get_config(const struct xf_model *model) 
 struct xf_model_size xf_model_get_size(const struct xf_model *model) {
   return model->size;
 }
+bool xf_model_get_head(const struct xf_model *model, const struct xf_segment **weight,
+                       const struct xf_segment **bias) {
+  const struct xf_layout *l = &model->layout;
+  const size_t n_head = model->config.bias ? 2 : 1;
+  if (!model->ops->head || l->n_seg <= n_head) return false;
+  *weight = &l->seg[l->n_seg - n_head];
+  *bias = model->config.bias ? &l->seg[l->n_seg - 1] : NULL;
+  return true;
+}
 enum xf_dataset_kind xf_model_get_data(const struct xf_model *model) { return model->ops->data; }
 size_t xf_model_samples(const struct xf_model *model, const struct xf_dataset *data,
                         enum xf_part part) {
@@ -178,6 +187,7 @@ static void net_init(struct xf_model_net *net, const struct xf_model *model) {
                                .loss = XF_NO_NODE,
                                .data = XF_NO_NODE,
                                .score = XF_NO_NODE,
+                               .hidden = XF_NO_NODE,
                                .state = {XF_NO_NODE, XF_NO_NODE},
                                .group = 1};
   for (int f = 0; f < XF_N_FEED; f++) net->feed[f] = XF_NO_NODE;

@@ -38,9 +38,10 @@ enum xf_feed {
 
 struct xf_model_net {
   struct xf_graph *graph;
-  int loss;            /* with regularisation, differentiated; mean over rows */
-  int data;            /* without regularisation */
-  int score;           /* of xf_model_net_score */
+  int loss;   /* with regularisation, differentiated; mean over rows */
+  int data;   /* without regularisation */
+  int score;  /* of xf_model_net_score */
+  int hidden; /* of xf_model_net_score: the input of the head (xf_model_get_head), or XF_NO_NODE */
   int state[2];        /* of xf_model_net_score over sequences: h and c behind the chunk */
   int feed[XF_N_FEED]; /* nodes, XF_NO_NODE where unused; symbol B counts samples */
   uint32_t group;

@@ -9,17 +9,20 @@ struct xf_score {
   const struct xf_model *model;
   struct xf_model_net net;
   struct xf_nnplan *plan;
+  int out; /* node */
   int32_t ids[XF_SCORE_BLOCK];
 };
 
-enum xf_rc xf_score_new(struct xf_score **out, const struct xf_model *model, struct xf_diag *diag) {
+static enum xf_rc make(struct xf_score **out, const struct xf_model *model, bool hidden,
+                       struct xf_diag *diag) {
   *out = NULL;
   struct xf_score *s = xf_calloc(1, sizeof *s);
   s->model = model;
   enum xf_rc rc = xf_model_net_score(&s->net, model, diag);
+  s->out = hidden ? s->net.hidden : s->net.score;
   if (!rc) {
     const struct xf_nnplan_spec spec = {
-        .outputs = {s->net.score}, .n_output = 1, .max = {[XF_SYM_B] = XF_SCORE_BLOCK}};
+        .outputs = {s->out}, .n_output = 1, .max = {[XF_SYM_B] = XF_SCORE_BLOCK}};
     rc = xf_nnplan_new(&s->plan, s->net.graph, &spec, diag);
   }
   if (rc) {
@@ -28,6 +31,21 @@ enum xf_rc xf_score_new(struct xf_score **out, const struct xf_model *model, str
   }
   *out = s;
   return XF_OK;
+}
+
+enum xf_rc xf_score_new(struct xf_score **out, const struct xf_model *model, struct xf_diag *diag) {
+  return make(out, model, false, diag);
+}
+
+enum xf_rc xf_score_new_hidden(struct xf_score **out, const struct xf_model *model,
+                               struct xf_diag *diag) {
+  const struct xf_segment *weight = NULL, *bias = NULL;
+  if (xf_model_get_head(model, &weight, &bias)) return make(out, model, true, diag);
+  *out = NULL;
+  return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                     "model %s has no linear head behind a hidden layer: mlp, sine-mlp and the "
+                     "convolutional nets have one",
+                     xf_model_kind_name(xf_model_get_config(model)->kind));
 }
 
 void xf_score_free(struct xf_score *scorer) {
@@ -41,7 +59,7 @@ static enum xf_rc run(struct xf_score *s, const float *params, uint32_t n, const
                       struct xf_diag *diag) {
   const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = n};
   const enum xf_rc rc = xf_nnplan_run(s->plan, params, NULL, extent, diag);
-  if (!rc) *out = xf_nnplan_get(s->plan, s->net.score, NULL, NULL);
+  if (!rc) *out = xf_nnplan_get(s->plan, s->out, NULL, NULL);
   return rc;
 }
 

@@ -16,6 +16,9 @@ struct xf_score;
 /* Plans the scoring graph. @own caller: xf_score_free @err nn's */
 XF_WARN_UNUSED enum xf_rc xf_score_new(struct xf_score **out, const struct xf_model *model,
                                        struct xf_diag *diag);
+/* A scorer whose rows are what the head takes instead: *out [n x d]. @own as xf_score_new @err also E_UNSUPPORTED (no head) */
+XF_WARN_UNUSED enum xf_rc xf_score_new_hidden(struct xf_score **out, const struct xf_model *model,
+                                              struct xf_diag *diag);
 /* Releases; NULL is legal. @own takes scorer */
 void xf_score_free(struct xf_score *scorer);
 /* Scores of every item for n <= 64 users. @shape params[layout.n], users[n], *out [n x n_items]

@@ -30,6 +30,7 @@ static struct xf_init_rule init(const struct xf_model *m, const struct xf_segmen
 static enum xf_model_axis axis(const struct xf_segment *seg) { return xf_model_mlp.axis(seg); }
 
 const struct xf_model_ops xf_model_sine = {.data = XF_DATASET_TABLE,
+                                           .head = true,
                                            .layout = layout,
                                            .loss = loss,
                                            .score = score,

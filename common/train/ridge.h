@@ -24,7 +24,7 @@ struct xf_ridge_job {
   const double *lambda; /* [n_lambda] each > 0, ascending; NULL: 13 from .001 to 1000 */
   uint32_t n_lambda;
   /* out */
-  double *w;     /* [d x m] */
+  double *w;     /* [d x m] may be prior */
   double chosen; /* lambda */
   double loo;    /* mean squared leave-one-out error over samples and targets; 0 without samples */
 };
