@@ -365,8 +365,7 @@ static enum xf_rc check_by_user(const struct xf_plan *plan, struct xf_diag *diag
 static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag) {
   const struct xf_plan_sim_part *sim = &plan->sim;
   enum xf_plan_clients by = sim->clients.by;
-  bool counted = by == XF_PLAN_CLIENTS_UNIFORM || by == XF_PLAN_CLIENTS_SHARDS ||
-                 by == XF_PLAN_CLIENTS_DIRICHLET;
+  const bool counted = xf_plan_clients_numbered(plan);
   if (counted && sim->clients.n == 0)
     REFUSE("sim.clients.n: how many clients the data are dealt to is missing");
   if (!counted && sim->clients.n)
@@ -382,8 +381,17 @@ static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag
   if ((by == XF_PLAN_CLIENTS_FILE || by == XF_PLAN_CLIENTS_USER) != (sim->clients.n_files > 0))
     REFUSE("sim.clients.files: the files of sim.clients.by file or user, and only of them, are "
            "listed here");
-  if (sim->clients.n_only && by != XF_PLAN_CLIENTS_DOMAIN && by != XF_PLAN_CLIENTS_COLUMN)
-    REFUSE("sim.clients.only: chooses domains or column values; sim.clients.by is neither");
+  if (sim->clients.n_only && by != XF_PLAN_CLIENTS_DOMAIN && by != XF_PLAN_CLIENTS_COLUMN &&
+      !counted)
+    REFUSE("sim.clients.only: chooses domains, column values or numbers of clients; "
+           "sim.clients.by gives none of them");
+  uint64_t first = 0, last = 0;
+  for (uint32_t i = 0; i < sim->clients.n_only && counted; i++)
+    if (xf_plan_client_range(&first, &last, plan, sim->clients.only[i]))
+      REFUSE(
+          "sim.clients.only: \"%s\" is no number of a client and no range of them, such as 1-%u; "
+          "sim.clients.n is %u",
+          sim->clients.only[i], sim->clients.n, sim->clients.n);
   char id[XF_PLAN_CLIENT_ID];
   if (xf_plan_client_id(id, sim->clients.name, "1"))
     REFUSE("sim.clients.name: \"%s\" must be made of a-z 0-9 - and one {}", sim->clients.name);

@@ -289,7 +289,8 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN(sim.clients.shards), UINT, .def = "2", RANGE(1, 1000), .help = "label shards per client"},
     {PLAN(sim.clients.alpha), REAL, .def = "0.5", ABOVE(0, 1000000), .help = "of dirichlet"},
     {PLAN_LIST(sim.clients.only, sim.clients.n_only), TEXT, .expand = true,
-     .help = "domains or column values that take part; all when not given"},
+     .help = "domains, column values, or numbers of clients (3, 1-40) that take part; all when not "
+             "given"},
     {PLAN_LIST(sim.clients.files, sim.clients.n_files), TEXT, .expand = true,
      .help =
          "by file: names below sim.data, a client each; by user: source, target, held-out rows"},

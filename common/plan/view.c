@@ -136,6 +136,34 @@ enum xf_rc xf_plan_client_id(char out[XF_PLAN_CLIENT_ID], const char *pattern, c
   return xf_str_is_id(out) ? XF_OK : XF_E_INVAL;
 }
 
+bool xf_plan_clients_numbered(const struct xf_plan *plan) {
+  const enum xf_plan_clients by = plan->sim.clients.by;
+  return by == XF_PLAN_CLIENTS_UNIFORM || by == XF_PLAN_CLIENTS_SHARDS ||
+         by == XF_PLAN_CLIENTS_DIRICHLET;
+}
+
+enum xf_rc xf_plan_client_range(uint64_t *first, uint64_t *last, const struct xf_plan *plan,
+                                const char *text) {
+  const size_t n = strcspn(text, "-");
+  if (xf_str_u64(first, text, n)) return XF_E_FORMAT;
+  *last = *first;
+  if (text[n] && xf_str_u64(last, text + n + 1, strlen(text + n + 1))) return XF_E_FORMAT;
+  return *first >= 1 && *first <= *last && *last <= plan->sim.clients.n ? XF_OK : XF_E_RANGE;
+}
+
+bool xf_plan_client_listed(const struct xf_plan *plan, const char *key) {
+  const bool numbered = xf_plan_clients_numbered(plan);
+  uint64_t first = 0, last = 0, number = 0;
+  for (uint32_t i = 0; i < plan->sim.clients.n_only; i++) {
+    const char *entry = plan->sim.clients.only[i];
+    if (!numbered && strcmp(entry, key) == 0) return true;
+    if (numbered && !xf_plan_client_range(&first, &last, plan, entry) &&
+        !xf_str_u64(&number, key, strlen(key)) && number >= first && number <= last)
+      return true;
+  }
+  return plan->sim.clients.n_only == 0;
+}
+
 enum xf_rc xf_plan_one_hot_parse(struct xf_plan_one_hot *out, const char *text,
                                  struct xf_diag *diag) {
   uint64_t column = 0;

@@ -69,6 +69,14 @@ enum { XF_PLAN_CLIENT_ID = 64 };
 XF_WARN_UNUSED enum xf_rc xf_plan_client_id(char out[XF_PLAN_CLIENT_ID], const char *pattern,
                                             const char *key);
 
+/* Whether sim.clients.by numbers the clients, from 1 to n. @thread any */
+bool xf_plan_clients_numbered(const struct xf_plan *plan);
+/* An entry of sim.clients.only for numbered clients, "7" or "1-40". @err E_FORMAT E_RANGE (not within 1 to sim.clients.n) */
+XF_WARN_UNUSED enum xf_rc xf_plan_client_range(uint64_t *first, uint64_t *last,
+                                               const struct xf_plan *plan, const char *text);
+/* Whether sim.clients.only lists the client; without a list it does. @thread any */
+bool xf_plan_client_listed(const struct xf_plan *plan, const char *key);
+
 enum { XF_PLAN_ONE_HOT_MAX = 32 };
 struct xf_plan_one_hot {
   uint32_t column; /* from 1 */

@@ -117,6 +117,10 @@ void xf_trainer_free(struct xf_trainer *trainer) {
   xf_free(trainer);
 }
 
+void xf_trainer_set_steps(struct xf_trainer *trainer, uint32_t steps) {
+  trainer->config.steps = steps;
+}
+
 size_t xf_trainer_get_bytes(const struct xf_trainer *trainer) {
   size_t n_state = 0;
   (void)xf_optim_get_state(trainer->optim, &n_state);

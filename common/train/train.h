@@ -66,6 +66,8 @@ XF_WARN_UNUSED enum xf_rc xf_trainer_new(struct xf_trainer **out, const struct x
                                          struct xf_diag *diag);
 /* Releases; NULL is legal. @own takes trainer */
 void xf_trainer_free(struct xf_trainer *trainer);
+/* Steps (> 0) of the following tasks, whatever the configuration says of steps and epochs. @own trainer */
+void xf_trainer_set_steps(struct xf_trainer *trainer, uint32_t steps);
 /* Trains. After an error job->out is undefined. No samples: out = start, n_samples 0.
    @err E_NAN (step or parameter named) E_CANCELLED E_SHAPE (data do not fit the model) E_LIMIT (more than max_samples) */
 XF_WARN_UNUSED enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,

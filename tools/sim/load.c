@@ -79,10 +79,8 @@ enum xf_rc sim_name_client(const struct sim *sim, struct sim_client *c, const ch
   return rc ? xf_diag_set(diag, rc, "sim.clients: \"%s\" gives no member id", key) : XF_OK;
 }
 
-static bool wanted(const struct xf_plan *p, const char *key) {
-  for (uint32_t i = 0; i < p->sim.clients.n_only; i++)
-    if (strcmp(p->sim.clients.only[i], key) == 0) return true;
-  return p->sim.clients.n_only == 0;
+bool sim_wanted(const struct sim *sim, const char *key) {
+  return xf_plan_client_listed(&sim->plan, key) != sim->others;
 }
 
 static enum xf_rc load_domain(struct sim *sim, const struct xf_interactions *all, uint32_t domain,
@@ -116,7 +114,7 @@ static enum xf_rc load_domains(struct sim *sim, struct xf_diag *diag) {
     rc = xf_diag_set(diag, XF_E_CONFIG, "sim.columns.domain is needed to deal by domain");
   sim->client = xf_calloc(all.domains.n ? all.domains.n : 1, sizeof *sim->client);
   for (uint32_t d = 0; d < all.domains.n && !rc; d++)
-    if (wanted(&sim->plan, xf_names_get(&all.domains, d))) rc = load_domain(sim, &all, d, diag);
+    if (sim_wanted(sim, xf_names_get(&all.domains, d))) rc = load_domain(sim, &all, d, diag);
   xf_interactions_deinit(&all);
   if (!rc && sim->n_client < (p->clients.n_only ? p->clients.n_only : 1))
     rc = xf_diag_set(diag, XF_E_CONFIG,

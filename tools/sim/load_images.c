@@ -74,11 +74,12 @@ static void deal_dirichlet(uint32_t *group, const struct xf_table *t, const uint
 
 static enum xf_rc add_client(struct sim *sim, const struct xf_table *all, const uint32_t *group,
                              uint32_t which, struct xf_diag *diag) {
-  struct sim_client *c = &sim->client[sim->n_client++];
   struct xf_table table;
   struct xf_dataset data;
   char key[16];
   (void)snprintf(key, sizeof key, "%u", which + 1);
+  if (!sim_wanted(sim, key)) return XF_OK;
+  struct sim_client *c = &sim->client[sim->n_client++];
   enum xf_rc rc = sim_name_client(sim, c, key, diag);
   if (!rc) rc = xf_table_select(&table, all, group, which);
   if (rc) return rc;

@@ -37,17 +37,11 @@ static enum xf_rc deal(struct sim *sim, const struct xf_seqset *all, struct xf_d
   for (uint32_t k = 0; k < n && !rc; k++) {
     char key[16];
     (void)snprintf(key, sizeof key, "%u", k + 1);
-    rc = add_client(sim, all, group, k, key, diag);
+    if (sim_wanted(sim, key)) rc = add_client(sim, all, group, k, key, diag);
   }
   xf_free(order);
   xf_free(group);
   return rc;
-}
-
-static bool wanted(const struct xf_plan *p, const char *key) {
-  for (uint32_t i = 0; i < p->sim.clients.n_only; i++)
-    if (strcmp(p->sim.clients.only[i], key) == 0) return true;
-  return p->sim.clients.n_only == 0;
 }
 
 /* Speakers with fewer than data.split.min speeches are left out. */
@@ -59,7 +53,7 @@ static enum xf_rc by_speaker(struct sim *sim, const struct xf_seqset *all, struc
   sim->client = xf_calloc((size_t)n + 1, sizeof *sim->client);
   for (uint32_t k = 0; k < n && !rc; k++) {
     const char *key = xf_names_get(&all->names, k);
-    if (count[k] >= sim->plan.data.split.min && wanted(&sim->plan, key))
+    if (count[k] >= sim->plan.data.split.min && sim_wanted(sim, key))
       rc = add_client(sim, all, all->name, k, key, diag);
   }
   xf_free(count);

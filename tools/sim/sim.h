@@ -51,6 +51,7 @@ struct sim_client {
 
 struct sim {
   struct xf_plan plan;
+  bool others; /* the clients that sim.clients.only leaves out, instead of those it lists */
   struct xf_measures measures;
   struct sim_client *client;
   size_t n_client;
@@ -69,6 +70,8 @@ struct sim {
 /* Loads the plan's data and builds every silo and the first global vector; dataset paths from plan.sim.
    @own out: sim_deinit @err those of data, model and plan */
 XF_WARN_UNUSED enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag);
+/* Whether this client is to be made. @thread any */
+bool sim_wanted(const struct sim *sim, const char *key);
 /* Names a client by the plan's pattern and makes its silo; takes data. @err those of xf_silo_new E_CONFIG */
 XF_WARN_UNUSED enum xf_rc sim_name_client(const struct sim *sim, struct sim_client *c,
                                           const char *key, struct xf_diag *diag);
