@@ -13,6 +13,7 @@ struct xf_model {
   struct xf_model_config config;
   struct xf_model_size size;
   struct xf_layout layout;
+  size_t n_base; /* segments of the net */
   const struct xf_model_ops *ops;
 };
 

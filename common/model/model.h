@@ -80,6 +80,8 @@ struct xf_model_config {
   uint32_t steps;       /* dkt, char-*: of a training chunk */
   uint32_t hidden[XF_MODEL_HIDDEN_MAX], n_hidden; /* mlp, scorer, neumf; dkt, char-*: one */
   enum xf_act activation;                         /* mlp, scorer */
+  double
+      rates; /* > 0: every parameter has a learnt rate that starts here, in segments behind the net's (rate.<name>) */
 };
 
 /* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */
@@ -112,6 +114,8 @@ struct xf_model_size xf_model_get_size(const struct xf_model *model);
    none. @own borrowed @thread any */
 bool xf_model_get_head(const struct xf_model *model, const struct xf_segment **weight,
                        const struct xf_segment **bias);
+/* Segments of the net itself: those of learnt rates come behind them, in the same order and shapes. @thread any */
+size_t xf_model_base(const struct xf_model *model);
 /* What the rows of a segment are. @thread any */
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
 /* The kind of data the model eats. @thread any */

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct xf_model_ops *const ops_of[XF_N_MODEL] = {
@@ -59,6 +60,21 @@ enum xf_rc xf_loss_parse(enum xf_loss *out, const char *s, size_t len) {
   return XF_OK;
 }
 
+/* A rate for each parameter of the net. */
+static enum xf_rc add_rates(struct xf_model *m, struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  for (size_t i = 0; i < m->n_base && !rc; i++) {
+    const struct xf_segment s = m->layout.seg[i];
+    char name[XF_NAME_MAX + 8];
+    if (s.role != XF_ROLE_SHARED)
+      return xf_diag_set(diag, XF_E_UNSUPPORTED, "model %s: learnt rates need shared parameters",
+                         xf_model_kind_name(m->config.kind));
+    (void)snprintf(name, sizeof name, "rate.%s", s.name);
+    rc = xf_layout_add(&m->layout, name, s.role, NULL, s.rows, s.cols, diag);
+  }
+  return rc;
+}
+
 enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *config,
                         struct xf_model_size size, struct xf_diag *diag) {
   *out = NULL;
@@ -73,7 +89,9 @@ enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *con
   model->size = size;
   model->ops = ops_of[config->kind];
   xf_layout_init(&model->layout);
-  const enum xf_rc rc = model->ops->layout(model, diag);
+  enum xf_rc rc = model->ops->layout(model, diag);
+  model->n_base = model->layout.n_seg;
+  if (!rc && config->rates > 0) rc = add_rates(model, diag);
   if (rc) {
     xf_model_free(model);
     return rc;
@@ -92,6 +110,7 @@ const struct xf_layout *xf_model_get_layout(const struct xf_model *model) { retu
 const struct xf_model_config *xf_model_get_config(const struct xf_model *model) {
   return &model->config;
 }
+size_t xf_model_base(const struct xf_model *model) { return model->n_base; }
 struct xf_model_size xf_model_get_size(const struct xf_model *model) {
   return model->size;
 }
@@ -99,9 +118,9 @@ bool xf_model_get_head(const struct xf_model *model, const struct xf_segment **w
                        const struct xf_segment **bias) {
   const struct xf_layout *l = &model->layout;
   const size_t n_head = model->config.bias ? 2 : 1;
-  if (!model->ops->head || l->n_seg <= n_head) return false;
-  *weight = &l->seg[l->n_seg - n_head];
-  *bias = model->config.bias ? &l->seg[l->n_seg - 1] : NULL;
+  if (!model->ops->head || model->n_base <= n_head) return false;
+  *weight = &l->seg[model->n_base - n_head];
+  *bias = model->config.bias ? &l->seg[model->n_base - 1] : NULL;
   return true;
 }
 enum xf_dataset_kind xf_model_get_data(const struct xf_model *model) { return model->ops->data; }
@@ -177,8 +196,13 @@ static enum xf_rc init_segment(const struct xf_model *model, float *to,
 enum xf_rc xf_model_init(const struct xf_model *model, float *full,
                          const struct xf_model_seed *seed, struct xf_diag *diag) {
   enum xf_rc rc = XF_OK;
-  for (size_t i = 0; !rc && i < model->layout.n_seg; i++)
+  for (size_t i = 0; !rc && i < model->n_base; i++)
     rc = init_segment(model, full + model->layout.seg[i].offset, &model->layout.seg[i], seed, diag);
+  for (size_t i = model->n_base; i < model->layout.n_seg; i++) {
+    const struct xf_segment *seg = &model->layout.seg[i];
+    for (uint64_t k = 0; k < xf_segment_len(seg); k++)
+      full[seg->offset + k] = (float)model->config.rates;
+  }
   return rc;
 }
 

@@ -217,6 +217,10 @@ int xf_graph_fill(struct xf_graph *g, struct xf_dim rows, struct xf_dim cols, do
       g, (struct xf_node){.op = XF_OP_FILL, .rows = rows, .cols = cols, .attr = {.alpha = value}});
 }
 
+const char *xf_graph_get_update(const struct xf_graph *g) {
+  return g->n_update ? g->layout.seg[g->node[g->update[0].param].attr.index].name : NULL;
+}
+
 void xf_graph_update(struct xf_graph *g, const char *segment, int value) {
   const int param = xf_graph_param(g, segment);
   if (param == XF_NO_NODE || value == XF_NO_NODE) return;

@@ -76,6 +76,9 @@ XF_WARN_UNUSED enum xf_rc xf_graph_backward_to(struct xf_graph *graph, int loss,
    @shape as layout @err E_SHAPE E_EXISTS */
 void xf_graph_update(struct xf_graph *graph, const char *segment, int value);
 
+/* Name of the first segment that has one, or NULL. @own graph */
+const char *xf_graph_get_update(const struct xf_graph *graph);
+
 /* The first error a builder met, or OK. @err E_SHAPE E_INVAL E_NOTFOUND E_LIMIT */
 XF_WARN_UNUSED enum xf_rc xf_graph_check(const struct xf_graph *graph, struct xf_diag *diag);
 /* Number of nodes so far; ids are 0 .. n-1. @unit nodes */

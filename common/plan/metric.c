@@ -34,11 +34,38 @@ static enum xf_rc unknown(const char *text, struct xf_diag *diag) {
                      text, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
+static const char ADAPT[] = "@adapt";
+
+size_t xf_metric_plain(const char *text) {
+  const char *at = strstr(text, ADAPT);
+  return at ? (size_t)(at - text) : strlen(text);
+}
+
+/* The K of "@adaptK", which a list length cannot stand beside. */
+static enum xf_rc parse_adapt(uint32_t *adapt, const char *text, bool takes_k,
+                              struct xf_diag *diag) {
+  const char *k = text + xf_metric_plain(text) + sizeof ADAPT - 1;
+  uint64_t steps = 0;
+  if (takes_k)
+    return xf_diag_set(diag, XF_E_FORMAT, "metric \"%.40s\": lists of items are not adapted", text);
+  if (k[0] == '0' || xf_str_u64(&steps, k, strlen(k)) || steps < 1 || steps > XF_METRIC_ADAPT_MAX)
+    return xf_diag_set(diag, XF_E_FORMAT, "metric \"%.40s\": @adapt takes 1 to %d steps", text,
+                       XF_METRIC_ADAPT_MAX);
+  *adapt = (uint32_t)steps;
+  return XF_OK;
+}
+
 enum xf_rc xf_metric_parse(struct xf_metric *out, const char *text, struct xf_diag *diag) {
   size_t n = strcspn(text, "@");
   for (size_t i = 0; i < N_ROWS; i++) {
     if (strlen(rows[i].text) != n || strncmp(rows[i].text, text, n) != 0) continue;
     uint64_t k = 0;
+    uint32_t adapt = 0;
+    if (strncmp(text + n, ADAPT, sizeof ADAPT - 1) == 0) {
+      const enum xf_rc rc = parse_adapt(&adapt, text, rows[i].takes_k, diag);
+      *out = (struct xf_metric){.kind = (enum xf_metric_kind)i, .adapt = adapt};
+      return rc;
+    }
     bool has_k = text[n] == '@';
     if (has_k && !rows[i].takes_k)
       return xf_diag_set(diag, XF_E_FORMAT, "metric \"%s\" takes no list length; write \"%s\"",
@@ -50,7 +77,7 @@ enum xf_rc xf_metric_parse(struct xf_metric *out, const char *text, struct xf_di
                   k > XF_METRIC_K_MAX || text[n + 1] == '0'))
       return xf_diag_set(diag, XF_E_FORMAT, "metric \"%.40s\": the list length is 1 to %d", text,
                          XF_METRIC_K_MAX);
-    *out = (struct xf_metric){(enum xf_metric_kind)i, (uint32_t)k};
+    *out = (struct xf_metric){.kind = (enum xf_metric_kind)i, .k = (uint32_t)k};
     return XF_OK;
   }
   return unknown(text, diag);
@@ -71,8 +98,9 @@ enum xf_rc xf_metric_protocol_parse(uint32_t *n_negatives, const char *text, str
 
 const char *xf_metric_key(char out[XF_METRIC_KEY_MAX], struct xf_metric metric,
                           const char *protocol) {
-  char k[16] = "";
+  char k[24] = "";
   int n = metric.k ? snprintf(k, sizeof k, "_%u", metric.k) : 0;
+  if (metric.adapt) n = snprintf(k, sizeof k, "_adapt%u", metric.adapt);
   if (n >= 0)
     n = snprintf(out, XF_METRIC_KEY_MAX, "%s%s%s%s", rows[metric.kind].text, k, protocol ? "_" : "",
                  protocol ? protocol : "");

@@ -8,6 +8,7 @@
 
 #include "base/diag.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* X(enumerator, text, takes @k, ranks items, larger is better) */
@@ -26,20 +27,28 @@
 enum xf_metric_kind { XF_METRIC_LIST(XF_METRIC_ENUMERATOR_) };
 #undef XF_METRIC_ENUMERATOR_
 
-enum { XF_METRIC_KEY_MAX = 48, XF_METRIC_K_MAX = 1000, XF_METRIC_SAMPLES_MAX = 100000 };
+enum {
+  XF_METRIC_KEY_MAX = 48,
+  XF_METRIC_K_MAX = 1000,
+  XF_METRIC_ADAPT_MAX = 1000,
+  XF_METRIC_SAMPLES_MAX = 100000
+};
 
 struct xf_metric {
   enum xf_metric_kind kind;
-  uint32_t k; /* list length; 0 for metrics without one */
+  uint32_t k;     /* list length; 0 for metrics without one */
+  uint32_t adapt; /* "rmse@adapt5": 5 steps of adaptation before; 0: none */
 };
 
-/* "ndcg@10" -> kind and k. @err E_FORMAT with a hint in diag */
+/* "ndcg@10" -> kind and k; "acc@adapt1" -> kind and adapt. @err E_FORMAT with a hint in diag */
 XF_WARN_UNUSED enum xf_rc xf_metric_parse(struct xf_metric *out, const char *text,
                                           struct xf_diag *diag);
 /* "full" -> 0; "s999" -> 999 sampled negatives. @err E_FORMAT */
 XF_WARN_UNUSED enum xf_rc xf_metric_protocol_parse(uint32_t *n_negatives, const char *text,
                                                    struct xf_diag *diag);
-/* The JSON key: "ndcg_10_full", "auc_full", "acc". Ranking metrics and the AUC of interactions carry
+/* Length of the text without "@adaptK". @unit characters */
+size_t xf_metric_plain(const char *text);
+/* The JSON key: "ndcg_10_full", "auc_full", "acc", "acc_adapt1". Ranking metrics and the AUC of interactions carry
    the protocol; protocol NULL: none. @own caller's buffer */
 const char *xf_metric_key(char out[XF_METRIC_KEY_MAX], struct xf_metric metric,
                           const char *protocol);

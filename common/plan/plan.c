@@ -5,8 +5,10 @@
 #include "conf/conf.h"
 #include "crypto/sha256.h"
 #include "plan/schema.h"
+#include "plan/stages.h"
 #include "plan/view.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,11 +23,17 @@ static void add_metric(struct xf_plan *plan, const char *text) {
   memcpy(to, text, strlen(text) + 1);
 }
 
-/* Metrics that fit data and loss, when the plan names none. */
+/* Metrics that fit data, loss and algorithm, when the plan names none. */
 static void resolve_eval(struct xf_plan *plan) {
   bool events = plan->data.kind == XF_PLAN_DATA_INTERACTIONS, ranks = false;
   enum xf_plan_loss loss = plan->model.loss;
   if (plan->eval.n_metrics == 0) {
+    if (plan->n_stages && xf_plan_is_meta(&plan->stages[0]) && loss != XF_PLAN_LOSS_BPR) {
+      char text[32];
+      (void)snprintf(text, sizeof text, "%s@adapt%u", loss == XF_PLAN_LOSS_MSE ? "rmse" : "acc",
+                     plan->stages[0].local.meta.steps);
+      add_metric(plan, text);
+    }
     if (loss == XF_PLAN_LOSS_MSE) add_metric(plan, "rmse");
     else if (events) {
       add_metric(plan, "hr@10");
@@ -61,6 +69,8 @@ static void resolve(struct xf_plan *plan) {
     if (s->fed.quorum == 0 && s->fed.quorum_count == 0) s->fed.quorum = 0.75;
     if (s->fed.eval_deadline_s == 0) s->fed.eval_deadline_s = s->fed.deadline_s;
     if (s->local.epochs == 0 && s->local.steps == 0) s->local.epochs = 1;
+    if (s->local.meta.hessian == XF_PLAN_HESSIAN_AUTO && xf_plan_is_meta(s))
+      s->local.meta.hessian = xf_plan_hessian_of(s->fed.algorithm);
   }
   resolve_eval(plan);
 }

@@ -108,6 +108,12 @@ struct xf_plan_stage_part {
     } optimizer;
     double l2;
     uint32_t negatives; /* per positive; bpr and bce of interactions */
+    struct {
+      uint32_t support, query; /* train rows of a task; query 0: all that are not support */
+      uint32_t steps, tasks;   /* inner steps; tasks a meta-gradient is the mean over */
+      double lr;               /* of inner steps; metasgd: the first value of learnt rates */
+      enum xf_plan_hessian hessian;
+    } meta; /* meta-learning algorithms and metrics @adaptK */
   } local;
   struct {
     enum xf_plan_row_rule rule;
@@ -130,7 +136,7 @@ struct xf_plan_sim_part {
   } columns;
   struct {
     enum xf_plan_clients by;
-    uint32_t n;                                       /* uniform, shards, dirichlet */
+    uint32_t n;                                       /* uniform, shards, dirichlet, sinusoid */
     uint32_t shards;                                  /* label shards a client gets */
     double alpha;                                     /* dirichlet */
     char only[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* domains or column values; none: all */
@@ -138,6 +144,7 @@ struct xf_plan_sim_part {
     char files[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* by file, by user: names below sim.data */
     uint32_t n_files;
     uint32_t common;             /* by user: numbers below it name the same person in both files */
+    uint32_t rows;               /* sinusoid: points of a client */
     char name[XF_PLAN_NAME_MAX]; /* pattern with one {}: xf_plan_client_id */
   } clients;
   struct {

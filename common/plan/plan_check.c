@@ -165,8 +165,13 @@ static enum xf_rc check_cohort(const struct xf_plan_stage_part *s, struct xf_dia
   return XF_OK;
 }
 
-static enum xf_rc check_algorithm(const struct xf_plan_stage_part *s, struct xf_diag *diag) {
+static enum xf_rc check_algorithm(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
+                                  struct xf_diag *diag) {
   bool capped = s->fed.weighting == XF_PLAN_WEIGHTING_CAPPED;
+  if (s->local.meta.lr > 0 || xf_plan_is_meta(s) || xf_plan_adapts(plan)) {
+    const enum xf_rc rc = xf_plan_check_meta(plan, s, diag);
+    if (rc) return rc;
+  }
   if (capped && s->fed.weight_cap == 0) REFUSE("fed.weight_cap: weighting capped needs it");
   if (!capped && s->fed.weight_cap)
     REFUSE("fed.weight_cap: %u has no effect; write weighting: capped", s->fed.weight_cap);
@@ -209,7 +214,7 @@ static enum xf_rc check_combination(const struct xf_plan *plan, const struct xf_
 static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
                               struct xf_diag *diag) {
   enum xf_rc rc = check_cohort(s, diag);
-  if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = check_algorithm(s, diag);
+  if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = check_algorithm(plan, s, diag);
   if (!rc && (s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS))
     rc = xf_plan_check_keyed(plan, s, diag);
   if (!rc) rc = check_combination(plan, s, diag);
@@ -278,6 +283,11 @@ static enum xf_rc check_metric(const struct xf_plan *plan, struct xf_metric m, c
     ok = loss == XF_PLAN_LOSS_MSE;
     why = "needs model.loss mse";
     break;
+  }
+  if (ok && m.adapt && plan->data.kind != XF_PLAN_DATA_TABLE &&
+      plan->data.kind != XF_PLAN_DATA_IDX) {
+    ok = false;
+    why = "adapts to samples of a table or images";
   }
   if (!ok)
     REFUSE("eval.metrics: %s %s; data.kind is %s and model.loss is %s", text, why,
@@ -395,12 +405,14 @@ static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag
   char id[XF_PLAN_CLIENT_ID];
   if (xf_plan_client_id(id, sim->clients.name, "1"))
     REFUSE("sim.clients.name: \"%s\" must be made of a-z 0-9 - and one {}", sim->clients.name);
-  return check_by_user(plan, diag);
+  const enum xf_rc rc = xf_plan_check_sinusoid(plan, diag);
+  return rc ? rc : check_by_user(plan, diag);
 }
 
 static enum xf_rc check_sim(const struct xf_plan *plan, struct xf_diag *diag) {
   const struct xf_plan_sim_part *sim = &plan->sim;
-  if (!sim->data[0]) return XF_OK; /* a plan for daemons */
+  if (!sim->data[0] && sim->clients.by != XF_PLAN_CLIENTS_SINUSOID)
+    return XF_OK; /* a plan for daemons */
   if (sim->kg.triples[0] && plan->model.kind != XF_PLAN_MODEL_RECOMMENDER)
     REFUSE("sim.kg.triples: only model.kind recommender decides with a knowledge graph");
   if (!sim->kg.triples[0] && (sim->kg.items[0] || sim->kg.relations[0]))

@@ -26,12 +26,8 @@ static const struct xf_conf_name learns_names[] = {XF_PLAN_LEARNS_LIST(NAME) END
 static const struct xf_conf_name statistic_names[] = {XF_PLAN_STATISTIC_LIST(NAME) LATER("moments"),
                                                       END};
 static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) LATER("fedprox"),
-                                                      LATER("scaffold"),
-                                                      LATER("fednova"),
-                                                      LATER("maml"),
-                                                      LATER("fomaml"),
-                                                      LATER("anil"),
-                                                      END};
+                                                      LATER("scaffold"), LATER("fednova"), END};
+static const struct xf_conf_name hessian_names[] = {XF_PLAN_HESSIAN_LIST(NAME) END};
 static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAME) END};
 static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME) LATER("adam"),
                                                    LATER("yogi"), LATER("adagrad"), END};
@@ -98,7 +94,7 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(statistic.beta), REAL, .def = "0.5", RANGE(0, 1), .tag = 6,
      .help = "gram: a user's part is divided by (items)^beta; 0, 0.5 or 1 (with noise 1)"},
     {STAGE(fed.algorithm), WORD(algorithm_names), .def = "fedavg", .tag = 10,
-     .help = "what the coordinator makes of the deltas"},
+     .help = "what silos send and the coordinator makes of it"},
     {STAGE(fed.rounds), UINT, RANGE(1, 10000000), .unit = "commits", .tag = 11,
      .help = "rounds that must commit; a round number is an attempt; statistic: 1"},
     {STAGE(fed.cohort), REAL, ABOVE(0, 1), .tag = 12,
@@ -159,6 +155,19 @@ static const struct xf_conf_key stage_keys[] = {
      .help = "weight decay, on the rows a batch touches"},
     {STAGE(local.negatives), UINT, .def = "1", RANGE(1, 1000), .tag = 51,
      .help = "sampled per positive (bpr and bce of interactions)"},
+    {STAGE(local.meta.support), UINT, .def = "10", RANGE(1, 1048576), .unit = "samples", .tag = 80,
+     .help = "train samples that inner steps see, each step all of them"},
+    {STAGE(local.meta.query), UINT, .def = "10", RANGE(0, 1048576), .unit = "samples", .tag = 81,
+     .help = "other train samples, by whose loss the start is judged; 0: all others"},
+    {STAGE(local.meta.steps), UINT, .def = "1", RANGE(1, 1000), .tag = 82, .help = "inner steps"},
+    {STAGE(local.meta.tasks), UINT, .def = "1", RANGE(1, 100000), .tag = 83,
+     .help = "draws of support and query that a meta-gradient is the mean over"},
+    {STAGE(local.meta.lr), REAL, .def = "0", RANGE(0, 1000), .tag = 84,
+     .help = "rate of inner steps; metasgd: where the learnt rates start"},
+    {STAGE(local.meta.hessian), WORD(hessian_names), .def = "auto", .tag = 85,
+     .help =
+         "how the meta-gradient goes through inner steps; auto: none for fomaml, difference for "
+         "perfedavg, else exact"},
     {STAGE(rows.rule), WORD(row_rule_names), .def = "pull", .tag = 60,
      .help =
          "what aligned rows get from other silos: their mean as prior, the mean itself, or (rows "
@@ -260,8 +269,9 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN(eval.every), UINT, .def = "5", RANGE(0, 10000000), .unit = "commits", .tag = 70,
      .help = "evaluation rounds; 0: only after the last commit"},
     {PLAN_LIST(eval.metrics, eval.n_metrics), TEXT, .tag = 71,
-     .help = "hr@k ndcg@k recall@k precision@k mrr auc acc rmse logloss; by data and loss when not "
-             "given"},
+     .help = "hr@k ndcg@k recall@k precision@k mrr auc acc rmse logloss; of tables also @adaptK, "
+             "after K "
+             "steps on own samples (local.meta); by data, loss and algorithm when not given"},
     {PLAN_LIST(eval.protocol, eval.n_protocol), TEXT, .tag = 72,
      .help = "ranking among all items (full) or N sampled ones (s999)"},
     {PLAN_LIST(arms, n_arms), WORD(arm_names), .def = "federated", .tag = 80,
@@ -285,7 +295,7 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN(sim.clients.by), WORD(clients_names), .def = "domain",
      .help = "how the data are dealt to clients"},
     {PLAN(sim.clients.n), UINT, .def = "0", RANGE(0, 1000000),
-     .help = "clients (uniform, shards, dirichlet)"},
+     .help = "clients (uniform, shards, dirichlet, sinusoid)"},
     {PLAN(sim.clients.shards), UINT, .def = "2", RANGE(1, 1000), .help = "label shards per client"},
     {PLAN(sim.clients.alpha), REAL, .def = "0.5", ABOVE(0, 1000000), .help = "of dirichlet"},
     {PLAN_LIST(sim.clients.only, sim.clients.n_only), TEXT, .expand = true,
@@ -296,6 +306,8 @@ static const struct xf_conf_key plan_keys[] = {
          "by file: names below sim.data, a client each; by user: source, target, held-out rows"},
     {PLAN(sim.clients.common), UINT, .def = "0", RANGE(0, 1000000000), .unit = "people",
      .help = "by user: user numbers below it name the same person in both files"},
+    {PLAN(sim.clients.rows), UINT, .def = "0", RANGE(0, 1000000), .unit = "samples",
+     .help = "sinusoid: points of a client; 100 when not given"},
     {PLAN(sim.clients.name), TEXT, .def = "silo-{}",
      .help = "member id; {} is the domain, column value, file or number"},
     {PLAN(sim.kg.triples), .type = XF_CONF_PATH, .def = "", .expand = true,

@@ -94,9 +94,23 @@
   X(XF_PLAN_STATISTIC_OVERLAP, "overlap") \
   X(XF_PLAN_STATISTIC_MAP, "map")
 
-#define XF_PLAN_ALGORITHM_LIST(X)       \
-  X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg") \
-  X(XF_PLAN_ALGORITHM_REPTILE, "reptile")
+#define XF_PLAN_ALGORITHM_LIST(X)         \
+  X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg")   \
+  X(XF_PLAN_ALGORITHM_REPTILE, "reptile") \
+  X(XF_PLAN_ALGORITHM_MAML, "maml")       \
+  X(XF_PLAN_ALGORITHM_FOMAML, "fomaml")   \
+  X(XF_PLAN_ALGORITHM_ANIL, "anil")       \
+  X(XF_PLAN_ALGORITHM_BOIL, "boil")       \
+  X(XF_PLAN_ALGORITHM_METASGD, "metasgd") \
+  X(XF_PLAN_ALGORITHM_PERFEDAVG, "perfedavg")
+
+/* How a meta-gradient goes back through an inner step: by the algorithm (loaded plans name one of the others); by the exact
+   Hessian product; by a difference of two gradients; not at all. */
+#define XF_PLAN_HESSIAN_LIST(X)               \
+  X(XF_PLAN_HESSIAN_AUTO, "auto")             \
+  X(XF_PLAN_HESSIAN_EXACT, "exact")           \
+  X(XF_PLAN_HESSIAN_DIFFERENCE, "difference") \
+  X(XF_PLAN_HESSIAN_NONE, "none")
 
 /* Weight of a silo: its train samples, 1, or min(samples, weight_cap). */
 #define XF_PLAN_WEIGHTING_LIST(X)         \
@@ -150,7 +164,7 @@
   X(XF_PLAN_ARM_GUARDED, "guarded")
 
 /* How the simulator deals one data set to clients: by its domain or client column; shuffled into n parts;
-   a file each; n parts of a few label shards; n parts with Dirichlet label shares. */
+   a file each; n parts of a few label shards; n parts with Dirichlet label shares; n generated sinusoids. */
 #define XF_PLAN_CLIENTS_LIST(X)             \
   X(XF_PLAN_CLIENTS_DOMAIN, "domain")       \
   X(XF_PLAN_CLIENTS_COLUMN, "column")       \
@@ -158,7 +172,8 @@
   X(XF_PLAN_CLIENTS_FILE, "file")           \
   X(XF_PLAN_CLIENTS_SHARDS, "shards")       \
   X(XF_PLAN_CLIENTS_DIRICHLET, "dirichlet") \
-  X(XF_PLAN_CLIENTS_USER, "user")
+  X(XF_PLAN_CLIENTS_USER, "user")           \
+  X(XF_PLAN_CLIENTS_SINUSOID, "sinusoid")
 
 #define XF_PLAN_ENUMERATOR_(name, text) name,
 enum xf_plan_data { XF_PLAN_DATA_LIST(XF_PLAN_ENUMERATOR_) };
@@ -175,6 +190,7 @@ enum xf_plan_stage { XF_PLAN_STAGE_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_learns { XF_PLAN_LEARNS_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_statistic { XF_PLAN_STATISTIC_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_algorithm { XF_PLAN_ALGORITHM_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_hessian { XF_PLAN_HESSIAN_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_weighting { XF_PLAN_WEIGHTING_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_server { XF_PLAN_SERVER_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_anneal { XF_PLAN_ANNEAL_LIST(XF_PLAN_ENUMERATOR_) };

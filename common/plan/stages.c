@@ -101,7 +101,7 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
       REFUSE("stages[%u].fed.rounds: an evaluation commits no model; leave it out", i);
     if (s->kind != XF_PLAN_STAGE_EVALUATE && !s->fed.rounds)
       REFUSE("stages[%u].fed.rounds: is missing", i);
-    if (s->kind == XF_PLAN_STAGE_TRAIN && !(s->local.optimizer.lr > 0))
+    if (s->kind == XF_PLAN_STAGE_TRAIN && xf_plan_optimises(s) && !(s->local.optimizer.lr > 0))
       REFUSE("stages[%u].local.optimizer.lr: is missing", i);
     const bool keyed = s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS;
     if (s->rows.rule == XF_PLAN_ROW_RULE_SUMS && s->kind != XF_PLAN_STAGE_ROWS)

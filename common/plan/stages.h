@@ -21,4 +21,13 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan,
                                               const struct xf_plan_stage_part *stage,
                                               struct xf_diag *diag);
 
+/* A train stage of a meta-learning algorithm, and what local.meta says where a metric adapts (meta.c). @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_meta(const struct xf_plan *plan,
+                                             const struct xf_plan_stage_part *stage,
+                                             struct xf_diag *diag);
+/* sim.clients of generated sinusoids. @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_sinusoid(const struct xf_plan *plan, struct xf_diag *diag);
+/* What stands for hessian auto. @thread any */
+enum xf_plan_hessian xf_plan_hessian_of(enum xf_plan_algorithm algorithm);
+
 #endif

@@ -94,13 +94,19 @@ void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan) {
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     out->rounds = add_product(out->rounds, s->fed.rounds, 1);
-    out->epochs = add_product(out->epochs, s->fed.rounds, s->local.epochs);
-    out->steps = add_product(out->steps, s->fed.rounds, s->local.steps);
-    out->max_epochs = most(out->max_epochs, s->local.epochs);
-    out->max_steps = most(out->max_steps, s->local.steps);
-    out->max_batch = most(out->max_batch, s->local.batch);
+    const bool meta = xf_plan_is_meta(s);
+    const uint32_t epochs = meta ? 0 : s->local.epochs;
+    const uint32_t steps = meta ? xf_plan_meta_gradients(s) : s->local.steps;
+    const uint32_t batch = !meta                 ? s->local.batch
+                           : s->local.meta.query ? most(s->local.meta.support, s->local.meta.query)
+                                                 : 0;
+    out->epochs = add_product(out->epochs, s->fed.rounds, epochs);
+    out->steps = add_product(out->steps, s->fed.rounds, steps);
+    out->max_epochs = most(out->max_epochs, epochs);
+    out->max_steps = most(out->max_steps, steps);
+    out->max_batch = most(out->max_batch, batch);
     out->min_domains = least(out->min_domains, s->fed.min_domains);
-    if (s->local.batch == 0) all_at_once = true;
+    if (batch == 0) all_at_once = true;
     if (s->kind == XF_PLAN_STAGE_EVALUATE) continue;
     if (s->kind == XF_PLAN_STAGE_STATISTIC) out->statistics = true;
     if (s->kind == XF_PLAN_STAGE_ROWS && s->rows.rule == XF_PLAN_ROW_RULE_SUMS) out->exact = true;
@@ -139,7 +145,7 @@ enum xf_rc xf_plan_client_id(char out[XF_PLAN_CLIENT_ID], const char *pattern, c
 bool xf_plan_clients_numbered(const struct xf_plan *plan) {
   const enum xf_plan_clients by = plan->sim.clients.by;
   return by == XF_PLAN_CLIENTS_UNIFORM || by == XF_PLAN_CLIENTS_SHARDS ||
-         by == XF_PLAN_CLIENTS_DIRICHLET;
+         by == XF_PLAN_CLIENTS_DIRICHLET || by == XF_PLAN_CLIENTS_SINUSOID;
 }
 
 enum xf_rc xf_plan_client_range(uint64_t *first, uint64_t *last, const struct xf_plan *plan,

@@ -59,6 +59,14 @@ uint32_t xf_plan_stage_find(const struct xf_plan *plan, const char *name);
 bool xf_plan_is_aligned(const struct xf_plan *plan);
 /* Whether a stage pairs two rows of one person (statistic.of map): users are clients then. @thread any */
 bool xf_plan_maps(const struct xf_plan *plan);
+/* Whether silos of the stage do inner loops: maml, fomaml, anil, boil, metasgd, perfedavg. @thread any */
+bool xf_plan_is_meta(const struct xf_plan_stage_part *stage);
+/* Whether a metric is measured after adaptation. @thread any */
+bool xf_plan_adapts(const struct xf_plan *plan);
+/* Whether the stage's silos run the local optimiser: training, or perfedavg's meta-steps. @thread any */
+bool xf_plan_optimises(const struct xf_plan_stage_part *stage);
+/* Gradients that a silo computes in a round of a meta stage. @unit gradients */
+uint32_t xf_plan_meta_gradients(const struct xf_plan_stage_part *stage);
 /* The i-th metric (i < eval.n_metrics) of a checked plan. @err E_FORMAT E_RANGE */
 XF_WARN_UNUSED enum xf_rc xf_plan_metric(struct xf_metric *out, const struct xf_plan *plan,
                                          uint32_t i);

@@ -68,6 +68,18 @@ static enum xf_rc table_split(struct xf_table *table, const struct xf_plan *plan
                                plan->data.split.test_fraction, &rng, diag);
 }
 
+/* Split and scale. */
+static enum xf_rc finish_table(struct xf_table *table, const struct xf_plan *plan,
+                               const char *member, const struct xf_source *source,
+                               struct xf_diag *diag) {
+  enum xf_rc rc = table_split(table, plan, member, source, diag);
+  if (!rc && plan->data.table.scale == XF_PLAN_SCALE_SILO) rc = xf_table_standardise(table, diag);
+  if (!rc && table->n_in != plan->model.n_in)
+    rc = xf_diag_set(diag, XF_E_SHAPE, "%s: has %u inputs, model.n_in is %u", source->path,
+                     table->n_in, plan->model.n_in);
+  return rc;
+}
+
 static enum xf_rc load_table(struct xf_dataset *out, const struct xf_plan *plan, const char *member,
                              const struct xf_source *source, struct xf_diag *diag) {
   struct xf_table_one_hot hot[sizeof plan->data.table.one_hot / sizeof plan->data.table.one_hot[0]];
@@ -82,13 +94,16 @@ static enum xf_rc load_table(struct xf_dataset *out, const struct xf_plan *plan,
                                      .one_hot = hot,
                                      .n_one_hot = plan->data.table.n_one_hot};
   rc = xf_table_load(&out->table, source->path, &spec, diag);
-  if (!rc) rc = table_split(&out->table, plan, member, source, diag);
-  if (!rc && plan->data.table.scale == XF_PLAN_SCALE_SILO)
-    rc = xf_table_standardise(&out->table, diag);
-  if (!rc && out->table.n_in != plan->model.n_in)
-    rc = xf_diag_set(diag, XF_E_SHAPE, "%s: has %u inputs, model.n_in is %u", source->path,
-                     out->table.n_in, plan->model.n_in);
-  return rc;
+  return rc ? rc : finish_table(&out->table, plan, member, source, diag);
+}
+
+enum xf_rc xf_resolve_table(struct xf_dataset *out, const struct xf_plan *plan, const char *member,
+                            struct xf_table *table, struct xf_diag *diag) {
+  const struct xf_source made = {.path = "the table"};
+  xf_dataset_init(out, XF_DATASET_TABLE);
+  out->table = *table;
+  xf_table_init(table);
+  return finish_table(&out->table, plan, member, &made, diag);
 }
 
 enum xf_rc xf_resolve_dataset(struct xf_dataset *out, const struct xf_plan *plan,

@@ -30,6 +30,10 @@ XF_WARN_UNUSED enum xf_rc xf_resolve_interactions(struct xf_dataset *out,
                                                   const struct xf_plan *plan, const char *member,
                                                   struct xf_interactions *inter,
                                                   struct xf_diag *diag);
+/* The same for a table that is there already. @own takes table's contents */
+XF_WARN_UNUSED enum xf_rc xf_resolve_table(struct xf_dataset *out, const struct xf_plan *plan,
+                                           const char *member, struct xf_table *table,
+                                           struct xf_diag *diag);
 /* A source's sequences with the parts of a predefined split (else all train); for answers and texts. @own out:
    xf_seqset_deinit @err those of data E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_resolve_load_sequences(struct xf_seqset *out,

@@ -1,6 +1,7 @@
 #include "resolve/resolve.h"
 
 #include "plan/metric.h"
+#include "plan/view.h"
 
 #include <string.h>
 
@@ -28,6 +29,23 @@ static enum xf_rc check_recommender(const struct xf_plan *plan, struct xf_diag *
   return rc;
 }
 
+/* Whether the model's loss can be differentiated as the algorithm wants: found by planning it. */
+static enum xf_rc check_meta(const struct xf_model_config *config, const struct xf_plan *plan,
+                             struct xf_diag *diag) {
+  const struct xf_plan_stage_part *s = &plan->stages[0];
+  const struct xf_metawork_config meta = xf_resolve_meta(plan, 0);
+  const size_t rows = (size_t)meta.support + (meta.query ? meta.query : 1);
+  struct xf_model *model = NULL;
+  struct xf_metawork *work = NULL;
+  enum xf_rc rc = xf_model_new(&model, config, (struct xf_model_size){0}, diag);
+  if (!rc) rc = xf_metawork_new(&work, model, &meta, rows, diag);
+  xf_metawork_free(work);
+  xf_model_free(model);
+  return rc ? xf_diag_prefix(diag, rc, "fed.algorithm: %s",
+                             xf_plan_algorithm_text(s->fed.algorithm))
+            : XF_OK;
+}
+
 enum xf_rc xf_resolve_check(const struct xf_plan *plan, struct xf_diag *diag) {
   const bool recommends = xf_resolve_recommends(plan);
   if (!recommends && plan->n_stages != 1)
@@ -40,7 +58,8 @@ enum xf_rc xf_resolve_check(const struct xf_plan *plan, struct xf_diag *diag) {
       return not_here(diag, "arms: pooled, guarded (but of a recommender)");
   if (recommends) return check_recommender(plan, diag);
   struct xf_model_config config;
-  return xf_resolve_model(&config, plan, diag);
+  const enum xf_rc rc = xf_resolve_model(&config, plan, diag);
+  return rc || !xf_plan_is_meta(&plan->stages[0]) ? rc : check_meta(&config, plan, diag);
 }
 
 enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *plan,
@@ -81,6 +100,8 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
   case XF_PLAN_ACTIVATION_TANH: c.activation = XF_ACT_TANH; break;
   case XF_PLAN_ACTIVATION_SIGMOID: c.activation = XF_ACT_SIGMOID; break;
   }
+  if (plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_METASGD)
+    c.rates = plan->stages[0].local.meta.lr;
   memcpy(c.hidden, m->hidden, sizeof c.hidden);
   memcpy(c.user_ns, m->user_ns, sizeof c.user_ns);
   memcpy(c.item_ns, m->item_ns, sizeof c.item_ns);
@@ -137,6 +158,27 @@ struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t sta
   return l;
 }
 
+struct xf_metawork_config xf_resolve_meta(const struct xf_plan *plan, uint32_t stage) {
+  const struct xf_plan_stage_part *st = &plan->stages[stage];
+  const bool meta = xf_plan_is_meta(st);
+  struct xf_metawork_config c = {.kind = XF_META_FOMAML,
+                                 .support = st->local.meta.support,
+                                 .query = st->local.meta.query,
+                                 .inner_steps = st->local.meta.steps,
+                                 .inner_lr = st->local.meta.lr,
+                                 .tasks = meta ? st->local.meta.tasks : 0,
+                                 .l2 = st->local.l2};
+  if (st->local.meta.hessian == XF_PLAN_HESSIAN_EXACT) c.kind = XF_META_MAML;
+  if (st->local.meta.hessian == XF_PLAN_HESSIAN_DIFFERENCE) c.kind = XF_META_HF;
+  if (st->fed.algorithm == XF_PLAN_ALGORITHM_ANIL) c.adapts = XF_METAWORK_HEAD;
+  if (st->fed.algorithm == XF_PLAN_ALGORITHM_BOIL) c.adapts = XF_METAWORK_BODY;
+  if (st->fed.algorithm == XF_PLAN_ALGORITHM_PERFEDAVG) {
+    c.steps = st->local.steps;
+    c.optimizer = xf_resolve_local(plan, stage).optimizer;
+  }
+  return c;
+}
+
 struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage) {
   const struct xf_plan_stage_part *st = &plan->stages[stage];
   return (struct xf_strategy){
@@ -174,13 +216,17 @@ enum xf_rc xf_resolve_measures(struct xf_measures *out, const struct xf_plan *pl
       const char *text = plan->eval.metrics[i];
       if (out->n == XF_RESOLVE_MEASURES)
         return xf_diag_set(diag, XF_E_LIMIT, "eval: more than %d measures", XF_RESOLVE_MEASURES);
-      if (xf_measure_parse(&out->measure[out->n], text, strlen(text)))
+      struct xf_metric metric;
+      if (xf_plan_metric(&metric, plan, i) ||
+          xf_measure_parse(&out->measure[out->n], text, xf_metric_plain(text)))
         return xf_diag_set(diag, XF_E_CONFIG, "eval.metrics: \"%s\" is not a measure", text);
       if (!xf_measure_fits(out->measure[out->n].kind, ranking))
         return xf_diag_set(diag, XF_E_UNSUPPORTED, "eval.metrics: \"%s\" does not fit data.kind",
                            text);
       out->n_neg[out->n] = n_neg;
-      xf_measure_key(out->key[out->n], out->measure[out->n], ranking, n_neg);
+      out->adapt[out->n] = metric.adapt;
+      if (metric.adapt) xf_metric_key(out->key[out->n], metric, NULL);
+      else xf_measure_key(out->key[out->n], out->measure[out->n], ranking, n_neg);
       out->n++;
     }
   }

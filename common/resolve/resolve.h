@@ -15,6 +15,7 @@
 #include "plan/plan.h"
 #include "rec/metrics.h"
 #include "resolve/stages.h"
+#include "train/metawork.h"
 #include "train/train.h"
 
 /* Whether everything the plan asks for exists in this version. @err E_UNSUPPORTED naming the key */
@@ -24,6 +25,8 @@ XF_WARN_UNUSED enum xf_rc xf_resolve_model(struct xf_model_config *out, const st
                                            struct xf_diag *diag);
 /* A stage's local work; rule `pull` draws user rows in every arm (train/train.h). @own value */
 struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t stage);
+/* A stage's inner loops; `tasks` 0 where they only measure adaptation. @own value */
+struct xf_metawork_config xf_resolve_meta(const struct xf_plan *plan, uint32_t stage);
 /* What the coordinator does with a stage's mean. @own value */
 struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage);
 enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage);
@@ -35,6 +38,7 @@ enum { XF_RESOLVE_MEASURES = 64 };
 struct xf_measures {
   struct xf_measure measure[XF_RESOLVE_MEASURES];
   uint32_t n_neg[XF_RESOLVE_MEASURES]; /* 0: full */
+  uint32_t adapt[XF_RESOLVE_MEASURES]; /* steps of adaptation before; 0: none */
   char key[XF_RESOLVE_MEASURES][XF_MEASURE_KEY];
   size_t n;
 };

@@ -22,6 +22,10 @@ static void alone_streams(void *arg, uint32_t task, struct xf_rng *shuffle,
 }
 
 static enum xf_rc make_alone(struct xf_silo *s, struct xf_diag *diag) {
+  if (!s->trainer)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "the arm alone trains, and the plan has no local "
+                       "optimiser");
   enum xf_rc rc = silo_first(s, s->arm, diag);
   struct xf_train_job job = {.start = s->arm, .data = &s->data, .cancel = s->cancel, .out = s->arm};
   if (!rc)
@@ -34,6 +38,7 @@ void xf_silo_set_cancel(struct xf_silo *silo, const atomic_bool *cancel) { silo-
 
 bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm) {
   if (arm == XF_SILO_POPULARITY) return silo->data.kind == XF_DATASET_INTERACTIONS;
+  if (arm == XF_SILO_ALONE && !silo->recommends) return silo->trainer != NULL;
   return arm != XF_SILO_GUARDED || silo->recommends;
 }
 
@@ -58,12 +63,18 @@ enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm, const fl
   return rc;
 }
 
-static enum xf_rc measure(struct xf_silo *silo, const struct xf_rank_spec *spec,
+/* adapt: steps on the silo's support before, the same rows for every arm and part. */
+static enum xf_rc measure(struct xf_silo *silo, const struct xf_rank_spec *spec, uint32_t adapt,
                           struct xf_measure_sum *sum, struct xf_diag *diag) {
   if (silo->recommends) return silo_decision_measure(silo, spec, sum, diag);
-  return silo->made == XF_SILO_POPULARITY
-             ? xf_evaluate_popularity(&silo->data.split, spec, sum, diag)
-             : xf_evaluator_run(silo->evaluator, silo->arm, &silo->data, spec, sum, diag);
+  if (silo->made == XF_SILO_POPULARITY)
+    return xf_evaluate_popularity(&silo->data.split, spec, sum, diag);
+  if (!adapt) return xf_evaluator_run(silo->evaluator, silo->arm, &silo->data, spec, sum, diag);
+  struct xf_rng rng;
+  xf_stream_init(&rng, silo->cfg.plan->seed, "task", 0, silo->cfg.member);
+  const enum xf_rc rc =
+      xf_metawork_adapt(silo->meta, silo->arm, &silo->data, &rng, adapt, silo->adapted, diag);
+  return rc ? rc : xf_evaluator_run(silo->evaluator, silo->adapted, &silo->data, spec, sum, diag);
 }
 
 static uint64_t eval_seed(const struct xf_silo *silo) {
@@ -77,14 +88,14 @@ enum xf_rc xf_silo_measure(struct xf_silo *silo, enum xf_part part, struct xf_me
   const struct xf_measures *m = &silo->measures;
   memset(sum, 0, m->n * sizeof *sum);
   if (silo->made == XF_SILO_POPULARITY && silo->data.kind != XF_DATASET_INTERACTIONS) return XF_OK;
-  for (size_t i = 0, j = 0; i < m->n; i = j) { /* one pass per protocol */
-    for (j = i; j < m->n && m->n_neg[j] == m->n_neg[i]; j++) continue;
+  for (size_t i = 0, j = 0; i < m->n; i = j) { /* one pass per protocol and adaptation */
+    for (j = i; j < m->n && m->n_neg[j] == m->n_neg[i] && m->adapt[j] == m->adapt[i]; j++) continue;
     const struct xf_rank_spec spec = {.part = part,
                                       .n_neg = m->n_neg[i],
                                       .seed = eval_seed(silo),
                                       .measure = m->measure + i,
                                       .n_measure = j - i};
-    const enum xf_rc rc = measure(silo, &spec, sum + i, diag);
+    const enum xf_rc rc = measure(silo, &spec, m->adapt[i], sum + i, diag);
     if (rc) return rc;
   }
   return XF_OK;
@@ -103,7 +114,7 @@ enum xf_rc xf_silo_figures(struct xf_silo *silo, enum xf_part part, float *figur
                                     .measure = m->measure + main,
                                     .n_measure = 1,
                                     .per_user = figure};
-  return measure(silo, &spec, &sum, diag);
+  return measure(silo, &spec, 0, &sum, diag);
 }
 
 enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double *valid,

@@ -10,6 +10,7 @@
 #include "rec/featuremodels.h"
 #include "rec/recommender.h"
 #include "silo/silo.h"
+#include "train/metawork.h"
 #include "train/train.h"
 
 /* A rows stage's models, of the whole train part and without split A; their rows and factors are in the personal state, here lies
@@ -52,7 +53,8 @@ struct xf_silo {
   struct xf_model *model;  /* NULL for a recommender, as trainer and evaluator are */
   struct xf_layout stages; /* of a recommender: empty pairs until it is aligned */
   const struct xf_layout *layout;
-  struct xf_trainer *trainer;
+  struct xf_trainer *trainer; /* NULL where nothing runs the local optimiser */
+  struct xf_metawork *meta;   /* of meta-learning plans, and where metrics adapt */
   struct xf_evaluator *evaluator;
   struct xf_digest layout_digest;
   struct silo_space space[XF_SPACES_MAX];
@@ -66,11 +68,12 @@ struct xf_silo {
   struct silo_decision *decision; /* of the model that was asked for last */
   float *waiting[2];              /* personal state, tentative state of a restart, until aligned */
   uint64_t n_waiting[2];
-  float *full;  /* personal state */
-  float *next;  /* tentative: of the last answer */
-  float *task;  /* of the task at hand; changes places with next when the answer is whole */
-  float *arm;   /* parameters of the arm made last */
-  float *prior; /* NULL unless rows are pulled */
+  float *full;    /* personal state */
+  float *next;    /* tentative: of the last answer */
+  float *task;    /* of the task at hand; changes places with next when the answer is whole */
+  float *arm;     /* parameters of the arm made last */
+  float *adapted; /* those after adaptation; with meta: also a task's delta */
+  float *prior;   /* NULL unless rows are pulled */
   uint8_t *held;
   float *wire;
   int32_t *noise; /* NULL without noise */

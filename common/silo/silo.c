@@ -80,7 +80,12 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
   n_train = xf_model_samples(s->model, &s->data, XF_PART_TRAIN);
   rc = xf_layout_digest(&s->layout_digest, s->layout);
   const struct xf_local_config local = xf_resolve_local(s->cfg.plan, 0);
-  if (!rc) rc = xf_trainer_new(&s->trainer, s->model, &local, (uint32_t)n_train, diag);
+  if (!rc && local.optimizer.lr > 0) /* else the plan needs none: xf_plan_check */
+    rc = xf_trainer_new(&s->trainer, s->model, &local, (uint32_t)n_train, diag);
+  if (!rc && (xf_plan_is_meta(&s->cfg.plan->stages[0]) || xf_plan_adapts(s->cfg.plan))) {
+    const struct xf_metawork_config meta = xf_resolve_meta(s->cfg.plan, 0);
+    rc = xf_metawork_new(&s->meta, s->model, &meta, n_train, diag);
+  }
   if (!rc) rc = xf_evaluator_new(&s->evaluator, s->model, diag);
   return rc;
 }
@@ -91,7 +96,8 @@ static enum xf_rc make_vectors(struct xf_silo *s, struct xf_diag *diag) {
   s->next = xf_try_calloc(s->layout->n, sizeof(float));
   s->task = xf_try_calloc(s->layout->n, sizeof(float));
   s->arm = xf_try_calloc(s->layout->n, sizeof(float));
-  if (!s->full || !s->next || !s->task || !s->arm)
+  if (s->meta) s->adapted = xf_try_calloc(s->layout->n, sizeof(float));
+  if (!s->full || !s->next || !s->task || !s->arm || (s->meta && !s->adapted))
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
                        (unsigned long long)s->layout->n);
   if (xf_resolve_pulls(s->cfg.plan, 0)) {
@@ -133,6 +139,7 @@ void xf_silo_free(struct xf_silo *silo) {
   if (!silo) return;
   xf_kg_side_unref(silo->cfg.kg);
   xf_trainer_free(silo->trainer);
+  xf_metawork_free(silo->meta);
   xf_evaluator_free(silo->evaluator);
   if (silo->recommends) silo_stages_deinit(silo);
   for (int i = 0; i < XF_PLAN_STAGES_MAX; i++) xf_wire_map_deinit(&silo->slice[i]);
@@ -151,6 +158,7 @@ void xf_silo_free(struct xf_silo *silo) {
   xf_free(silo->next);
   xf_free(silo->task);
   xf_free(silo->arm);
+  xf_free(silo->adapted);
   xf_free(silo->prior);
   xf_free(silo->held);
   xf_free(silo->wire);

@@ -2,6 +2,7 @@
 #include "base/fail.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
+#include "crypto/stream.h"
 #include "fed/pull.h"
 #include "param/sparse.h"
 #include "param/vec.h"
@@ -170,6 +171,26 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
   return say(s, task, a, diag);
 }
 
+/* Inner loops on drawn tasks; the personal state is the start, for all of it is shared. */
+static enum xf_rc work_meta(struct xf_silo *s, const struct xf_silo_task *task,
+                            struct xf_silo_answer *a, struct xf_diag *diag) {
+  struct relay relay = {task};
+  struct xf_metawork_job job = {.start = s->task,
+                                .data = &s->data,
+                                .cancel = task->cancel,
+                                .progress = relay_progress,
+                                .arg = &relay,
+                                .delta = s->adapted};
+  xf_stream_init(&job.task, s->cfg.plan->seed, "task", task->offer.round, s->cfg.member);
+  silo_start(s, s->task, task->base);
+  const enum xf_rc rc = xf_metawork_run(s->meta, &job, diag);
+  if (rc) return rc;
+  xf_wire_map_gather(&s->map, s->wire, s->adapted);
+  a->n_samples = job.n_samples;
+  a->loss = job.loss;
+  return say(s, task, a, diag);
+}
+
 /* A stage of a recommender: one statistic, one round of rows, one of the scorer. */
 static enum xf_rc work_stage(struct xf_silo *s, const struct xf_silo_task *task,
                              struct xf_silo_answer *a, struct xf_diag *diag) {
@@ -278,8 +299,9 @@ enum xf_rc xf_silo_work(struct xf_silo *silo, const struct xf_silo_task *task,
   enum xf_rc rc = XF_OK;
   if (!train) rc = work_evaluate(silo, task, answer, diag);
   else
-    rc = silo->recommends ? work_stage(silo, task, answer, diag)
-                          : work_train(silo, task, answer, diag);
+    rc = silo->recommends                              ? work_stage(silo, task, answer, diag)
+         : xf_plan_is_meta(&silo->cfg.plan->stages[0]) ? work_meta(silo, task, answer, diag)
+                                                       : work_train(silo, task, answer, diag);
   if (!rc && train) rc = release(silo, task, answer, diag);
   if (!rc) seal(silo, task, answer);
   return rc;

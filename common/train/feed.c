@@ -69,8 +69,8 @@ void xf_feeder_attach(const struct xf_feeder *feeder, struct xf_nnplan *plan) {
     if (feeder->net->feed[f] != XF_NO_NODE) xf_nnplan_set_input(plan, feeder->net->feed[f], of[f]);
 }
 
-static enum xf_rc check_table(const struct xf_model_config *c, const struct xf_table *t,
-                              struct xf_diag *diag) {
+enum xf_rc xf_feed_check_table(const struct xf_model_config *c, const struct xf_table *t,
+                               struct xf_diag *diag) {
   if (t->n_in != c->n_in)
     return xf_diag_set(diag, XF_E_SHAPE, "the table has %u inputs, the plan's model %u", t->n_in,
                        c->n_in);
@@ -117,7 +117,8 @@ static enum xf_rc check_data(const struct xf_feeder *f, const struct xf_dataset 
                              struct xf_diag *diag) {
   switch (data->kind) {
   case XF_DATASET_INTERACTIONS: return check_split(f, &data->split, diag);
-  case XF_DATASET_TABLE: return check_table(xf_model_get_config(f->model), &data->table, diag);
+  case XF_DATASET_TABLE:
+    return xf_feed_check_table(xf_model_get_config(f->model), &data->table, diag);
   case XF_DATASET_LISTS: return check_lists(f, &data->lists, diag);
   case XF_DATASET_SEQUENCES: return xf_feeder_check_chunks(f, &data->seqs, diag);
   }

@@ -43,6 +43,9 @@ void xf_feeder_attach(const struct xf_feeder *feeder, struct xf_nnplan *plan);
 XF_WARN_UNUSED enum xf_rc xf_feeder_start(struct xf_feeder *feeder, const struct xf_dataset *data,
                                           uint32_t max_samples, uint32_t *n_samples,
                                           struct xf_diag *diag);
+/* Whether a table's inputs and labels fit the model. @err E_SHAPE */
+XF_WARN_UNUSED enum xf_rc xf_feed_check_table(const struct xf_model_config *config,
+                                              const struct xf_table *table, struct xf_diag *diag);
 /* Whether sequences fit the model. @err E_SHAPE */
 XF_WARN_UNUSED enum xf_rc xf_feeder_check_chunks(const struct xf_feeder *feeder,
                                                  const struct xf_seqset *set, struct xf_diag *diag);

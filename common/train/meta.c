@@ -148,11 +148,16 @@ static enum xf_rc check_rows(const struct xf_meta *m, const struct xf_meta_job *
   return XF_OK;
 }
 
-static enum xf_rc check_job(const struct xf_meta *m, const struct xf_meta_job *job,
-                            struct xf_diag *diag) {
+static enum xf_rc check_support(const struct xf_meta *m, const struct xf_meta_job *job,
+                                struct xf_diag *diag) {
   if (job->n_feed > FEED_MAX)
     return xf_diag_set(diag, XF_E_LIMIT, "%zu inputs; at most %d", job->n_feed, FEED_MAX);
-  enum xf_rc rc = check_rows(m, job, job->support, job->n_support, "support", diag);
+  return check_rows(m, job, job->support, job->n_support, "support", diag);
+}
+
+static enum xf_rc check_job(const struct xf_meta *m, const struct xf_meta_job *job,
+                            struct xf_diag *diag) {
+  enum xf_rc rc = check_support(m, job, diag);
   if (!rc) rc = check_rows(m, job, job->query, job->n_query, "query", diag);
   if (rc) return rc;
   uint32_t *sorted = xf_memdup(job->support, job->n_support * sizeof *sorted);
@@ -242,6 +247,25 @@ static enum xf_rc go_back(struct xf_meta *m, struct xf_meta_job *job, struct xf_
   return rc;
 }
 
+/* One inner step of theta on the support that is fed. @shape slope[n] */
+static enum xf_rc inner_step(struct xf_meta *m, const struct xf_meta_job *job, double *theta,
+                             double *slope, struct xf_diag *diag) {
+  const enum xf_rc rc = slope_at(m, m->plan, theta, job->n_support, slope, diag);
+  for (size_t i = 0; i < m->n && !rc; i++)
+    theta[i] -= (job->rate ? job->rate[i] : m->spec.inner_lr) * m->mask[i] * slope[i];
+  return rc;
+}
+
+enum xf_rc xf_meta_adapt(struct xf_meta *m, struct xf_meta_job *job, uint32_t steps,
+                         struct xf_diag *diag) {
+  enum xf_rc rc = check_support(m, job, diag);
+  if (rc) return rc;
+  memcpy(job->adapted, job->start, m->n * sizeof *job->adapted);
+  feed(m, job, job->support, job->n_support);
+  for (uint32_t j = 0; j < steps && !rc; j++) rc = inner_step(m, job, job->adapted, m->slope, diag);
+  return rc;
+}
+
 enum xf_rc xf_meta_run(struct xf_meta *m, struct xf_meta_job *job, struct xf_diag *diag) {
   enum xf_rc rc = check_job(m, job, diag);
   if (rc) return rc;
@@ -249,12 +273,9 @@ enum xf_rc xf_meta_run(struct xf_meta *m, struct xf_meta_job *job, struct xf_dia
   memcpy(theta, job->start, m->n * sizeof *theta);
   feed(m, job, job->support, job->n_support);
   for (uint32_t j = 0; j < m->spec.inner_steps; j++) {
-    double *slope = m->slope + (size_t)j * m->n;
     memcpy(m->path + (size_t)j * m->n, theta, m->n * sizeof *theta);
-    rc = slope_at(m, m->plan, theta, job->n_support, slope, diag);
+    rc = inner_step(m, job, theta, m->slope + (size_t)j * m->n, diag);
     if (rc) return rc;
-    for (size_t i = 0; i < m->n; i++)
-      theta[i] -= (job->rate ? job->rate[i] : m->spec.inner_lr) * m->mask[i] * slope[i];
   }
   if (job->adapted) memcpy(job->adapted, theta, m->n * sizeof *theta);
   feed(m, job, job->query, job->n_query);

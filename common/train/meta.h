@@ -68,5 +68,8 @@ void xf_meta_free(struct xf_meta *meta);
    @err E_INVAL (a row both in support and query, an empty list) E_RANGE (no such row) E_LIMIT (more than max_rows) E_NAN */
 XF_WARN_UNUSED enum xf_rc xf_meta_run(struct xf_meta *meta, struct xf_meta_job *job,
                                       struct xf_diag *diag);
+/* Inner steps alone, as many as asked for: theta_steps into job->adapted; no query. @err as xf_meta_run */
+XF_WARN_UNUSED enum xf_rc xf_meta_adapt(struct xf_meta *meta, struct xf_meta_job *job,
+                                        uint32_t steps, struct xf_diag *diag);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1 << 20, SECRET_MODE = 0700 };
+enum { TEXT_MAX = 1 << 20, TABLE_MAX = 1 << 26, SECRET_MODE = 0700 };
 
 struct out {
   const struct sim *sim;
@@ -70,12 +70,27 @@ static enum xf_rc put_images(struct xf_buf *t, const struct out *o, const struct
   return rc ? rc : xf_buf_printf(t, "data:\n  path: \"%s/train-images-idx3-ubyte\"\n", dir);
 }
 
+/* A generated table: numbers that read back as the same floats. */
+static enum xf_rc put_table(struct xf_buf *t, const struct out *o, const struct sim_client *c,
+                            const char *dir) {
+  const struct xf_table *table = &xf_silo_data(c->silo)->table;
+  struct xf_buf lines;
+  xf_buf_init(&lines, TABLE_MAX);
+  enum xf_rc rc = xf_buf_put_str(&lines, "x\ty\n");
+  for (size_t i = 0; i < table->n && !rc; i++)
+    rc = xf_buf_printf(&lines, "%.9g\t%.9g\n", (double)table->x[i], (double)table->y[i]);
+  if (!rc) rc = put_file(o, dir, "data.tsv", &lines);
+  xf_buf_deinit(&lines);
+  return rc ? rc : xf_buf_printf(t, "data:\n  path: \"%s/data.tsv\"\n", dir);
+}
+
 /* Where a client's data lie: interactions are written beside its config, a table stays where the plan found it. */
 static enum xf_rc put_data(struct xf_buf *t, const struct out *o, const struct sim_client *c,
                            const char *dir) {
   const struct xf_plan_sim_part *p = &o->sim->plan.sim;
   const struct xf_dataset *data = xf_silo_data(c->silo);
   if (o->sim->plan.data.kind == XF_PLAN_DATA_IDX) return put_images(t, o, c, dir);
+  if (p->clients.by == XF_PLAN_CLIENTS_SINUSOID) return put_table(t, o, c, dir);
   if (data->kind == XF_DATASET_TABLE) {
     uint32_t i = 0; /* clients are sorted by id; the plan's files are not */
     char id[XF_PLAN_CLIENT_ID];

@@ -70,8 +70,13 @@ enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf
   return rc;
 }
 
+static bool is_fresh(const struct sim *sim, const struct sim_client *c) {
+  return sim->n_fresh && c >= sim->fresh && c < sim->fresh + sim->n_fresh;
+}
+
 static bool arm_wanted(const struct sim *sim, const struct sim_client *c, enum xf_silo_arm arm) {
   if (!xf_silo_has_arm(c->silo, arm)) return false;
+  if (is_fresh(sim, c)) return arm == XF_SILO_FEDERATED;
   if (arm != XF_SILO_ALONE) return true;
   for (uint32_t i = 0; i < sim->plan.n_arms; i++)
     if (sim->plan.arms[i] == XF_PLAN_ARM_ALONE) return true;
@@ -125,22 +130,29 @@ static void no_wake(void *arg) { (void)arg; }
 
 static enum xf_rc make_arms(struct sim *sim, struct xf_diag *diag) {
   struct xf_worker *pool = NULL;
-  struct arms_job *job = xf_calloc(sim->n_client, sizeof *job);
+  const size_t n = sim->n_client + sim->n_fresh;
+  struct arms_job *job = xf_calloc(n, sizeof *job);
   enum xf_rc rc = xf_worker_start(&pool, sim->threads, no_wake, NULL);
-  for (size_t i = 0; i < sim->n_client && !rc; i++) {
-    job[i] = (struct arms_job){.job = {.run = run_arms}, .sim = sim, .c = &sim->client[i]};
+  for (size_t i = 0; i < n && !rc; i++) {
+    job[i] = (struct arms_job){.job = {.run = run_arms}, .sim = sim, .c = sim_client_at(sim, i)};
     xf_worker_submit(pool, &job[i].job);
   }
   while (pool && xf_worker_wait(pool)) continue;
   xf_worker_stop(pool);
-  for (size_t i = 0; i < sim->n_client && !rc; i++) {
+  for (size_t i = 0; i < n && !rc; i++) {
     if (job[i].rc)
-      rc = xf_diag_set(diag, job[i].rc, "silo %s: %s", sim->client[i].id,
+      rc = xf_diag_set(diag, job[i].rc, "silo %s: %s", job[i].c->id,
                        xf_diag_text(&job[i].diag, job[i].rc));
-    choose(sim, &sim->client[i]);
+    choose(sim, job[i].c);
   }
   xf_free(job);
   return rc;
+}
+
+/* What the final model does on clients that never trained, over all of them. @shape sum[measures.n] */
+static void fresh_sums(const struct sim *sim, struct xf_measure_sum *sum) {
+  memset(sum, 0, sim->measures.n * sizeof *sum);
+  for (size_t i = 0; i < sim->n_fresh; i++) add(sim, sum, sim->fresh[i].test[XF_SILO_FEDERATED]);
 }
 
 static enum xf_rc put_final(struct sim *sim, struct xf_diag *diag) {
@@ -155,6 +167,11 @@ static enum xf_rc put_final(struct sim *sim, struct xf_diag *diag) {
       rc = put_line(sim, sim->rounds, scope, arm, "valid", c->valid[a], diag);
       if (!rc) rc = put_line(sim, sim->rounds, scope, arm, "test", c->test[a], diag);
     }
+  if (!rc && sim->n_fresh) {
+    struct xf_measure_sum sum[XF_RESOLVE_MEASURES];
+    fresh_sums(sim, sum);
+    rc = put_line(sim, sim->rounds, "fresh", "federated", "test", sum, diag);
+  }
   return rc;
 }
 
@@ -176,12 +193,13 @@ static double max_epsilon(const struct sim *sim, double *zero_out) {
 static void json_metrics(struct xf_jsonw *w, const struct sim *sim) {
   xf_jsonw_key(w, "metrics");
   xf_jsonw_array(w);
-  for (size_t i = 0; i < sim->n_client; i++)
+  for (size_t i = 0; i < sim->n_client + sim->n_fresh; i++)
     for (int a = 0; a < XF_SILO_N_ARM; a++) {
-      const struct sim_client *c = &sim->client[i];
+      const struct sim_client *c = sim_client_at(sim, i);
       char scope[XF_PLAN_CLIENT_ID + 8];
       if (!c->arm_run[a]) continue;
-      (void)snprintf(scope, sizeof scope, "domain:%s", c->domain);
+      (void)snprintf(scope, sizeof scope, "%s:%s", is_fresh(sim, c) ? "fresh" : "domain",
+                     c->domain);
       xf_jsonw_object(w);
       xf_jsonw_kstr(w, "scope", scope);
       xf_jsonw_kstr(w, "arm", xf_silo_arm_name((enum xf_silo_arm)a));
@@ -277,6 +295,15 @@ static void table(const struct sim *sim, double wall_s) {
   printf(" %10s\n", "served");
   for (size_t i = 0; i < sim->n_client; i++)
     for (size_t m = 0; m < sim->measures.n; m++) table_line(sim, &sim->client[i], m);
+  if (sim->n_fresh) {
+    struct xf_measure_sum sum[XF_RESOLVE_MEASURES];
+    fresh_sums(sim, sum);
+    printf("%zu fresh clients, federated:", sim->n_fresh);
+    for (size_t m = 0; m < sim->measures.n; m++)
+      printf(" %s %.4f", sim->measures.key[m],
+             xf_measure_value(sim->measures.measure[m].kind, sum[m]));
+    printf("\n");
+  }
   printf("%llu rounds, %llu abandoned, %.2f s, up %llu bytes, down %llu bytes\n",
          (unsigned long long)sim->rounds, (unsigned long long)sim->abandoned, wall_s,
          (unsigned long long)sim->bytes_up, (unsigned long long)sim->bytes_down);

@@ -55,6 +55,9 @@ struct sim {
   struct xf_measures measures;
   struct sim_client *client;
   size_t n_client;
+  struct sim_client
+      *fresh; /* [n_fresh] sinusoids left out of the federation: measured at the end */
+  size_t n_fresh;
   struct xf_spaces spaces;
   struct xf_directory directory[XF_SPACES_MAX];
   struct xf_global global;
@@ -77,6 +80,10 @@ XF_WARN_UNUSED enum xf_rc sim_name_client(const struct sim *sim, struct sim_clie
                                           const char *key, struct xf_diag *diag);
 XF_WARN_UNUSED enum xf_rc sim_make_silo(struct sim *sim, struct sim_client *c,
                                         struct xf_dataset *data, struct xf_diag *diag);
+/* The i-th of the clients, then of the fresh ones. @own sim */
+struct sim_client *sim_client_at(const struct sim *sim, size_t i);
+/* Generated sinusoids, a client each, and those left out (load_sinusoid.c). @err those of xf_silo_new */
+XF_WARN_UNUSED enum xf_rc sim_load_sinusoids(struct sim *sim, struct xf_diag *diag);
 /* The plan's answers or speeches dealt to clients (load_seqs.c). @err those of data and xf_silo_new */
 XF_WARN_UNUSED enum xf_rc sim_load_sequences(struct sim *sim, struct xf_diag *diag);
 /* The same for images (load_images.c). @own sim's clients @err those of resolve/dataset.h */

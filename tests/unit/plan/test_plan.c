@@ -306,6 +306,14 @@ static void test_texts(void **state) {
   char key[XF_METRIC_KEY_MAX], id[XF_PLAN_CLIENT_ID];
   assert_int_equal(xf_metric_parse(&m, "ndcg@10", NULL), XF_OK);
   assert_string_equal(xf_metric_key(key, m, "s999"), "ndcg_10_s999");
+  assert_int_equal(m.adapt, 0);
+  assert_int_equal(xf_metric_parse(&m, "rmse@adapt32", NULL), XF_OK);
+  assert_int_equal(m.kind, XF_METRIC_RMSE);
+  assert_int_equal(m.adapt, 32);
+  assert_int_equal(m.k, 0);
+  assert_string_equal(xf_metric_key(key, m, NULL), "rmse_adapt32");
+  assert_int_equal(xf_metric_plain("rmse@adapt32"), 4);
+  assert_int_equal(xf_metric_plain("ndcg@10"), 7);
   assert_int_equal(xf_metric_parse(&m, "acc", NULL), XF_OK);
   assert_string_equal(xf_metric_key(key, m, NULL), "acc");
   assert_false(xf_metric_is_ranking(m.kind));

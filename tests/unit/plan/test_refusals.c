@@ -37,9 +37,45 @@ static const char map_base[] = "name: cold\n"
 #define MAP_SIM \
   "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.clients.by=user sim.clients.files=a,b,c "
 
+static const char meta_base[] =
+    "name: meta\n"
+    "data: {kind: table, split: {kind: random}}\n"
+    "model: {kind: sine-mlp, loss: mse, n_in: 1, n_out: 1}\n"
+    "stages:\n"
+    "  - {fed: {algorithm: maml, rounds: 3}, local: {meta: {lr: 0.1}}}\n"
+    "sim: {clients: {by: sinusoid, n: 3}}\n";
+
 static const struct {
   const char *text, *sets, *says;
 } refusals[] = {
+    {meta_base, "local.meta.lr=0", "local.meta.lr: the rate of inner steps is missing"},
+    {meta_base, "local.meta.hessian=none", "maml without the Hessian is fomaml"},
+    {meta_base, "fed.algorithm=fomaml local.meta.hessian=exact", "write fed.algorithm: maml"},
+    {meta_base, "fed.algorithm=perfedavg local.optimizer.lr=1",
+     "local.steps: perfedavg counts the meta-steps"},
+    {meta_base, "fed.algorithm=perfedavg local.steps=2", "local.optimizer.lr: is missing"},
+    {meta_base, "arms=alone,federated", "the arm alone trains by it"},
+    {meta_base, "fed.algorithm=fedavg local.optimizer.lr=1 eval.metrics=rmse",
+     "fedavg has no inner loop and no metric adapts"},
+    {meta_base,
+     "fed.algorithm=fedavg local.optimizer.lr=1 local.meta.lr=0 eval.metrics=rmse@adapt2",
+     "local.meta.lr: the rate of inner steps is missing"},
+    {meta_base, "eval.metrics=rmse@adapt", "@adapt takes 1 to 1000 steps"},
+    {meta_base, "eval.metrics=rmse@adapt01", "@adapt takes 1 to 1000 steps"},
+    {meta_base, "eval.metrics=rmse@adapt1001", "@adapt takes 1 to 1000 steps"},
+    {meta_base, "eval.metrics=rmse@5", "takes no list length"},
+    {meta_base, "sim.data=x", "sim.data: sinusoids are generated"},
+    {meta_base, "sim.clients.n=0", "sim.clients.n: how many clients"},
+    {meta_base, "data.split.kind=predefined data.split.by=file sim.split=x",
+     "sinusoid makes tables"},
+    {meta_base, "model.kind=mlp model.hidden=3 model.n_in=2", "sinusoid needs model.n_in: 1"},
+    {meta_base,
+     "sim.clients.by=file sim.clients.n=0 sim.data=x sim.clients.files=a sim.clients.rows=2",
+     "sim.clients.rows: has no effect"},
+    {base, "fed.algorithm=maml local.meta.lr=1", "write reptile, which needs neither"},
+    {base, "eval.metrics=auc@adapt2", "adapts to samples of a table or images"},
+    {base, "eval.metrics=hr@adapt2", "lists of items are not adapted"},
+    {base, "local.meta.lr=1", "fedavg has no inner loop and no metric adapts"},
     {map_base, MAP_SIM, "sim.clients.common: below which number"},
     {map_base, MAP_SIM "sim.clients.common=9 sim.clients.files=a,b", "by user needs three files"},
     {map_base, MAP_SIM "sim.clients.common=9 sim.columns.item=3", "from columns 1 and 2"},
@@ -219,7 +255,7 @@ static const struct {
      "with noise only gram has a bound"},
     /* words of later versions, ranges and shapes come from the schema */
     {base, "fed.algorithm=scaffold",
-     "\"scaffold\" is not in this version; there are: fedavg, reptile"},
+     "\"scaffold\" is not in this version; there are: fedavg, reptile, maml"},
     {base, "stages[0].kind=align", "\"align\" is not in this version; there are: train"},
     {base, "fed.encoding=int8", "\"int8\" is not in this version"},
     {base, "privacy.unit=user", "user is what noise on statistics hides"},

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 // cmocka wants the four above first
 #include <cmocka.h>
@@ -179,6 +180,57 @@ static void test_measures(void **state) {
   assert_int_equal(xf_measures_main(&m), 0);
 }
 
+static void test_meta(void **state) {
+  (void)state;
+  static const struct {
+    const char *algorithm;
+    enum xf_meta_kind kind;
+    enum xf_metawork_part adapts;
+    uint32_t steps;
+  } row[] = {
+      {"maml", XF_META_MAML, XF_METAWORK_ALL, 0},    {"fomaml", XF_META_FOMAML, XF_METAWORK_ALL, 0},
+      {"anil", XF_META_MAML, XF_METAWORK_HEAD, 0},   {"boil", XF_META_MAML, XF_METAWORK_BODY, 0},
+      {"metasgd", XF_META_MAML, XF_METAWORK_ALL, 0}, {"perfedavg", XF_META_HF, XF_METAWORK_ALL, 3}};
+  struct xf_model_config model;
+  struct xf_diag diag;
+  char sets[256];
+  xf_diag_init(&diag);
+  for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+    (void)snprintf(sets, sizeof sets,
+                   "model.kind=mlp model.hidden=4 fed.algorithm=%s local.steps=3 local.l2=0.5 "
+                   "local.meta.lr=0.25 local.meta.support=6 local.meta.query=7 local.meta.steps=8 "
+                   "local.meta.tasks=9",
+                   row[i].algorithm);
+    plans_load(&plan, plans_table, sets);
+    const struct xf_metawork_config c = xf_resolve_meta(&plan, 0);
+    assert_int_equal(c.kind, row[i].kind);
+    assert_int_equal(c.adapts, row[i].adapts);
+    assert_int_equal(c.steps, row[i].steps);
+    assert_true(c.support == 6 && c.query == 7 && c.inner_steps == 8 && c.tasks == 9);
+    assert_true(c.inner_lr == .25 && c.l2 == .5);
+    assert_int_equal(xf_resolve_model(&model, &plan, &diag), XF_OK);
+    assert_true(model.rates == (i == 4 ? .25 : 0));
+    if (xf_resolve_check(&plan, &diag)) fail_msg("%s", diag.text);
+    const struct xf_strategy s = xf_resolve_strategy(&plan, 0);
+    assert_int_equal(s.kind, XF_STRATEGY_FEDAVG);
+  }
+  plans_load(&plan, plans_table,
+             "fed.algorithm=perfedavg local.steps=2 local.meta.lr=1 "
+             "local.meta.hessian=exact");
+  assert_int_equal(xf_resolve_meta(&plan, 0).kind, XF_META_MAML);
+  plans_load(&plan, plans_table, "fed.algorithm=boil local.meta.lr=1");
+  assert_int_equal(xf_resolve_check(&plan, &diag), XF_E_CONFIG);
+  assert_non_null(strstr(diag.text, "fed.algorithm: boil: model logreg is all head"));
+  // plans that only measure adaptation
+  struct xf_measures m;
+  plans_load(&plan, plans_table, "local.meta.lr=1 eval.metrics=acc,acc@adapt2,acc@adapt7,logloss");
+  assert_int_equal(xf_resolve_meta(&plan, 0).tasks, 0);
+  assert_int_equal(xf_resolve_measures(&m, &plan, &diag), XF_OK);
+  static const uint32_t adapt[] = {0, 2, 7, 0};
+  for (size_t i = 0; i < 4; i++) assert_int_equal(m.adapt[i], adapt[i]);
+  assert_string_equal(m.key[2], "acc_adapt7");
+}
+
 static void measure_refused(const char *metric, enum xf_rc want, const char *says) {
   struct xf_measures m;
   struct xf_diag diag;
@@ -205,6 +257,7 @@ int main(void) {
       cmocka_unit_test(test_strategy_and_weight),
       cmocka_unit_test(test_measures),
       cmocka_unit_test(test_measures_refused),
+      cmocka_unit_test(test_meta),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
