@@ -19,6 +19,7 @@ import xml.etree.ElementTree
 
 PYTHON = "/usr/bin/python3"
 JOBS = str(os.cpu_count() or 2)
+WORKERS = 2 * int(JOBS)  # of pytest; federations mostly wait
 KINDS = ("unit", "grad", "prop", "replay")
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1",
@@ -60,6 +61,7 @@ class Run:
         """Runs a command to its end or the part's; returns (status, output). Its children go with it."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
         full = {**inherited, **SANITIZER_ENV, "CMOCKA_MESSAGE_OUTPUT": "TAP", "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+        begin = time.monotonic()
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env=full, start_new_session=True) as proc:
             try:
@@ -71,7 +73,7 @@ class Run:
                 expired = True
         text = out.decode("utf-8", "replace")
         with self.lock:
-            self.log.write(f"$ {' '.join(argv)}\n{text}[status {proc.returncode}]\n")
+            self.log.write(f"$ {' '.join(argv)}\n{text}[status {proc.returncode}, {time.monotonic() - begin:.1f} s]\n")
             self.log.flush()
         if expired:
             raise Expired(" ".join(argv)[:200])
@@ -229,39 +231,59 @@ def on_cpu(flag, function):
 
 
 def pytest(folder, flavour="release", marks=None):
-    """The Python tests of a folder against the programs of a flavour (CROSSFED_BIN, and CROSSFED_FAULTS_BIN)."""
+    """The Python tests of a folder against the programs of a flavour: shared by WORKERS, then those marked alone one by one."""
     def function(run):
         if not glob.glob(folder + "/**/test_*.py", recursive=True):
             return
         if not make(run, flavour, ["all"]) or not make(run, "faults", ["all"]):
             return
-        bin_dir = os.path.abspath("build/bin" if flavour == "release" else build_dir(flavour) + "/bin")
-        report = os.path.abspath(f"build/check/{run.name}.xml")
-        if os.path.exists(report):
-            os.unlink(report)
-        argv = tsan_prefix(flavour) + [PYTHON, "-m", "pytest", "-q", "-c", "tests/pytest.ini", "--rootdir=tests",
-                                       "-p", "no:cacheprovider", "--junitxml=" + report, folder]
-        env = {"CROSSFED_BIN": bin_dir, "CROSSFED_FAULTS_BIN": os.path.abspath("build/faults/bin"), "CROSSFED_FLAVOUR": flavour}
-        status, text = run.call(argv + (["-m", marks] if marks else []), env)
-        if status == 5:  # nothing collected
-            return
-        read_junit(run, report, status, text)
+        before = len(run.results)
+        share(run, folder, flavour, WORKERS, f"not alone and {marks}" if marks else "not alone")
+        share(run, folder, flavour, 1, f"alone and {marks}" if marks else "alone")
+        if len(run.results) == before:
+            run.add("pytest", "failed", "no test was found")
     return function
 
 
+def share(run, folder, flavour, workers, marks):
+    """Some pytest at once that share the tests (tests/integration/claims.py), each with its own report. Nothing is run twice."""
+    bin_dir = os.path.abspath("build/bin" if flavour == "release" else build_dir(flavour) + "/bin")
+    with tempfile.TemporaryDirectory(prefix="xf-claims-") as claims:
+        env = {"CROSSFED_BIN": bin_dir, "CROSSFED_FAULTS_BIN": os.path.abspath("build/faults/bin"), "CROSSFED_FLAVOUR": flavour,
+               "CROSSFED_CLAIMS": claims}
+
+        def one(k):
+            argv = tsan_prefix(flavour) + [PYTHON, "-m", "pytest", "-q", "-c", "tests/pytest.ini", "--rootdir=tests", "-p",
+                                           "no:cacheprovider", f"--junitxml={claims}/{k}.xml", "-m", marks, folder]
+            return run.call(argv, env)
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            ended = [future.result() for future in [pool.submit(one, k) for k in range(workers)]]
+        seen = set()
+        for k, (status, text) in enumerate(ended):
+            seen |= read_junit(run, f"{claims}/{k}.xml", status, text)
+        tests = os.path.join(claims, "tests")
+        for name in read(tests).splitlines() if os.path.exists(tests) else []:
+            if name not in seen:
+                run.add(name, "failed", "it gave no result; its pytest ended before")
+
+
 def read_junit(run, report, status, text):
-    before = len(run.results)
-    if os.path.exists(report):
-        for case in xml.etree.ElementTree.parse(report).iter("testcase"):
-            name = f"{case.get('classname', '').split('.')[-1]}.{case.get('name')}"
-            bad = case.find("failure") if case.find("failure") is not None else case.find("error")
-            skip = case.find("skipped")
-            node = bad if bad is not None else skip
-            outcome = "failed" if bad is not None else "skipped" if skip is not None else "passed"
-            run.add(name, outcome, "" if node is None else (node.get("message") or "").splitlines()[0][:300] if node.get("message") else "")
-    new = run.results[before:]
-    if status != 0 and not any(r[1] == "failed" for r in new):
-        run.add("pytest", "failed", f"{status_text(status)}: {(text.strip().splitlines() or [''])[-1]}")
+    """Adds what a pytest reports; returns the names. Status 5 is that its marks chose nothing."""
+    found = []
+    for case in xml.etree.ElementTree.parse(report).iter("testcase") if os.path.exists(report) else []:
+        name = f"{case.get('classname', '').split('.')[-1]}.{case.get('name')}"
+        bad = case.find("failure") if case.find("failure") is not None else case.find("error")
+        skip = case.find("skipped")
+        node = bad if bad is not None else skip
+        outcome = "failed" if bad is not None else "skipped" if skip is not None else "passed"
+        why = (node.get("message") or "").splitlines() if node is not None else []
+        found.append((name, outcome, why[0][:300] if why else ""))
+    if status not in (0, 5) and not any(r[1] == "failed" for r in found):
+        found.append(("pytest", "failed", f"{status_text(status)}: {(text.strip().splitlines() or [''])[-1]}"))
+    for result in found:
+        if result not in run.results:  # a file that cannot be read is reported by all of them
+            run.add(*result)
+    return {r[0] for r in found}
 
 
 def fuzz(seconds):

@@ -25,7 +25,7 @@ PARTS = (
     Part("lint", p.command(p.PYTHON, "tests/lint/lint.py", "--tap"), 180, BOTH),
     Part("lint-selftest", p.command(p.PYTHON, "tests/lint/selftest.py", "--tap"), 120, BOTH),
     Part("build", p.build("release", "all tests"), 600, BOTH),
-    Part("build-faults", p.build("faults", "all tests"), 600, BOTH),
+    Part("build-faults", p.build("faults", "all unit-bins replay-bins"), 600, BOTH),
     Part("binaries", p.command(p.PYTHON, "tests/lint/lint.py", "--tap", "--only", "binaries"), 60, BOTH),
     Part("blas", p.program("release", "prop/blas"), 120, BOTH),
     Part("unit", p.programs("release", "unit"), 300, BOTH),

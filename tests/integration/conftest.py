@@ -12,6 +12,8 @@ import subprocess
 
 import pytest
 
+from claims import pytest_runtestloop  # noqa: F401, a hook
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 LIMIT_S = 60  # of one command; a sanitizer is slow
 

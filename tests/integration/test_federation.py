@@ -216,7 +216,7 @@ SERVER_POINTS = [f"K{i}" for i in range(1, 15)]
 CLIENT_POINTS = [f"C{i}" for i in range(1, 7)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, faults_dir):
     with make(tmp_path_factory.mktemp("calm"), faults_dir, rounds=3) as fed:
         return fed.start().finish()["model_blake2b"]

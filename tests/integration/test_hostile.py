@@ -577,6 +577,7 @@ def test_too_many_connections(tmp_path, bin_dir):
         fed.until(again, limit_s=10, message="a connection when there is room again")
 
 
+@pytest.mark.alone
 def test_progress_for_ever(tmp_path, bin_dir):
     """Progress extends a deadline, ten times at most."""
     with tables(tmp_path, bin_dir, rounds=100000, deadline=0.4, select=0.2) as fed:

@@ -11,7 +11,7 @@ from conftest import REPO, run_command
 from federation import Federation
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def data():
     folder = pathlib.Path(os.environ.get("CROSSFED_DATA") or REPO.parent / "shared/data")
 

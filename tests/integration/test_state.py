@@ -346,6 +346,7 @@ def test_a_coordinator_killed_after_the_silos_have_left_ends(tmp_path, bin_dir):
         fed.crossfed("verify", fed.folder / "server")
 
 
+@pytest.mark.alone
 def test_sigterm_while_the_arms_are_made(tmp_path, faults_dir):
     """Work that does not look at its cancel flag in time is left behind, and done at the next start."""
     with pair(tmp_path, faults_dir, rounds=2, deadline=600) as fed:
