@@ -125,7 +125,9 @@ def judge(run, name, status, text):
         run.add(name, outcome, "" if outcome == "passed" else last if status == 77 else f"{status_text(status)}: {last}")
         return
     bad = any(r[1] == "failed" for r in results)
-    if planned is not None and planned != len(results):
+    if not results:
+        run.add(name, "failed", f"no test ran; {status_text(status)}")
+    elif planned is not None and planned != len(results):
         run.add(name, "failed", f"{planned} tests announced, {len(results)} reported; {status_text(status)}")
     elif status != 0 and not bad:
         summary = " ".join(re.findall(r"^SUMMARY: .*", text, re.M))
@@ -194,12 +196,14 @@ def run_all(run, flavour, programs_, env=None):
             future.result()
 
 
-def programs(flavour, kinds, cc=None, threaded=False, env=None):
-    """Builds and runs every test program of some kinds; threaded: only sources that say "// tsan"."""
+def programs(flavour, kinds, cc=None, only=None, env=None):
+    """Builds and runs every test program of some kinds; only: those with a line in their source that matches."""
     def function(run):
         found = [path for kind in kinds.split() for path in sources(kind)]
-        if threaded:
-            found = [path for path in found if re.search(r"^// tsan\b", read(path), re.M)]
+        if only:
+            found = [path for path in found if re.search(only, read(path), re.M)]
+            if not found:
+                run.add(run.name, "failed", f"no source has a line that matches {only}")
         built = [binary(path, flavour, cc) for path in found]
         if built and make(run, flavour, built, cc):
             run_all(run, flavour, built, env)
