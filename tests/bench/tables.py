@@ -22,11 +22,11 @@ import hashlib
 import json
 import os
 import platform
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import tables_print
@@ -191,27 +191,27 @@ def split_output(text):
 
 def run_program(argv, env, limit_s, out, err):
     """(wait status, seconds, peak bytes, whether the limit ended it); its whole process group goes with it."""
-    start = time.monotonic()
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=REPO, start_new_session=True)
-    late = threading.Event()
-
-    def end():
-        late.set()
-        os.killpg(child.pid, signal.SIGKILL)  # not reaped yet: the id is still its own
-
-    timer = threading.Timer(limit_s, end)
-    timer.start()
+    start, child, late, asked = time.monotonic(), None, False, []
+    handler = signal.signal(signal.SIGINT, lambda *_: asked.append(True))  # an interrupt waits until the child is known
     try:
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=REPO, start_new_session=True)
+        signal.signal(signal.SIGINT, handler)
+        if asked and callable(handler):
+            handler(signal.SIGINT, None)
+        with open(os.pidfd_open(child.pid), "rb", buffering=0) as ends:
+            late = not select.select([ends], [], [], limit_s)[0]
+        if late:
+            os.killpg(child.pid, signal.SIGKILL)  # not reaped yet: the id is still its own
     except BaseException:  # interrupted: nothing is written, the next call begins this cell again
-        os.killpg(child.pid, signal.SIGKILL)
+        if child:
+            os.killpg(child.pid, signal.SIGKILL)
         raise
     finally:
-        timer.cancel()
-        timer.join()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    return child.returncode, time.monotonic() - start, usage.ru_maxrss * 1024, late.is_set()
+        signal.signal(signal.SIGINT, handler)
+        if child:
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+    return child.returncode, time.monotonic() - start, usage.ru_maxrss * 1024, late
 
 
 def judge(code, late, limit_s, other, err, rows):
