@@ -254,7 +254,7 @@ def share(run, folder, flavour, workers, marks):
     bin_dir = os.path.abspath("build/bin" if flavour == "release" else build_dir(flavour) + "/bin")
     with tempfile.TemporaryDirectory(prefix="xf-claims-") as claims:
         env = {"CROSSFED_BIN": bin_dir, "CROSSFED_FAULTS_BIN": os.path.abspath("build/faults/bin"), "CROSSFED_FLAVOUR": flavour,
-               "CROSSFED_CLAIMS": claims}
+               "CROSSFED_CLAIMS": claims, **({} if flavour == "release" else {"CROSSFED_TEST_LIMIT_S": "300"})}  # they are slow
 
         def one(k):
             argv = tsan_prefix(flavour) + [PYTHON, "-m", "pytest", "-q", "-c", "tests/pytest.ini", "--rootdir=tests", "-p",

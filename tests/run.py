@@ -55,7 +55,7 @@ PARTS = (
     Part("asan-integration-long", p.pytest("tests/integration", "asan"), 2400, (LONG,)),
     Part("tsan", p.programs("tsan", "unit grad prop replay", only=r"^// tsan\b"), 420, (CHECK,)),
     Part("tsan-long", p.programs("tsan", "unit grad prop replay"), 1800, (LONG,)),
-    Part("tsan-integration", p.pytest("tests/integration", "tsan", marks="sanitize and not long"), 300, (CHECK,)),
+    Part("tsan-integration", p.pytest("tests/integration", "tsan", marks="threads and not long"), 300, (CHECK,)),
     Part("tsan-integration-long", p.pytest("tests/integration", "tsan"), 2400, (LONG,)),
     Part("fuzz", p.fuzz(seconds=5), 300, (CHECK,)),
     Part("fuzz-long", p.fuzz(seconds=60), 1800, (LONG,)),

@@ -33,7 +33,8 @@ def pytest_runtestloop(session):
         units.setdefault(unit_of(item), []).append(item)
     names = [f"{(item.cls or item.module).__name__}.{item.name}\n" for item in session.items]
     claim(pathlib.Path(folder, "tests"), "".join(names))
-    for number, (_, items) in enumerate(sorted(units.items(), key=lambda unit: -len(unit[1]))):
+    ordered = sorted(units.values(), key=lambda items: (not items[0].get_closest_marker("long"), -len(items)))  # the longest first
+    for number, items in enumerate(ordered):
         if claim(pathlib.Path(folder, str(number))):
             for item, after in zip(items, [*items[1:], session]):  # the session's fixtures stay for the next claim
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)

@@ -67,6 +67,7 @@ def simulated(crossfed, tmp_path):
 
 
 @pytest.mark.sanitize
+@pytest.mark.threads
 def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
     with make(tmp_path, bin_dir) as fed:
         summary = fed.start().finish()

@@ -107,6 +107,7 @@ def data_of(fed, user, domain="d1"):
 
 
 @pytest.mark.sanitize
+@pytest.mark.threads
 def test_every_answer_is_as_described(tmp_path, bin_dir, short_dir, described):
     with serving(tmp_path, bin_dir, short_dir) as fed:
         api = Api(fed, described)
@@ -208,6 +209,7 @@ def raw(port, *pieces, half=False, wait=5):
 
 
 @pytest.mark.sanitize
+@pytest.mark.threads
 def test_rubbish_is_refused_and_harms_nobody(tmp_path, bin_dir, short_dir, described):
     with serving(tmp_path, bin_dir, short_dir, http_keys={"timeout_s": 2, "per_address": 20}) as fed:
         fed.start()
@@ -339,6 +341,7 @@ class Load(threading.Thread):
 
 
 @pytest.mark.sanitize
+@pytest.mark.threads
 def test_rounds_commit_under_load(tmp_path, bin_dir, short_dir, described):
     with serving(tmp_path, bin_dir, short_dir, rounds=12) as fed:
         fed.start()

@@ -50,6 +50,7 @@ def run(crossfed, plan, *args):
 
 
 @pytest.mark.sanitize
+@pytest.mark.threads
 def test_threads_do_not_change_a_bit(crossfed, plan):
     one = run(crossfed, plan, "--threads", "1")
     two = run(crossfed, plan, "--threads", "2")
