@@ -64,6 +64,7 @@ enum xf_rc xf_plan_check_meta(const struct xf_plan *plan, const struct xf_plan_s
                               struct xf_diag *diag) {
   const char *name = xf_plan_algorithm_text(s->fed.algorithm);
   const bool meta = xf_plan_is_meta(s);
+  if (!meta && !xf_plan_adapts(plan) && !(s->local.meta.lr > 0)) return XF_OK;
   if (!meta && !xf_plan_adapts(plan))
     REFUSE("local.meta: fed.algorithm %s has no inner loop and no metric adapts; leave it out, or "
            "write eval.metrics [rmse@adapt5] or [acc@adapt5]",

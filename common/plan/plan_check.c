@@ -165,13 +165,8 @@ static enum xf_rc check_cohort(const struct xf_plan_stage_part *s, struct xf_dia
   return XF_OK;
 }
 
-static enum xf_rc check_algorithm(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
-                                  struct xf_diag *diag) {
+static enum xf_rc check_algorithm(const struct xf_plan_stage_part *s, struct xf_diag *diag) {
   bool capped = s->fed.weighting == XF_PLAN_WEIGHTING_CAPPED;
-  if (s->local.meta.lr > 0 || xf_plan_is_meta(s) || xf_plan_adapts(plan)) {
-    const enum xf_rc rc = xf_plan_check_meta(plan, s, diag);
-    if (rc) return rc;
-  }
   if (capped && s->fed.weight_cap == 0) REFUSE("fed.weight_cap: weighting capped needs it");
   if (!capped && s->fed.weight_cap)
     REFUSE("fed.weight_cap: %u has no effect; write weighting: capped", s->fed.weight_cap);
@@ -214,7 +209,8 @@ static enum xf_rc check_combination(const struct xf_plan *plan, const struct xf_
 static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
                               struct xf_diag *diag) {
   enum xf_rc rc = check_cohort(s, diag);
-  if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = check_algorithm(plan, s, diag);
+  if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = check_algorithm(s, diag);
+  if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = xf_plan_check_meta(plan, s, diag);
   if (!rc && (s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS))
     rc = xf_plan_check_keyed(plan, s, diag);
   if (!rc) rc = check_combination(plan, s, diag);

@@ -21,7 +21,7 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan,
                                               const struct xf_plan_stage_part *stage,
                                               struct xf_diag *diag);
 
-/* A train stage of a meta-learning algorithm, and what local.meta says where a metric adapts (meta.c). @err E_CONFIG */
+/* local.meta of a train stage: of a meta-learning algorithm, or where a metric adapts (meta.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_meta(const struct xf_plan *plan,
                                              const struct xf_plan_stage_part *stage,
                                              struct xf_diag *diag);

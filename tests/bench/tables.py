@@ -78,6 +78,7 @@ CELLS = (
     bench("pfedrec", "One client per user: MovieLens-100K under PFedRec's protocol", "ml-100k", seeds="1; final 5, FedNCF 2"),
     bench("kglastfm", "Last.FM: a knowledge graph", "kg-lastfm"),
     bench("diversity", "Diverse lists: MovieLens-100K", "ml-100k"),
+    Cell("sinusoid-plans", ("tests/bench/sinusoid/plans.py",), "Sinusoids: as plans", inputs=("build/bin/crossfed", "deploy/examples/plans/sinusoid-maml.yaml", "deploy/examples/plans/sinusoid-reptile.yaml"), seeds="3"),
     sim("sim-markets", "markets", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-markets-private", "markets-private", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-categories", "categories", "Through the simulator", "ciao"),
