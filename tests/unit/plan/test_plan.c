@@ -300,6 +300,42 @@ static void test_combine(void **state) {
   xf_buf_deinit(&out);
 }
 
+/* What a silo's own policy is told of inner loops; defaults that depend on the algorithm. */
+static void test_meta(void **state) {
+  (void)state;
+  static const char text[] = "name: meta\n"
+                             "data: {kind: table, split: {kind: random}}\n"
+                             "model: {kind: mlp, loss: softmax, n_in: 4, n_out: 3, hidden: [8]}\n"
+                             "stages:\n  - fed: {rounds: 4}\n"
+                             "    local: {steps: 6, optimizer: {lr: 0.1}, meta: {support: 5, "
+                             "query: 9, steps: 3, tasks: 2, "
+                             "lr: 0.1}}\n";
+  static const struct {
+    const char *sets;
+    enum xf_plan_hessian hessian;
+    uint32_t steps; /* gradients of a round */
+  } row[] = {{"fed.algorithm=maml", XF_PLAN_HESSIAN_EXACT, 2 * (3 + 1 + 3)},
+             {"fed.algorithm=fomaml", XF_PLAN_HESSIAN_NONE, 2 * (3 + 1)},
+             {"fed.algorithm=anil local.meta.hessian=none", XF_PLAN_HESSIAN_NONE, 2 * (3 + 1)},
+             {"fed.algorithm=perfedavg", XF_PLAN_HESSIAN_DIFFERENCE, 6 * 2 * (3 + 1 + 6)}};
+  struct xf_plan p;
+  struct xf_plan_view v;
+  for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+    texts_load_ok(&p, text, row[i].sets);
+    assert_int_equal(p.stages[0].local.meta.hessian, row[i].hessian);
+    assert_string_equal(p.eval.metrics[0], "acc@adapt3");
+    assert_string_equal(p.eval.metrics[1], "acc");
+    xf_plan_policy_view(&v, &p);
+    assert_int_equal(v.max_steps, row[i].steps);
+    assert_int_equal(v.steps, 4 * row[i].steps);
+    assert_int_equal(v.max_epochs, 0);
+    assert_int_equal(v.max_batch, 9);
+  }
+  texts_load_ok(&p, text, "fed.algorithm=maml local.meta.query=0");
+  xf_plan_policy_view(&v, &p);
+  assert_int_equal(v.max_batch, 0);
+}
+
 static void test_texts(void **state) {
   (void)state;
   struct xf_metric m;
@@ -388,6 +424,7 @@ int main(void) {
       cmocka_unit_test(test_members),
       cmocka_unit_test(test_stamps),
       cmocka_unit_test(test_combine),
+      cmocka_unit_test(test_meta),
       cmocka_unit_test(test_texts),
       cmocka_unit_test(test_examples),
   };
