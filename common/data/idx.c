@@ -76,7 +76,7 @@ static enum xf_rc body(struct idx *x, uint8_t **out, uint64_t *row, struct xf_di
   }
   bytes *= *row;
   for (uint64_t have = 0, cap = 0; have < bytes; have = cap) { /* memory as bytes come */
-    cap = have > FIRST_BYTES ? 2 * have : FIRST_BYTES;
+    cap = have ? 2 * have : FIRST_BYTES;
     if (cap > bytes) cap = bytes;
     uint8_t *more = xf_try_realloc_array(*out, cap, 1);
     if (!more) return xf_diag_set(diag, XF_E_NOMEM, "%s: not enough memory", x->path);

@@ -1,5 +1,7 @@
 // Omniglot's two files: shrinking by hand, classes and alphabets, which alphabets are held out, every refusal with its place, and
 // the real files.
+#include "base/alloc.h"
+#include "data/idx.h"
 #include "data/omniglot.h"
 #include "datatest.h"
 
@@ -130,6 +132,25 @@ static void test_images_refused(void **state) {
   assert_null(t.x);
 }
 
+// Larger than what is read at once: 17 images of a MB.
+static void test_large(void **state) {
+  (void)state;
+  enum { LEN = 16 + (17 << 20) };
+  const uint8_t head[] = {0, 0, 8, 3, 0, 0, 0, 17, 0, 0, 4, 0, 0, 0, 4, 0};
+  uint8_t *bytes = calloc(LEN, 1), *got = NULL;
+  uint32_t dim[3];
+  memcpy(bytes, head, sizeof head);
+  bytes[LEN - 1] = 7;
+  assert_int_equal(xf_idx_load_images(&got, dim, datatest_file("img", bytes, LEN), &diag), XF_OK);
+  assert_int_equal(dim[0], 17);
+  assert_memory_equal(got, bytes + 16, LEN - 16);
+  xf_free(got);
+  assert_int_equal(xf_idx_load_images(&got, dim, datatest_file("img", bytes, LEN - 1), &diag),
+                   XF_E_CORRUPT);
+  assert_null(got);
+  free(bytes);
+}
+
 static void test_real(void **state) {
   (void)state;
   char images[XF_PATH_MAX];
@@ -164,7 +185,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_shrink),        cmocka_unit_test(test_table),
       cmocka_unit_test(test_lists_refused), cmocka_unit_test(test_images_refused),
-      cmocka_unit_test(test_real),
+      cmocka_unit_test(test_large),         cmocka_unit_test(test_real),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
