@@ -15,6 +15,7 @@ static const struct {
   const char *help;
 } verbs[] = {
     {"sim", xf_tool_sim, "run a plan with many clients in this process"},
+    {"adapt", xf_tool_adapt, "how fast a new client gets good from a trained start"},
     {"plan", xf_tool_plan, "check a plan; print it resolved, and what combines"},
     {"account", xf_tool_account, "epsilon of a number of Gaussian releases"},
     {"data", xf_tool_data, "look at data sets, split them, make synthetic ones"},

@@ -9,6 +9,8 @@
 
 /* crossfed account: epsilon of a number of Gaussian releases. @err exit status @thread main */
 int xf_tool_account(int argc, char **argv);
+/* crossfed adapt: a trained start at a client that has not trained. @err exit status @thread main */
+int xf_tool_adapt(int argc, char **argv);
 /* crossfed status, rounds, pause, resume, drain, reload: argv[0] says which. @err exit status @thread main */
 int xf_tool_admin(int argc, char **argv);
 /* crossfed data: looks at data sets, splits them, makes synthetic ones. @err exit status @thread main */
