@@ -94,6 +94,7 @@ struct adapt_curves {
   char key[XF_ADAPT_FIGURES][XF_MEASURE_KEY];
   size_t n_figure;
   uint32_t n_k, n_unit;
+  double lr; /* of the steps */
   /* [arm][k][figure]; minus: start - arm at the same k, paired. A ridge takes no steps: all its k are the same */
   struct adapt_figure *value[ADAPT_N_ARM], *minus[ADAPT_N_ARM];
 };

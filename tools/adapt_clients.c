@@ -60,7 +60,7 @@ static enum xf_rc load_sim(struct adapt_clients *c, const struct adapt_request *
   sim->plan = start->plan;
   sim->others = !r->clients;
   sim->threads = 1;
-  if (!sim->plan.sim.data[0])
+  if (!sim->plan.sim.data[0] && sim->plan.sim.clients.by != XF_PLAN_CLIENTS_SINUSOID)
     return xf_diag_set(diag, XF_E_CONFIG,
                        "the plan has no sim.data to take clients from: give --data");
   if (!r->clients && !sim->plan.sim.clients.n_only)

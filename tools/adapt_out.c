@@ -48,14 +48,13 @@ void adapt_print(const struct adapt_result *result) {
   const struct adapt_request *q = result->request;
   const struct adapt_curves *c = result->curves;
   const size_t n = result->clients->n;
-  const double lr = q->lr > 0 ? q->lr : result->start->plan.stages[0].local.optimizer.lr;
   put_start("start", q->run, result->start);
   if (result->against) put_start("against", q->against, result->against);
   printf("%zu client%s, %u draw%s each: a support of %u, a query of ", n, n == 1 ? "" : "s",
          q->seeds, q->seeds == 1 ? "" : "s", q->support);
   if (q->query) printf("%u", q->query);
   else printf("all other rows");
-  printf(", rate %g\n", lr);
+  printf(", rate %g\n", c->lr);
   const char *over = c->n_unit < 2 ? "" : n > 1 ? ", mean over clients" : ", mean over draws";
   const char *half = c->n_unit < 2 ? "" : " +- half of its 95 % interval";
   for (size_t f = 0; f < c->n_figure; f++) {
@@ -124,7 +123,7 @@ enum xf_rc adapt_json(const struct adapt_result *result) {
   xf_jsonw_key(&w, "query");
   if (q->query) xf_jsonw_uint(&w, q->query);
   else xf_jsonw_null(&w);
-  xf_jsonw_kdouble(&w, "lr", q->lr > 0 ? q->lr : result->start->plan.stages[0].local.optimizer.lr);
+  xf_jsonw_kdouble(&w, "lr", result->curves->lr);
   xf_jsonw_kstr(&w, "interval_over", clients->n > 1 ? "clients" : "draws");
   xf_jsonw_key(&w, "curve");
   xf_jsonw_array(&w);

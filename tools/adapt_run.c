@@ -122,10 +122,6 @@ static enum xf_rc prepare(struct running *g, const struct xf_adapt *a, struct xf
   if (g->start->n != layout->n || (g->against && g->against->n != layout->n))
     return xf_diag_set(diag, XF_E_SHAPE, "the model has %llu parameters, the start %llu",
                        (unsigned long long)layout->n, (unsigned long long)g->start->n);
-  if (!g->measures->n)
-    return xf_diag_set(diag, XF_E_CONFIG,
-                       "eval.metrics: the plan measures nothing; say what, as in --set "
-                       "eval.metrics=[acc]");
   c->n_figure = g->measures->n;
   memcpy(c->key, g->measures->key, sizeof g->measures->key);
   for (size_t m = 0; m < g->measures->n; m++) {
@@ -134,6 +130,7 @@ static enum xf_rc prepare(struct running *g, const struct xf_adapt *a, struct xf
     break;
   }
   c->n_k = g->r->n_k;
+  c->lr = xf_adapt_lr(a);
   c->has[ADAPT_START] = c->has[ADAPT_SCRATCH] = true;
   c->has[ADAPT_AGAINST] = g->against != NULL;
   c->has[ADAPT_RIDGE] = head;

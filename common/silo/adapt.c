@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "crypto/stream.h"
+#include "plan/view.h"
 #include "rec/evaluate.h"
 
 #include <string.h>
@@ -18,7 +19,9 @@ struct xf_adapt {
   size_t n_row;
   uint64_t draw;
   struct xf_model *model;
-  struct xf_trainer *trainer;
+  struct xf_trainer *trainer; /* NULL: the plan's algorithm adapts by inner loops */
+  struct xf_metawork *meta;
+  double lr;
   struct xf_evaluator *evaluator;
   struct xf_measures measures;
   float *x; /* [layout.n] */
@@ -63,24 +66,64 @@ static enum xf_rc deal_rows(struct xf_adapt *a, const struct xf_dataset *data,
   return XF_OK;
 }
 
+static enum xf_rc trainer(struct xf_adapt *a, const struct xf_adapt_spec *spec,
+                          const struct xf_dataset *data, struct xf_diag *diag) {
+  struct xf_local_config local = xf_resolve_local(spec->plan, 0);
+  if (spec->lr > 0) local.optimizer.lr = (float)spec->lr;
+  a->lr = spec->lr > 0 ? spec->lr : spec->plan->stages[0].local.optimizer.lr;
+  const size_t n =
+      data->kind == XF_DATASET_TABLE ? a->support : xf_model_samples(a->model, data, XF_PART_TRAIN);
+  if (n > UINT32_MAX) return XF_E_LIMIT;
+  return xf_trainer_new(&a->trainer, a->model, &local, (uint32_t)n, diag);
+}
+
+/* The plan's adaptation before a measure @adapt: SGD on the whole support, of what adapts, at learnt rates where there are some. */
+static enum xf_rc inner_loops(struct xf_adapt *a, const struct xf_adapt_spec *spec,
+                              struct xf_diag *diag) {
+  struct xf_metawork_config meta = xf_resolve_meta(spec->plan, 0);
+  if (spec->lr > 0 && spec->plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_METASGD)
+    return xf_diag_set(diag, XF_E_CONFLICT,
+                       "a rate is given, but fed.algorithm metasgd has learnt one for each "
+                       "parameter; leave it out");
+  if (spec->lr > 0) meta.inner_lr = spec->lr;
+  a->lr = meta.inner_lr;
+  meta.kind = XF_META_FOMAML; /* nothing is differentiated */
+  meta.support = a->support;
+  meta.query = meta.tasks = meta.steps = 0;
+  return xf_metawork_new(&a->meta, a->model, &meta, a->support, diag);
+}
+
+/* The plan's measures but those after an adaptation of their own. */
+static enum xf_rc measures(struct xf_adapt *a, struct xf_diag *diag) {
+  struct xf_measures all;
+  const enum xf_rc rc = xf_resolve_measures(&all, a->plan, diag);
+  for (size_t i = 0; i < all.n && !rc; i++) {
+    if (all.adapt[i]) continue;
+    a->measures.measure[a->measures.n] = all.measure[i];
+    memcpy(a->measures.key[a->measures.n++], all.key[i], sizeof all.key[i]);
+  }
+  if (!rc && !a->measures.n)
+    return xf_diag_set(diag, XF_E_CONFIG,
+                       "eval.metrics: the plan measures nothing without an adaptation of its own; "
+                       "add one, such as acc, auc or rmse");
+  return rc;
+}
+
 static enum xf_rc build(struct xf_adapt *a, const struct xf_adapt_spec *spec,
                         const struct xf_dataset *data, struct xf_diag *diag) {
   struct xf_model_config config;
   enum xf_rc rc = xf_resolve_model(&config, spec->plan, diag);
-  if (!rc) rc = xf_resolve_measures(&a->measures, spec->plan, diag);
+  if (!rc) rc = measures(a, diag);
   if (!rc) rc = xf_model_new(&a->model, &config, (struct xf_model_size){0}, diag);
   if (!rc && data->kind != xf_model_get_data(a->model))
     rc = xf_diag_set(diag, XF_E_SHAPE, "the model needs %s, not %s",
                      xf_dataset_name(xf_model_get_data(a->model)), xf_dataset_name(data->kind));
   if (!rc) rc = deal_rows(a, data, diag);
   if (rc) return rc;
-  struct xf_local_config local = xf_resolve_local(spec->plan, 0);
-  if (spec->lr > 0) local.optimizer.lr = (float)spec->lr;
-  const size_t n =
-      data->kind == XF_DATASET_TABLE ? a->support : xf_model_samples(a->model, data, XF_PART_TRAIN);
   a->x = xf_try_calloc(xf_model_get_layout(a->model)->n, sizeof *a->x);
-  if (!a->x || n > UINT32_MAX) return XF_E_NOMEM;
-  rc = xf_trainer_new(&a->trainer, a->model, &local, (uint32_t)n, diag);
+  if (!a->x) return XF_E_NOMEM;
+  rc = xf_plan_is_meta(&spec->plan->stages[0]) ? inner_loops(a, spec, diag)
+                                               : trainer(a, spec, data, diag);
   return rc ? rc : xf_evaluator_new(&a->evaluator, a->model, diag);
 }
 
@@ -107,6 +150,7 @@ enum xf_rc xf_adapt_new(struct xf_adapt **out, const struct xf_adapt_spec *spec,
 void xf_adapt_free(struct xf_adapt *adapt) {
   if (!adapt) return;
   xf_trainer_free(adapt->trainer);
+  xf_metawork_free(adapt->meta);
   xf_evaluator_free(adapt->evaluator);
   xf_model_free(adapt->model);
   xf_free(adapt->part);
@@ -120,6 +164,7 @@ const struct xf_model *xf_adapt_model(const struct xf_adapt *adapt) { return ada
 const struct xf_measures *xf_adapt_measures(const struct xf_adapt *adapt) {
   return &adapt->measures;
 }
+double xf_adapt_lr(const struct xf_adapt *adapt) { return adapt->lr; }
 const uint8_t *xf_adapt_parts(const struct xf_adapt *adapt) { return adapt->part; }
 
 void xf_adapt_draw(struct xf_adapt *adapt, uint64_t draw) {
@@ -148,14 +193,23 @@ static enum xf_rc ask(struct xf_adapt *a, const float *x, struct xf_measure_sum 
   return xf_evaluator_run(a->evaluator, x, &a->data, &spec, sum, diag);
 }
 
+/* adapt->x = start after k steps of the trainer. */
+static enum xf_rc train(struct xf_adapt *a, const float *start, uint32_t k, struct xf_diag *diag) {
+  struct xf_train_job job = {.start = start, .data = &a->data, .out = a->x};
+  xf_stream_init(&job.shuffle, a->plan->seed, "shuffle", a->draw, a->member);
+  xf_stream_init(&job.negative, a->plan->seed, "negative", a->draw, a->member);
+  xf_trainer_set_steps(a->trainer, k);
+  return xf_trainer_run(a->trainer, &job, diag);
+}
+
 enum xf_rc xf_adapt_steps(struct xf_adapt *adapt, const float *start, uint32_t k,
                           struct xf_measure_sum *sum, struct xf_diag *diag) {
-  struct xf_train_job job = {.start = start, .data = &adapt->data, .out = adapt->x};
+  struct xf_rng rng;
   if (k == 0) return ask(adapt, start, sum, diag);
-  xf_stream_init(&job.shuffle, adapt->plan->seed, "shuffle", adapt->draw, adapt->member);
-  xf_stream_init(&job.negative, adapt->plan->seed, "negative", adapt->draw, adapt->member);
-  xf_trainer_set_steps(adapt->trainer, k);
-  const enum xf_rc rc = xf_trainer_run(adapt->trainer, &job, diag);
+  xf_stream_init(&rng, adapt->plan->seed, "task", adapt->draw, adapt->member);
+  const enum xf_rc rc =
+      adapt->meta ? xf_metawork_adapt(adapt->meta, start, &adapt->data, &rng, k, adapt->x, diag)
+                  : train(adapt, start, k, diag);
   return rc ? rc : ask(adapt, adapt->x, sum, diag);
 }
 

@@ -121,6 +121,19 @@ def test_who_adapts(crossfed, train, images, tmp_path):
     assert right == pytest.approx(round(right), abs=1e-6)
 
 
+def test_sinusoids(crossfed, tmp_path):
+    """Regression under a meta-learning algorithm: steps are its inner ones; measures after an adaptation of their own are left out."""
+    run = tmp_path / "run"
+    crossfed("sim", REPO / "deploy/examples/plans/sinusoid-maml.yaml", "--set", "sim.clients.n=40", "--set", "sim.clients.only=[1-20]",
+             "--set", "fed.rounds=40", "--out", run)
+    shown = crossfed("adapt", run, "--seeds", "1", "--steps", "0,5", "--json")
+    facts, arms = shown.json(), curves(shown)
+    assert facts["clients"] == 20 and facts["lr"] == .02 and facts["trained"] == []
+    assert set(arms["start"][0]) == {"arm", "k", "rmse", "rmse_half", "mse", "mse_half"}
+    assert arms["start"][5]["mse"] < arms["scratch"][5]["mse"] and arms["ridge"][0]["mse"] < arms["scratch"][5]["mse"]
+    assert arms["start"][5]["mse"] > arms["start"][5]["rmse"] ** 2
+
+
 def test_a_model_without_a_head(crossfed, train):
     arms = curves(crossfed("adapt", train(kind="logreg"), "--steps", "1", "--seeds", "1", "--json"))
     assert list(arms) == ["start", "scratch"]

@@ -5,6 +5,7 @@
 #include "silo/adapt.h"
 #include "tensor/blas.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,9 @@
 #include <cmocka.h>
 
 #define MLP "model.kind=mlp model.hidden=4 model.activation=tanh local.batch=4 "
+#define META                                                                          \
+  MLP "fed.algorithm=maml local.meta.support=5 local.meta.query=5 local.meta.lr=0.5 " \
+      "local.meta.tasks=1 "
 
 enum { SUPPORT = 9, MEASURES = 2 };
 
@@ -105,6 +109,26 @@ static void steps_are_the_silos(void **state) {
   }
 }
 
+// A plan of maml adapts by its inner loop: in double, but else SGD on the whole support as often.
+static void inner_steps_are_the_plans(void **state) {
+  (void)state;
+  struct client c, sgd;
+  struct xf_measure_sum got[MEASURES], want[MEASURES], before[MEASURES];
+  open_client(&c, META "eval.metrics=acc@adapt2,logloss");
+  open_client(&sgd,
+              MLP "local.steps=1 local.batch=0 local.optimizer.lr=0.5 eval.metrics=acc,logloss");
+  assert_true(xf_adapt_lr(c.adapt) == .5 && xf_adapt_lr(sgd.adapt) == .5);
+  assert_int_equal(xf_adapt_measures(c.adapt)->n, 1);
+  assert_memory_equal(xf_adapt_parts(c.adapt), xf_adapt_parts(sgd.adapt), c.data.table.n);
+  assert_int_equal(xf_adapt_steps(c.adapt, c.start, 0, before, &diag), XF_OK);
+  assert_int_equal(xf_adapt_steps(c.adapt, c.start, 6, got, &diag), XF_OK);
+  assert_int_equal(xf_adapt_steps(sgd.adapt, c.start, 6, want, &diag), XF_OK);
+  assert_true(fabs(got[0].sum - want[1].sum) < 1e-3 && fabs(got[0].sum - before[0].sum) > .1);
+  assert_true(got[0].count == want[1].count);
+  close_client(&sgd);
+  close_client(&c);
+}
+
 // Other labels of the query change what is measured, and only that.
 static void query_labels_only_measure(void **state) {
   (void)state;
@@ -142,6 +166,14 @@ static void refuses(void **state) {
   assert_int_equal(xf_adapt_check(&plan, &diag), XF_E_UNSUPPORTED);
   assert_non_null(strstr(diag.text, "crossfed recommend"));
   close_client(&c);
+  silotest_plan(&plan, silotest_table, META "fed.algorithm=metasgd");
+  silotest_data(&c.data, &plan, "new", 1, 16);
+  spec = (struct xf_adapt_spec){.plan = &plan, .member = "new", .support = 5, .lr = .1};
+  assert_int_equal(xf_adapt_new(&adapt, &spec, &c.data, &diag), XF_E_CONFLICT);
+  silotest_plan(&plan, silotest_table, META "eval.metrics=acc@adapt2");
+  spec.lr = 0;
+  assert_int_equal(xf_adapt_new(&adapt, &spec, &c.data, &diag), XF_E_CONFIG);
+  xf_dataset_deinit(&c.data);
   open_client(&c, ""); // logreg
   struct xf_measure_sum sum[MEASURES];
   struct xf_head_report report;
@@ -155,6 +187,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(support_and_query_are_apart),
       cmocka_unit_test(steps_are_the_silos),
+      cmocka_unit_test(inner_steps_are_the_plans),
       cmocka_unit_test(query_labels_only_measure),
       cmocka_unit_test(refuses),
   };
