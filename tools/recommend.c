@@ -132,6 +132,7 @@ static void print_why(const struct xf_serve *s, const struct xf_serve_why *w) {
   for (uint32_t l = 0; l < w->n_like; l++)
     printf("%s %s (%.3f)", l ? "," : "; like", xf_names_get(&s->items, w->like[l].item),
            (double)w->like[l].similarity);
+  if (w->category) printf("; category %s", w->category);
   if (w->path[0]) printf("; path %s", w->path);
   printf("\n");
 }
@@ -197,6 +198,7 @@ static enum xf_rc print_json(const struct request *r, const struct xf_serve *s,
     xf_jsonw_kstr(&w, "item", xf_names_get(&s->items, a->item[i].item));
     xf_jsonw_kdouble(&w, "score", (double)a->item[i].score);
     if (a->why) json_why(&w, s, &a->why[i]);
+    if (a->why && a->why[i].category) xf_jsonw_kstr(&w, "category", a->why[i].category);
     if (a->why && a->why[i].path[0]) xf_jsonw_kstr(&w, "path", a->why[i].path);
     xf_jsonw_object_end(&w);
   }

@@ -160,8 +160,15 @@ static void put_parts(struct xf_jsonw *w, const struct xf_serving *s,
     xf_jsonw_array(w);
     for (uint32_t i = 0; i < why->n; i++) {
       xf_jsonw_object(w);
-      xf_jsonw_kstr(w, "item",
-                    why->why[i].item == XF_NO_ID ? NULL : xf_names_get(items, why->why[i].item));
+      const struct xf_names *shelves = &s->catalog->categories.names;
+      uint32_t shelf = 0;
+      if (!xf_why_category(&why->why[i], &shelf))
+        xf_jsonw_kstr(w, "item",
+                      why->why[i].item == XF_NO_ID ? NULL : xf_names_get(items, why->why[i].item));
+      else
+        xf_jsonw_kstr(
+            w, "category",
+            s->catalog->has_categories && shelf < shelves->n ? xf_names_get(shelves, shelf) : NULL);
       xf_jsonw_kdouble(w, "share", (double)why->why[i].share);
       xf_jsonw_object_end(w);
     }

@@ -143,16 +143,31 @@ enum xf_rc client_kg(struct xf_kg_side **out, const struct xf_client *c, const s
   return XF_OK;
 }
 
+/* A plan's stage sums over them. */
+static enum xf_rc client_categories(struct xf_categories *out, const struct xf_client *c,
+                                    const struct xf_dataset *data, struct xf_diag *diag) {
+  const char *path = c->cfg.serve.categories;
+  if (!path[0])
+    return xf_diag_set(diag, XF_E_CONFIG,
+                       "serve.categories: is missing, and the plan sums over the categories of "
+                       "items; name the file of this silo's items' categories");
+  const enum xf_rc rc = xf_categories_load(out, path, &data->inter.items, NULL, diag);
+  return rc ? xf_diag_prefix(diag, rc, "serve.categories") : XF_OK;
+}
+
 static enum xf_rc make_silo(struct adopting *a) {
   struct xf_client *c = a->base.client;
   struct xf_diag *diag = &a->base.diag;
   const struct xf_source source = client_source(c);
   struct xf_dataset data;
   struct xf_kg_side *kg = NULL;
+  struct xf_categories categories = {0};
   enum xf_rc rc = xf_resolve_dataset(&data, a->plan, c->cfg.member, &source, diag);
   if (!rc) rc = client_kg(&kg, c, a->plan, &data.inter.items, diag);
+  if (!rc && xf_plan_categories(a->plan)) rc = client_categories(&categories, c, &data, diag);
   const struct xf_silo_config config = {.plan = a->plan,
                                         .kg = kg,
+                                        .categories = &categories,
                                         .member = c->cfg.member,
                                         .data = &data,
                                         .align_key = c->align_key.p,
@@ -162,6 +177,7 @@ static enum xf_rc make_silo(struct adopting *a) {
                                         .metrics = a->effect.metrics};
   if (!rc) rc = xf_silo_new(&c->silo, &config, diag);
   xf_kg_side_unref(kg);
+  xf_categories_deinit(&categories);
   xf_dataset_deinit(&data);
   if (!rc) rc = client_outbox_restore(c, diag);
   return rc;

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-static const char *const directory_file[XF_SPACES_MAX] = {"directory.bin", "directory-2.bin"};
+static const char *const directory_file[XF_SPACES_MAX] = {"directory.bin", "directory-2.bin",
+                                                          "directory-3.bin"};
 
 static const uint8_t magic[8] = {'X', 'F', 'D', 'I', 'R', '1', 0, 0};
 enum { DIRECTORY_HEAD = 8 + 2 * XF_DIGEST_LEN + 2 * 8 };

@@ -86,7 +86,7 @@ static const struct xf_conf_key keys[] = {
     FILE_AT(
         serve.categories, false,
         "categories of the items, lines of item, tab, categories separated by '|': what items are "
-        "like, else by the model"),
+        "like, else by the model; plans may sum over them"),
     {AT(serve.http.listen), .type = XF_CONF_STRING, .reload = XF_CONF_RESTART,
      .help = "answer HTTP on this address, numbers and port (127.0.0.1:8080); none: not on TCP"},
     FILE_AT(serve.http.socket, false, "answer HTTP on a UNIX socket of this path"),

@@ -24,7 +24,9 @@ struct finishing {
   float *params[XF_SILO_N_ARM];
   uint32_t *item[XF_SILO_N_ARM]; /* lists of a recommender's arms */
   float *score[XF_SILO_N_ARM];
-  float *strangers; /* of a recommender: scores for unknown users */
+  uint32_t
+      *category[XF_SILO_N_ARM]; /* reasons of the lists, where categories have a part in them */
+  float *strangers;             /* of a recommender: scores for unknown users */
   enum xf_recommender_crowd crowd;
   uint32_t paths; /* bit of each arm that a knowledge graph has a part in */
   enum xf_silo_arm served;
@@ -98,7 +100,14 @@ static enum xf_rc keep_lists(struct finishing *f, enum xf_silo_arm arm) {
   if (!f->item[arm] || !f->score[arm])
     return xf_diag_set(&f->base.diag, XF_E_NOMEM, "no memory for the lists of %zu users",
                        n / XF_TOPLIST);
-  return xf_silo_lists(c->silo, f->item[arm], f->score[arm], &f->base.diag);
+  const enum xf_rc rc = xf_silo_lists(c->silo, f->item[arm], f->score[arm], &f->base.diag);
+  if (rc || !xf_silo_categories(c->silo)) return rc;
+  f->category[arm] = xf_try_calloc(n + 1, sizeof *f->category[arm]);
+  if (!f->category[arm]) return XF_E_NOMEM;
+  if (xf_silo_list_categories(c->silo, f->item[arm], f->category[arm])) return XF_OK;
+  xf_free(f->category[arm]);
+  f->category[arm] = NULL;
+  return XF_OK;
 }
 
 static enum xf_rc make_arm(struct finishing *f, enum xf_silo_arm arm) {
@@ -202,21 +211,24 @@ static enum xf_rc save_report(struct finishing *f) {
 
 static enum xf_rc save_serve(struct finishing *f) {
   struct xf_client *c = f->base.client;
-  struct xf_serve_source s = {.plan = c->plan,
-                              .data = xf_silo_data(c->silo),
-                              .n = xf_silo_params(c->silo),
-                              .strangers = f->crowd ? f->strangers : NULL,
-                              .crowd = f->crowd,
-                              .kg = f->paths ? xf_silo_kg(c->silo) : NULL,
-                              .paths = f->paths,
-                              .served = f->served,
-                              .run = c->run,
-                              .member = c->cfg.member,
-                              .committed = f->offer.committed};
+  struct xf_serve_source s = {
+      .plan = c->plan,
+      .data = xf_silo_data(c->silo),
+      .n = xf_silo_params(c->silo),
+      .strangers = f->crowd ? f->strangers : NULL,
+      .crowd = f->crowd,
+      .kg = f->paths ? xf_silo_kg(c->silo) : NULL,
+      .paths = f->paths,
+      .categories = xf_silo_categories(c->silo) ? &xf_silo_categories(c->silo)->names : NULL,
+      .served = f->served,
+      .run = c->run,
+      .member = c->cfg.member,
+      .committed = f->offer.committed};
   for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
     s.params[arm] = f->params[arm];
     s.item[arm] = f->item[arm];
     s.score[arm] = f->score[arm];
+    s.category[arm] = f->category[arm];
   }
   return xf_serve_save(c->fs, c->cfg.state_dir, &s, &f->base.diag);
 }
@@ -282,6 +294,7 @@ static void finishing_done(struct client_job *job) {
     xf_free(f->params[arm]);
     xf_free(f->item[arm]);
     xf_free(f->score[arm]);
+    xf_free(f->category[arm]);
   }
   xf_free(f->strangers);
   xf_free(job);

@@ -158,6 +158,8 @@ static enum xf_rc read_ranking(struct xf_serve *s, struct xf_diag *diag) {
   if (!rc && n_popularity != s->items.n) rc = damaged(s, "popularity", diag);
   if (!rc && xf_safetensors_find(&s->file, "strangers")) rc = read_strangers(s, diag);
   if (!rc && xf_safetensors_find(&s->file, "kg.head")) rc = read_kg(s, diag);
+  if (!rc && xf_safetensors_find(&s->file, "categories"))
+    rc = read_names(s, "categories", &s->shelves, diag);
   return rc ? rc : check_train(s, n_start, n_item, diag);
 }
 
@@ -200,6 +202,7 @@ enum xf_rc xf_serve_open(struct xf_serve *serve, const struct xf_fs *fs, const c
   *s = (struct xf_serve){0};
   xf_names_init(&s->users);
   xf_names_init(&s->items);
+  xf_names_init(&s->shelves);
   enum xf_rc rc = xf_fs_join(dir, state_dir, XF_SERVE_DIR);
   if (!rc) rc = xf_fs_join(path, dir, XF_SERVE_FILE);
   if (!rc) rc = xf_safetensors_open(&s->file, fs, path, diag);
@@ -217,6 +220,9 @@ void xf_serve_close(struct xf_serve *serve) {
   xf_score_free(serve->scorer);
   xf_model_free(serve->model);
   xf_scorer_free(serve->lists);
+  xf_free(serve->listed);
+  xf_free(serve->shelf);
+  xf_names_deinit(&serve->shelves);
   xf_free(serve->row);
   xf_names_deinit(&serve->users);
   xf_names_deinit(&serve->items);
@@ -242,6 +248,9 @@ static enum xf_rc load_lists(struct xf_serve *s, enum xf_silo_arm arm, struct xf
   const uint64_t want = (uint64_t)s->users.n * XF_TOPLIST;
   xf_scorer_free(s->lists);
   s->lists = NULL;
+  xf_free(s->listed);
+  xf_free(s->shelf);
+  s->listed = s->shelf = NULL;
   (void)snprintf(name, sizeof name, "item.%s", xf_silo_arm_name(arm));
   if (!xf_safetensors_find(&s->file, name))
     return xf_diag_set(diag, XF_E_NOTFOUND, "arm %s: the silo had no candidate for it",
@@ -251,8 +260,15 @@ static enum xf_rc load_lists(struct xf_serve *s, enum xf_silo_arm arm, struct xf
   if (!rc) rc = read_part(s, name, XF_SAFETENSORS_F32, &score, &n_score, diag);
   if (!rc && (n_item != want || n_score != want)) rc = damaged(s, name, diag);
   if (!rc) rc = xf_toplist_scorer(&s->lists, item, score, s->users.n, s->items.n, diag);
-  xf_free(item);
   xf_free(score);
+  s->listed = item;
+  (void)snprintf(name, sizeof name, "category.%s", xf_silo_arm_name(arm));
+  if (rc || !xf_safetensors_find(&s->file, name)) return rc;
+  void *shelf = NULL;
+  uint64_t n = 0;
+  rc = read_part(s, name, XF_SAFETENSORS_U32, &shelf, &n, diag);
+  s->shelf = shelf;
+  if (!rc && (n != want || !below(s->shelf, n, s->shelves.n, true))) rc = damaged(s, name, diag);
   return rc;
 }
 

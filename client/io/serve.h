@@ -35,9 +35,12 @@ struct xf_serve_source {
   const uint32_t
       *item[XF_SILO_N_ARM]; /* a recommender's arms as lists (rec/toplist.h); NULL: none */
   const float *score[XF_SILO_N_ARM];
-  const struct xf_kg_side *kg; /* the silo's knowledge graph; NULL: none */
-  uint32_t paths;              /* bit of each arm whose reasons are its paths */
-  const float *strangers;      /* [n_items] of a recommender; NULL: popularity answers them */
+  const uint32_t
+      *category[XF_SILO_N_ARM];      /* of each listed item a category as reason; NULL: none */
+  const struct xf_names *categories; /* their names; NULL: none */
+  const struct xf_kg_side *kg;       /* the silo's knowledge graph; NULL: none */
+  uint32_t paths;                    /* bit of each arm whose reasons are its paths */
+  const float *strangers;            /* [n_items] of a recommender; NULL: popularity answers them */
   enum xf_recommender_crowd crowd;
   uint64_t n;
   enum xf_silo_arm served;
@@ -56,6 +59,9 @@ struct xf_serve {
   struct xf_score *scorer;
   struct xf_scorer *lists; /* a recommender's arm `loaded` */
   float *row;              /* [items.n] its scores */
+  uint32_t *listed,
+      *shelf; /* its lists, and of each item the category that is a reason; NULL: none is */
+  struct xf_names shelves; /* names of those categories */
   struct xf_names users, items;
   uint32_t *start, *item; /* train positives, as in data/split.h */
   float *popularity;      /* [items.n] */
@@ -87,6 +93,8 @@ enum { XF_SERVE_PARTS = 4, XF_SERVE_LIKE = 3 };
 /* Why an item was given. */
 struct xf_serve_why {
   char path[XF_KG_PATH_TEXT]; /* the graph's best path from the user's items; "": none */
+  const char *
+      category; /* of the item's, the one that fits the user's best; NULL: categories had no part in it */
   uint32_t n_part, n_like;
   struct {
     const char *

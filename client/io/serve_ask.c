@@ -171,6 +171,14 @@ static void find_like(const struct xf_serve *s, struct xf_serve_why *w, uint32_t
   }
 }
 
+/* The category kept as reason of a listed item. */
+static const char *find_shelf(const struct xf_serve *s, uint32_t u, uint32_t i) {
+  for (size_t at = (size_t)u * XF_TOPLIST; s->shelf && at < ((size_t)u + 1) * XF_TOPLIST; at++)
+    if (s->listed[at] == i)
+      return s->shelf[at] == XF_NO_ID ? NULL : xf_names_get(&s->shelves, s->shelf[at]);
+  return NULL;
+}
+
 enum xf_rc xf_serve_explain(struct xf_serve *serve, struct xf_serve_why *out, const char *user,
                             enum xf_silo_arm used, struct xf_topk_item of, struct xf_diag *diag) {
   struct xf_serve *s = serve;
@@ -190,6 +198,7 @@ enum xf_rc xf_serve_explain(struct xf_serve *serve, struct xf_serve_why *out, co
              of.score);
   else if (!take_apart(s, out, u, of.item)) add_part(out, "model", of.score);
   if (s->has_sim && u != XF_NO_ID) find_like(s, out, u, of.item);
+  if (u != XF_NO_ID && used != XF_SILO_POPULARITY) out->category = find_shelf(s, u, of.item);
   if (!s->kg || u == XF_NO_ID || !(s->paths >> used & 1)) return XF_OK;
   return xf_kg_side_path(out->path, s->kg, &s->items, s->item + s->start[u],
                          s->start[u + 1] - s->start[u], of.item, diag);

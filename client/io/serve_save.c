@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARTS = 13 + 2 * XF_SILO_N_ARM };
+enum { PARTS = 14 + 4 * XF_SILO_N_ARM };
 
 struct part {
   struct xf_safetensors_tensor tensor;
@@ -124,9 +124,13 @@ enum xf_rc xf_serve_save(const struct xf_fs *fs, const char *state_dir,
     add(&w, name, XF_SAFETENSORS_U32, s->item[arm], n);
     (void)snprintf(name, sizeof name, "score.%s", xf_silo_arm_name((enum xf_silo_arm)arm));
     add(&w, name, XF_SAFETENSORS_F32, s->score[arm], n);
+    (void)snprintf(name, sizeof name, "category.%s", xf_silo_arm_name((enum xf_silo_arm)arm));
+    add(&w, name, XF_SAFETENSORS_U32, s->category[arm], n);
   }
   if (s->data->kind == XF_DATASET_INTERACTIONS) add_interactions(&w, s->data, &popularity);
   add(&w, "strangers", XF_SAFETENSORS_F32, s->strangers, s->strangers ? s->data->split.n_items : 0);
+  if (s->categories)
+    add(&w, "categories", XF_SAFETENSORS_U8, s->categories->text, s->categories->text_len);
   add_kg(&w, s->kg);
   if (!rc) rc = save(fs, dir, s, &w, diag);
   xf_popularity_deinit(&popularity);

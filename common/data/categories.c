@@ -173,6 +173,30 @@ enum xf_rc xf_categories_load(struct xf_categories *out, const char *path,
   return rc;
 }
 
+enum xf_rc xf_categories_profile(struct xf_csr *out, const struct xf_categories *categories,
+                                 const struct xf_csr *items) {
+  const struct xf_csr *of = &categories->of;
+  size_t n = 0;
+  *out = (struct xf_csr){0};
+  for (uint32_t e = items->start[0]; e < items->start[items->n_row]; e++)
+    n += of->start[items->item[e] + 1] - of->start[items->item[e]];
+  uint32_t *user = xf_try_calloc(n + 1, sizeof *user),
+           *category = xf_try_calloc(n + 1, sizeof *user);
+  n = 0;
+  for (uint32_t u = 0; user && category && u < items->n_row; u++)
+    for (uint32_t e = items->start[u]; e < items->start[u + 1]; e++)
+      for (uint32_t k = of->start[items->item[e]]; k < of->start[items->item[e] + 1]; k++) {
+        user[n] = u;
+        category[n++] = of->item[k];
+      }
+  const enum xf_rc rc = user && category
+                            ? xf_csr_init(out, items->n_row, categories->n, user, category, n)
+                            : XF_E_NOMEM;
+  xf_free(user);
+  xf_free(category);
+  return rc;
+}
+
 void xf_categories_deinit(struct xf_categories *categories) {
   xf_csr_deinit(&categories->of);
   xf_names_deinit(&categories->names);

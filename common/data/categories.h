@@ -53,6 +53,11 @@ XF_WARN_UNUSED enum xf_rc xf_categories_load(struct xf_categories *out, const ch
                                              const struct xf_names *items,
                                              const struct xf_categories_spec *spec,
                                              struct xf_diag *diag);
+/* Which categories each user has events in: rows of the users, columns of the categories, from rows of items.
+   @own out: xf_csr_deinit @err E_LIMIT E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_categories_profile(struct xf_csr *out,
+                                                const struct xf_categories *categories,
+                                                const struct xf_csr *items);
 /* Releases; idempotent. @own categories */
 void xf_categories_deinit(struct xf_categories *categories);
 /* JSON key, what is counted, what happens and the fix. @own static */

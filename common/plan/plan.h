@@ -78,7 +78,7 @@ struct xf_plan_stage_part {
   enum xf_plan_learns learns; /* train */
   struct {
     enum xf_plan_statistic of;
-    double beta; /* gram: 0, .5 or 1 */
+    double beta; /* gram, categories: 0, .5 or 1 */
   } statistic;
   struct {
     enum xf_plan_algorithm algorithm;
@@ -147,6 +147,7 @@ struct xf_plan_sim_part {
     uint32_t rows;               /* sinusoid: points of a client */
     char name[XF_PLAN_NAME_MAX]; /* pattern with one {}: xf_plan_client_id */
   } clients;
+  char categories[XF_PLAN_PATH_MAX]; /* of every client's items; as client.yaml serve.categories */
   struct {
     char triples[XF_PLAN_PATH_MAX], items[XF_PLAN_PATH_MAX], relations[XF_PLAN_PATH_MAX];
   } kg;             /* a knowledge graph beside every client's items; as client.yaml data.kg */

@@ -23,8 +23,7 @@ static const struct xf_conf_name users_names[] = {XF_PLAN_USERS_LIST(NAME) END};
 static const struct xf_conf_name items_names[] = {XF_PLAN_ITEMS_LIST(NAME) END};
 static const struct xf_conf_name stage_names[] = {XF_PLAN_STAGE_LIST(NAME) LATER("align"), END};
 static const struct xf_conf_name learns_names[] = {XF_PLAN_LEARNS_LIST(NAME) END};
-static const struct xf_conf_name statistic_names[] = {XF_PLAN_STATISTIC_LIST(NAME) LATER("moments"),
-                                                      END};
+static const struct xf_conf_name statistic_names[] = {XF_PLAN_STATISTIC_LIST(NAME) END};
 static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) LATER("fedprox"),
                                                       LATER("scaffold"), LATER("fednova"), END};
 static const struct xf_conf_name hessian_names[] = {XF_PLAN_HESSIAN_LIST(NAME) END};
@@ -89,10 +88,11 @@ static const struct xf_conf_key stage_keys[] = {
      .help = "train: the plan's model, or the recommender's unit-free scorer"},
     {STAGE(statistic.of), WORD(statistic_names), .def = "gram", .tag = 5,
      .help =
-         "statistic: item co-occurrence, users per item, overlapping users per item, or for cold "
-         "users a map between two domains"},
+         "statistic: item co-occurrence, users per item, overlapping users per item, co-occurrence "
+         "of public categories, or for cold users a map between two domains"},
     {STAGE(statistic.beta), REAL, .def = "0.5", RANGE(0, 1), .tag = 6,
-     .help = "gram: a user's part is divided by (items)^beta; 0, 0.5 or 1 (with noise 1)"},
+     .help = "gram, categories: a user's part is divided by (items, categories)^beta; 0, 0.5 or 1 "
+             "(with noise 1)"},
     {STAGE(fed.algorithm), WORD(algorithm_names), .def = "fedavg", .tag = 10,
      .help = "what silos send and the coordinator makes of it"},
     {STAGE(fed.rounds), UINT, RANGE(1, 10000000), .unit = "commits", .tag = 11,
@@ -310,6 +310,8 @@ static const struct xf_conf_key plan_keys[] = {
      .help = "sinusoid: points of a client; 100 when not given"},
     {PLAN(sim.clients.name), TEXT, .def = "silo-{}",
      .help = "member id; {} is the domain, column value, file or number"},
+    {PLAN(sim.categories), .type = XF_CONF_PATH, .def = "", .expand = true,
+     .help = "categories of every client's items: lines of item, tab, categories separated by '|'"},
     {PLAN(sim.kg.triples), .type = XF_CONF_PATH, .def = "", .expand = true,
      .help = "knowledge graph beside every client's items: lines of head, relation, tail"},
     {PLAN(sim.kg.items), .type = XF_CONF_PATH, .def = "", .expand = true,

@@ -87,12 +87,13 @@
   X(XF_PLAN_LEARNS_SCORER, "scorer")
 
 /* Which sum a statistic stage makes: item co-occurrence, users per item, the same of users whom other silos have too; pairs of
-   one person's rows in two domains. */
+   one person's rows in two domains; co-occurrence of the items' public categories. */
 #define XF_PLAN_STATISTIC_LIST(X)         \
   X(XF_PLAN_STATISTIC_GRAM, "gram")       \
   X(XF_PLAN_STATISTIC_COUNTS, "counts")   \
   X(XF_PLAN_STATISTIC_OVERLAP, "overlap") \
-  X(XF_PLAN_STATISTIC_MAP, "map")
+  X(XF_PLAN_STATISTIC_MAP, "map")         \
+  X(XF_PLAN_STATISTIC_CATEGORIES, "categories")
 
 #define XF_PLAN_ALGORITHM_LIST(X)         \
   X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg")   \

@@ -53,8 +53,9 @@ enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan, const struct xf_plan_
   if (s->statistic.beta != 0 && s->statistic.beta != .5 && s->statistic.beta != 1)
     REFUSE("statistic.beta: %g; write 0, 0.5 or 1", s->statistic.beta);
   if (plan->privacy.noise_multiplier > 0) {
-    if (s->statistic.of != XF_PLAN_STATISTIC_GRAM)
-      REFUSE("statistic.of: with noise only gram has a bound for each user");
+    if (s->statistic.of != XF_PLAN_STATISTIC_GRAM &&
+        s->statistic.of != XF_PLAN_STATISTIC_CATEGORIES)
+      REFUSE("statistic.of: with noise only gram and categories have a bound for each user");
     if (s->statistic.beta != 1)
       REFUSE("statistic.beta: with noise only 1 bounds what one user adds (below 0.7071), and it "
              "is %g",
@@ -127,6 +128,11 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
   if (recommender && plan->data.kind != XF_PLAN_DATA_INTERACTIONS)
     REFUSE("model.kind: recommender learns from interactions, and data.kind is %s",
            xf_plan_data_text(plan->data.kind));
+  if (xf_plan_categories(plan) && (strcmp(plan->model.item_ns, XF_PLAN_CATEGORY_NS) == 0 ||
+                                   strcmp(plan->model.user_ns, XF_PLAN_CATEGORY_NS) == 0))
+    REFUSE("model.%s: \"" XF_PLAN_CATEGORY_NS "\" is the namespace of the categories that a stage "
+           "sums over (statistic.of: categories); write another name",
+           strcmp(plan->model.item_ns, XF_PLAN_CATEGORY_NS) == 0 ? "item_ns" : "user_ns");
   const uint32_t both = 1u << XF_PLAN_STAGE_STATISTIC | 1u << XF_PLAN_STAGE_ROWS;
   if (recommender && (kinds & both) == both &&
       strcmp(plan->model.user_ns, plan->model.item_ns) == 0)

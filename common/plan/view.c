@@ -74,12 +74,17 @@ bool xf_plan_is_aligned(const struct xf_plan *plan) {
          (plan->model.users == XF_PLAN_USERS_ALIGNED || plan->model.items == XF_PLAN_ITEMS_ALIGNED);
 }
 
-bool xf_plan_maps(const struct xf_plan *plan) {
+static bool sums(const struct xf_plan *plan, enum xf_plan_statistic of) {
   for (uint32_t i = 0; i < plan->n_stages; i++)
-    if (plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC &&
-        plan->stages[i].statistic.of == XF_PLAN_STATISTIC_MAP)
+    if (plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC && plan->stages[i].statistic.of == of)
       return true;
   return false;
+}
+
+bool xf_plan_maps(const struct xf_plan *plan) { return sums(plan, XF_PLAN_STATISTIC_MAP); }
+
+bool xf_plan_categories(const struct xf_plan *plan) {
+  return sums(plan, XF_PLAN_STATISTIC_CATEGORIES);
 }
 
 static uint32_t least(uint32_t a, uint32_t b) { return a && a < b ? a : b; }

@@ -67,6 +67,10 @@ bool xf_plan_adapts(const struct xf_plan *plan);
 bool xf_plan_optimises(const struct xf_plan_stage_part *stage);
 /* Gradients that a silo computes in a round of a meta stage. @unit gradients */
 uint32_t xf_plan_meta_gradients(const struct xf_plan_stage_part *stage);
+/* Whether a stage sums over categories (statistic.of categories): silos then need those of their items. @thread any */
+bool xf_plan_categories(const struct xf_plan *plan);
+/* Namespace of the categories' keys. */
+#define XF_PLAN_CATEGORY_NS "category"
 /* The i-th metric (i < eval.n_metrics) of a checked plan. @err E_FORMAT E_RANGE */
 XF_WARN_UNUSED enum xf_rc xf_plan_metric(struct xf_metric *out, const struct xf_plan *plan,
                                          uint32_t i);

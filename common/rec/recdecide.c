@@ -192,18 +192,31 @@ enum xf_rc xf_recommender_decide(struct xf_recommender *rec, const struct xf_gua
   return rc;
 }
 
-bool xf_recommender_uses_kg(const struct xf_recommender *rec, enum xf_recommender_arm arm) {
+/* The last candidate with a flag that has a part in an arm, by itself or in a mix; NULL: none. */
+static const struct xf_recommender_candidate *used(const struct xf_recommender *rec,
+                                                   enum xf_recommender_arm arm, uint32_t flag) {
   const struct xf_recommender_choice *c = &rec->arm[arm];
-  bool uses = false;
-  for (uint32_t k = 0; c->scorer && k < c->guard.n_candidate; k++) {
-    const struct xf_recommender_candidate *r = &rec->candidate[c->index[k]];
-    if (c->guard.weight[k] == 0) continue;
-    uses |= (r->flags & XF_RECOMMENDER_GRAPH) != 0;
-    for (uint32_t i = 0; r->mix && i < rec->n_candidate; i++)
-      uses |= (rec->candidate[i].flags & XF_RECOMMENDER_GRAPH) != 0 &&
-              (r->mix[i].linear != 0 || r->mix[i].bend != 0);
+  const struct xf_recommender_candidate *last = NULL;
+  for (uint32_t i = 0; i < rec->n_candidate; i++) {
+    bool uses = false;
+    for (uint32_t k = 0; c->scorer && k < c->guard.n_candidate; k++) {
+      const struct xf_guard_mix *mix = rec->candidate[c->index[k]].mix;
+      if (c->guard.weight[k] == 0) continue;
+      uses |= c->index[k] == i || (mix && (mix[i].linear != 0 || mix[i].bend != 0));
+    }
+    if (uses && rec->candidate[i].flags & flag) last = &rec->candidate[i];
   }
-  return uses;
+  return last;
+}
+
+bool xf_recommender_uses_kg(const struct xf_recommender *rec, enum xf_recommender_arm arm) {
+  return used(rec, arm, XF_RECOMMENDER_GRAPH) != NULL;
+}
+
+const struct xf_scorer *xf_recommender_categories(const struct xf_recommender *rec,
+                                                  enum xf_recommender_arm arm) {
+  const struct xf_recommender_candidate *c = used(rec, arm, XF_RECOMMENDER_SHELVES);
+  return c ? c->scorer : NULL;
 }
 
 const struct xf_scorer *xf_recommender_served(const struct xf_recommender *rec) {

@@ -21,7 +21,8 @@ struct xf_recommender_spec xf_recommender_defaults(void) {
   const double day = XF_POPTIME_DAY;
   struct xf_recommender_spec s = {.families = XF_RECOMMENDER_POPULARITY | XF_RECOMMENDER_DECAYED |
                                               XF_RECOMMENDER_ALS | XF_RECOMMENDER_KERNEL |
-                                              XF_RECOMMENDER_EASE | XF_RECOMMENDER_KG,
+                                              XF_RECOMMENDER_EASE | XF_RECOMMENDER_KG |
+                                              XF_RECOMMENDER_CATEGORY,
                                   .tune_users = 2000,
                                   .als = {.dim = {96, 192},
                                           .n_dim = 2,
@@ -39,6 +40,8 @@ struct xf_recommender_spec xf_recommender_defaults(void) {
                                   .max_items = 4000,
                                   .kg_w = {.3, .1, 1},
                                   .n_kg_w = 3,
+                                  .popular = {1, .5, 0},
+                                  .n_popular = 3,
                                   .lambda = {.3, .1, 1},
                                   .n_lambda = 3,
                                   .lambda_se = 1,
@@ -117,10 +120,10 @@ static enum xf_rc timed(struct xf_tune *t, struct xf_diag *diag) {
 
 static enum xf_rc check(const struct xf_recommender_input *in, const struct xf_recommender_spec *s,
                         struct xf_diag *diag) {
-  const uint32_t list[] = {s->n_kernel_to, s->n_ridge,   s->n_lambda,
+  const uint32_t list[] = {s->n_kernel_to, s->n_ridge,   s->n_popular, s->n_lambda,
                            s->n_tau,       s->n_tau_log, s->n_kg_w};
   for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-    if (list[i] > XF_RECOMMENDER_GRID || (i < 2 && list[i] == 0))
+    if (list[i] > XF_RECOMMENDER_GRID || (i < 3 && list[i] == 0))
       return xf_diag_set(diag, XF_E_INVAL, "a list of %u settings; give 1 to %d", list[i],
                          XF_RECOMMENDER_GRID);
   if (s->als.n_dim < 1 || s->als.n_a < 1 || s->als.n_rho < 1 || s->als.n_dim > XF_ALS_GRID ||
@@ -146,6 +149,7 @@ static enum xf_rc families(struct xf_tune *t, struct xf_diag *diag) {
   if (!rc && (graph || f & (XF_RECOMMENDER_KERNEL | XF_RECOMMENDER_EASE)))
     rc = xf_tune_items(t, diag);
   if (!rc && graph) rc = xf_tune_content(t, diag);
+  if (!rc && f & XF_RECOMMENDER_CATEGORY && t->in->categories) rc = xf_tune_categories(t, diag);
   if (!rc) rc = xf_tune_popular(t, diag);
   for (uint32_t r = 0; !rc && r < t->in->n_rows; r++)
     rc = xf_recommender_add_rows(t->rec, &t->in->rows[r], diag);
@@ -309,7 +313,7 @@ static enum xf_rc mix_one(struct xf_recommender *rec, const struct lists *l, con
   struct xf_mix mix;
   for (uint32_t k = 0; k < l->n; k++) {
     const struct xf_recommender_candidate *c = &rec->candidate[l->of[k]];
-    const uint32_t flags = c->flags & ~(uint32_t)XF_RECOMMENDER_GRAPH; /* local as the graph is */
+    const uint32_t flags = c->flags & (XF_RECOMMENDER_SHARED | XF_RECOMMENDER_TIMED);
     if (flags & ~allowed || c->mix || strcmp(c->name, "pooled") == 0) continue;
     out.flags |= flags;
     column[n++] = k;

@@ -4,8 +4,8 @@
  * fit     tunes every family of scorers on split A (one train item of each user, inner.h), then fits the winners on the whole
  *         train part. Local families: popularity, decayed popularity (where events carry time), ALS, item kernel, EASE (where the
  *         number of items allows), with a knowledge graph diffusion over Gram and graph (diffuse.h) and content alone
- *         (kgcontent.h). Shared ones exist where their artifact does: item models on own + lambda x others' Gram with lambda of
- *         {0 .1 .3 1}, popularity on own + lambda x others' counts, the models of a rows stage, popularity among overlapping
+ *         (kgcontent.h), with categories of the items a model of those (catmodel.h). Shared ones exist where their artifact does:
+ *         item and category models on own + lambda x others' Gram with lambda of {0 .1 .3 1}, popularity on own + lambda x others' counts, the models of a rows stage, popularity among overlapping
  *         users.
  * mix     blends of candidates learnt on split A (mix.h), local and shared ones, as further candidates.
  * add     takes further candidates of the caller's (unit-free scorer, diffusion): fitted on train only.
@@ -24,6 +24,7 @@
 #ifndef XF_REC_RECOMMENDER_H
 #define XF_REC_RECOMMENDER_H
 
+#include "data/categories.h"
 #include "rec/als.h"
 #include "rec/alssearch.h"
 #include "rec/guardtable.h"
@@ -40,10 +41,11 @@ enum xf_recommender_family {
   XF_RECOMMENDER_ALS = 4,
   XF_RECOMMENDER_KERNEL = 8,
   XF_RECOMMENDER_EASE = 16,
-  XF_RECOMMENDER_KG = 32
+  XF_RECOMMENDER_KG = 32,
+  XF_RECOMMENDER_CATEGORY = 64
 };
 
-/* The other silos' item co-occurrence over the items this silo shares: its own part already taken out. */
+/* The other silos' co-occurrence over the items (or categories) this silo shares: its own part already taken out. */
 struct xf_recommender_gram {
   const uint32_t *shared; /* [m] local ids, distinct */
   uint32_t m;
@@ -74,9 +76,12 @@ struct xf_recommender_input {
   const float
       *counts; /* [n_items] train events in other silos, 0 where none shares it; NULL: none */
   const struct xf_kg_graph *kg; /* the silo's own, beside its items; NULL: none */
-  const uint64_t *key;          /* [n_users] of ALS start rows; NULL: row numbers */
-  struct xf_worker *pool;       /* NULL: none */
-  const atomic_bool *cancel;    /* looked at before each try and each family; NULL: none */
+  const struct xf_categories
+      *categories; /* of its items, as long as the recommender lives; NULL: none */
+  const struct xf_recommender_gram *category_gram; /* over them; NULL: none */
+  const uint64_t *key;       /* [n_users] of ALS start rows; NULL: row numbers */
+  struct xf_worker *pool;    /* NULL: none */
+  const atomic_bool *cancel; /* looked at before each try and each family; NULL: none */
 };
 
 struct xf_recommender_spec {
@@ -95,6 +100,8 @@ struct xf_recommender_spec {
   double kg_w[XF_RECOMMENDER_GRID];
   uint32_t
       n_kg_w; /* weights of the graph's edges, beside 0; none of them is used unless it gains lambda_se over 0 */
+  double popular[XF_RECOMMENDER_GRID];
+  uint32_t n_popular; /* powers of an item's popularity beside its categories */
   double lambda[XF_RECOMMENDER_GRID];
   uint32_t n_lambda; /* beside 0 */
   double lambda_se;  /* paired standard errors that a lambda must gain over 0 */
@@ -111,7 +118,8 @@ struct xf_recommender_spec {
 enum xf_recommender_flag {
   XF_RECOMMENDER_SHARED = 1, /* needs something that came from the federation */
   XF_RECOMMENDER_TIMED = 2,  /* reads the instant of the request */
-  XF_RECOMMENDER_GRAPH = 4   /* made of a knowledge graph */
+  XF_RECOMMENDER_GRAPH = 4,  /* made of a knowledge graph */
+  XF_RECOMMENDER_SHELVES = 8 /* made of the items' categories */
 };
 
 struct xf_recommender_candidate {
@@ -230,6 +238,10 @@ XF_WARN_UNUSED enum xf_rc xf_recommender_decide(struct xf_recommender *rec,
 /* Whether a candidate that a knowledge graph made has a part in what an arm serves, by itself or in a mix.
    @thread any */
 bool xf_recommender_uses_kg(const struct xf_recommender *rec, enum xf_recommender_arm arm);
+/* The model of categories that has a part in what an arm serves, that with the other silos' before the own one; its reasons are
+   categories. NULL: none has. @own recommender's @thread any */
+const struct xf_scorer *xf_recommender_categories(const struct xf_recommender *rec,
+                                                  enum xf_recommender_arm arm);
 /* The scorer that the silo serves: the guarded arm's. NULL before decide. @own recommender's */
 const struct xf_scorer *xf_recommender_served(const struct xf_recommender *rec);
 

@@ -32,11 +32,17 @@ struct xf_query {
   double at; /* instant of the request, seconds as in the data; NaN: now, after every event */
 };
 
-/* A history item's, or a knowledge-graph path's, part in a score. */
+/* A history item's, a category's, or a knowledge-graph path's part in a score. */
 struct xf_why {
-  uint32_t item; /* history item, or XF_NO_ID */
+  uint32_t item; /* history item, XF_WHY_CATEGORY and a category's number, or XF_NO_ID */
   float share;   /* additive part of the score */
 };
+#define XF_WHY_CATEGORY 0x80000000u /* items have lower numbers */
+/* Whether it is a category's; *category its number. @thread any */
+static inline bool xf_why_category(const struct xf_why *why, uint32_t *category) {
+  *category = why->item & ~XF_WHY_CATEGORY;
+  return why->item != XF_NO_ID && (why->item & XF_WHY_CATEGORY);
+}
 
 /* What fitting cost; bytes also of what travels. */
 struct xf_scorer_cost {

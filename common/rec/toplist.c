@@ -47,6 +47,23 @@ enum xf_rc xf_toplist_make(uint32_t *item, float *score, const struct xf_scorer 
   return rc;
 }
 
+enum xf_rc xf_toplist_categories(uint32_t *category, const uint32_t *item,
+                                 const struct xf_scorer *scorer, const struct xf_rec_data *data) {
+  if (!scorer->kind->explain) return XF_E_RANGE;
+  for (uint32_t u = 0; u < data->n_users; u++) {
+    const uint32_t *start = data->train->start + u;
+    const struct xf_query q = {u, data->train->item + start[0], start[1] - start[0], (double)NAN};
+    for (size_t at = (size_t)u * XF_TOPLIST; at < ((size_t)u + 1) * XF_TOPLIST; at++) {
+      struct xf_why why;
+      const bool told =
+          item[at] != XF_NO_ID && scorer->kind->explain(scorer, &q, item[at], &why, 1) == 1;
+      if (!told || !(why.share > 0) || !xf_why_category(&why, &category[at]))
+        category[at] = XF_NO_ID;
+    }
+  }
+  return XF_OK;
+}
+
 struct lists {
   struct xf_scorer base;
   uint32_t n_users;

@@ -17,6 +17,11 @@ enum { XF_TOPLIST = 100 };
 XF_WARN_UNUSED enum xf_rc xf_toplist_make(uint32_t *item, float *score,
                                           const struct xf_scorer *scorer,
                                           const struct xf_rec_data *data, struct xf_diag *diag);
+/* Of each listed item the category that a scorer of categories likes best in it; XF_NO_ID: none, or no item.
+   @shape item[n_users x XF_TOPLIST], category[n_users x XF_TOPLIST] @err E_RANGE (a scorer that cannot tell) */
+XF_WARN_UNUSED enum xf_rc xf_toplist_categories(uint32_t *category, const uint32_t *item,
+                                                const struct xf_scorer *scorer,
+                                                const struct xf_rec_data *data);
 /* A scorer named "lists" over copies. @shape as above @own out: xf_scorer_free
    @err E_CORRUPT (an item beyond n_items, a score that is no number) E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_toplist_scorer(struct xf_scorer **out, const uint32_t *item,

@@ -47,6 +47,9 @@ XF_WARN_UNUSED enum xf_rc xf_tune_als(struct xf_tune *tune, struct xf_diag *diag
 /* Item kernel, EASE and, with a knowledge graph, diffusion on the own Gram, and on own + lambda x others where there is an artifact.
    @err E_SHAPE (artifact) E_RANGE E_NAN E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag);
+/* The model of the items' categories, on the own Gram over them and on own + lambda x others where there is an artifact.
+   @err as xf_tune_items */
+XF_WARN_UNUSED enum xf_rc xf_tune_categories(struct xf_tune *tune, struct xf_diag *diag);
 /* Own + lambda x others' counts where they were summed, and counts among overlapping users. @err E_NAN E_NOMEM */
 XF_WARN_UNUSED enum xf_rc xf_tune_popular(struct xf_tune *tune, struct xf_diag *diag);
 /* What the knowledge graph says of items' contents; nothing to tune. @err E_NOMEM */

@@ -1,8 +1,9 @@
-/* Item models on the own Gram and on own + lambda x others'. */
+/* Item and category models on the own Gram and on own + lambda x others'. */
 #include "rec/tune.h"
 
 #include "base/alloc.h"
 #include "param/triangle.h"
+#include "rec/catmodel.h"
 #include "rec/diffuse.h"
 #include "rec/item_model.h"
 #include "rec/kgcontent.h"
@@ -14,38 +15,50 @@
 
 static const double FROM = .5; /* exponent of the history's items in the kernel */
 
+/* What a model is fitted on: a Gram, and train events, t's or those without split A. */
+struct source {
+  const struct xf_gram *gram;
+  const struct xf_rec_data *data;
+};
+
 /* One kind of item model. */
 struct kind {
   const char *name, *shared_name, *param;
   const double *grid;
   uint32_t n_grid;
-  enum xf_rc (*fit)(struct xf_scorer **out, const struct xf_gram *gram, double param,
+  enum xf_rc (*fit)(struct xf_scorer **out, const struct source *from, double param,
                     const struct xf_tune *t, struct xf_diag *diag);
   bool inverts;   /* needs a positive definite Gram */
   uint32_t flags; /* of its candidates */
 };
 
-static enum xf_rc fit_kernel(struct xf_scorer **out, const struct xf_gram *gram, double param,
+static enum xf_rc fit_kernel(struct xf_scorer **out, const struct source *from, double param,
                              const struct xf_tune *t, struct xf_diag *diag) {
   (void)t;
-  return xf_kernel_fit(out, gram, FROM, param, diag);
+  return xf_kernel_fit(out, from->gram, FROM, param, diag);
 }
 
-static enum xf_rc fit_ease(struct xf_scorer **out, const struct xf_gram *gram, double param,
+static enum xf_rc fit_ease(struct xf_scorer **out, const struct source *from, double param,
                            const struct xf_tune *t, struct xf_diag *diag) {
-  return xf_ease_fit(out, gram, param, t->spec->max_items, diag);
+  return xf_ease_fit(out, from->gram, param, t->spec->max_items, diag);
 }
 
-static enum xf_rc fit_graph(struct xf_scorer **out, const struct xf_gram *gram, double param,
+static enum xf_rc fit_graph(struct xf_scorer **out, const struct source *from, double param,
                             const struct xf_tune *t, struct xf_diag *diag) {
   struct xf_diffuse_spec spec = XF_DIFFUSE_DEFAULTS;
   spec.w = param;
-  return xf_diffuse_fit(out, gram, t->in->kg, &spec, diag);
+  return xf_diffuse_fit(out, from->gram, t->in->kg, &spec, diag);
+}
+
+static enum xf_rc fit_category(struct xf_scorer **out, const struct source *from, double param,
+                               const struct xf_tune *t, struct xf_diag *diag) {
+  return xf_category_fit(out, from->gram, t->in->categories, from->data, param, diag);
 }
 
 /* The Grams of one part of the data: own for the local models, own as the artifact counts for the shared ones. */
 struct grams {
   struct xf_gram local, own;
+  const struct xf_rec_data *data; /* that part */
 };
 
 struct others {
@@ -61,17 +74,22 @@ static void grams_deinit(struct grams *g) {
   xf_gram_deinit(&g->own);
 }
 
+/* Of the items, or with `profile` of the categories that users have events in. */
 static enum xf_rc grams_init(struct grams *g, const struct xf_tune *t,
-                             const struct xf_rec_data *data, struct xf_diag *diag) {
+                             const struct xf_rec_data *data, const struct xf_csr *profile,
+                             const struct others *o, struct xf_diag *diag) {
+  struct xf_rec_data rows = *data;
+  if (profile) rows = (struct xf_rec_data){data->n_users, t->in->categories->n, profile};
   const struct xf_gram_spec local = {.beta = t->spec->beta};
-  enum xf_rc rc = xf_gram_build(&g->local, data, &local, diag);
-  if (rc || !t->in->gram) return rc;
-  const struct xf_gram_spec own = {.beta = t->in->gram->beta};
-  return xf_gram_build(&g->own, data, &own, diag);
+  g->data = data;
+  enum xf_rc rc = xf_gram_build(&g->local, &rows, &local, diag);
+  if (rc || !o->gram) return rc;
+  const struct xf_gram_spec own = {.beta = o->gram->beta};
+  return xf_gram_build(&g->own, &rows, &own, diag);
 }
 
-static enum xf_rc others_init(struct others *o, const struct xf_tune *t, struct xf_diag *diag) {
-  const struct xf_recommender_gram *g = t->in->gram;
+static enum xf_rc others_init(struct others *o, const struct xf_recommender_gram *g,
+                              struct xf_diag *diag) {
   *o = (struct others){.gram = g};
   if (!g) return XF_OK;
   const size_t n = g->m ? (size_t)xf_triangle_count(g->m) : 0;
@@ -101,17 +119,24 @@ static void others_deinit(struct others *o) {
   xf_free(o->dominant);
 }
 
+static enum xf_rc fit_local(struct xf_scorer **out, const struct kind *k, const struct xf_tune *t,
+                            const struct grams *g, double param, struct xf_diag *diag) {
+  const struct source from = {&g->local, g->data};
+  return k->fit(out, &from, param, t, diag);
+}
+
 static enum xf_rc fit_shared(struct xf_scorer **out, const struct kind *k, const struct xf_tune *t,
-                             const struct xf_gram *own, const struct others *o, double lambda,
+                             const struct grams *g, const struct others *o, double lambda,
                              double param, struct xf_diag *diag) {
   struct xf_gram sum;
-  enum xf_rc rc = xf_gram_combine(&sum, own, lambda, o->gram->shared, o->gram->m, o->triangle,
+  const struct source from = {&sum, g->data};
+  enum xf_rc rc = xf_gram_combine(&sum, &g->own, lambda, o->gram->shared, o->gram->m, o->triangle,
                                   k->inverts ? o->dominant : o->diagonal, 0, diag);
   if (rc) return xf_diag_prefix(diag, rc, "own + %g times the others' Gram", lambda);
   for (uint64_t e = 0; k->flags & XF_RECOMMENDER_GRAPH && e < sum.start[sum.n]; e++)
     sum.value[e] =
         fmaxf(sum.value[e], 0); /* sum - own release leaves less than nothing of rounding */
-  rc = k->fit(out, &sum, param, t, diag);
+  rc = k->fit(out, &from, param, t, diag);
   xf_gram_deinit(&sum);
   return rc;
 }
@@ -142,7 +167,7 @@ static enum xf_rc tune_local(const struct kind *k, struct xf_tune *t, const stru
   for (uint32_t i = 0; !rc && t->possible && i < k->n_grid; i++) {
     struct xf_scorer *s = NULL;
     double mean = 0;
-    rc = k->fit(&s, &inner->local, k->grid[i], t, diag);
+    rc = fit_local(&s, k, t, inner, k->grid[i], diag);
     if (!rc) rc = xf_tune_try(t, s, &mean, diag);
     if (!rc && better(t, mean, &best)) *param = k->grid[i];
     xf_scorer_free(s);
@@ -154,9 +179,9 @@ static enum xf_rc tune_local(const struct kind *k, struct xf_tune *t, const stru
     c->edge = outermost(k->grid, k->n_grid, *param);
   }
   (void)snprintf(c->setting, sizeof c->setting, "%s %g", k->param, *param);
-  rc = k->fit(&c->scorer, &whole->local, *param, t, diag);
+  rc = fit_local(&c->scorer, k, t, whole, *param, diag);
   if (!rc && t->possible && t->spec->keep_inner)
-    rc = k->fit(&c->inner, &inner->local, *param, t, diag);
+    rc = fit_local(&c->inner, k, t, inner, *param, diag);
   return rc;
 }
 
@@ -170,7 +195,7 @@ static enum xf_rc search_lambda(const struct kind *k, struct xf_tune *t, const s
   for (uint32_t i = 0; !rc && i < t->spec->n_lambda; i++) {
     struct xf_scorer *s = NULL;
     double mean = 0, g = 0, e = 0;
-    rc = fit_shared(&s, k, t, &inner->own, o, t->spec->lambda[i], param, diag);
+    rc = fit_shared(&s, k, t, inner, o, t->spec->lambda[i], param, diag);
     if (!rc) rc = xf_tune_try(t, s, &mean, diag);
     xf_scorer_free(s);
     if (rc) break;
@@ -207,9 +232,9 @@ static enum xf_rc tune_shared(const struct kind *k, struct xf_tune *t, const str
   c->edge = outermost(t->spec->lambda, t->spec->n_lambda, lambda);
   (void)snprintf(c->setting, sizeof c->setting, "%s %g, lambda %g (gain %.4f, SE %.4f)", k->param,
                  param, lambda, gain, se);
-  rc = fit_shared(&c->scorer, k, t, &whole->own, o, lambda, param, diag);
+  rc = fit_shared(&c->scorer, k, t, whole, o, lambda, param, diag);
   if (!rc && t->possible && t->spec->keep_inner)
-    rc = fit_shared(&c->inner, k, t, &inner->own, o, lambda, param, diag);
+    rc = fit_shared(&c->inner, k, t, inner, o, lambda, param, diag);
   return rc;
 }
 
@@ -234,7 +259,8 @@ static enum xf_rc search_graph(struct xf_tune *t, const struct grams *inner, dou
     const double at = i ? t->spec->kg_w[i - 1] : 0;
     struct xf_scorer *s = NULL;
     double mean = 0, g = 0, e = 0;
-    rc = fit_graph(&s, &inner->local, at, t, diag);
+    const struct source from = {&inner->local, inner->data};
+    rc = fit_graph(&s, &from, at, t, diag);
     if (!rc) rc = xf_tune_try(t, s, &mean, diag);
     xf_scorer_free(s);
     if (rc) break;
@@ -288,6 +314,44 @@ enum xf_rc xf_tune_content(struct xf_tune *tune, struct xf_diag *diag) {
   return rc;
 }
 
+static void note_noise(struct xf_tune *t, const struct others *o, const char *what) {
+  if (!o->gram || !(o->gram->noise_sd > 0)) return;
+  xf_tune_note(t,
+               "the others' %s is noisy (sd %g by the plan; a silo's policy may have added more): "
+               "%llu entries are above 4 sd",
+               what, o->gram->noise_sd, (unsigned long long)o->kept);
+}
+
+/* The users' categories of one part of the data. */
+static enum xf_rc category_grams(struct grams *g, const struct xf_tune *t,
+                                 const struct xf_rec_data *data, const struct others *o,
+                                 struct xf_diag *diag) {
+  struct xf_csr profile;
+  enum xf_rc rc = xf_categories_profile(&profile, t->in->categories, data->train);
+  if (rc) return xf_diag_set(diag, rc, "no memory for the categories of %u users", data->n_users);
+  rc = grams_init(g, t, data, &profile, o, diag);
+  xf_csr_deinit(&profile);
+  return rc;
+}
+
+enum xf_rc xf_tune_categories(struct xf_tune *tune, struct xf_diag *diag) {
+  const struct xf_recommender_spec *s = tune->spec;
+  const struct kind category = {"category.own", "category.pooled",     "power of popularity",
+                                s->popular,     s->n_popular,          fit_category,
+                                false,          XF_RECOMMENDER_SHELVES};
+  struct grams inner = {0}, whole = {0};
+  struct others others = {0};
+  enum xf_rc rc = others_init(&others, tune->in->category_gram, diag);
+  if (!rc) rc = category_grams(&whole, tune, &tune->data, &others, diag);
+  if (!rc && tune->possible) rc = category_grams(&inner, tune, &tune->inner_data, &others, diag);
+  if (!rc) note_noise(tune, &others, "categories' co-occurrence");
+  if (!rc) rc = tune_kind(&category, tune, &inner, &whole, &others, diag);
+  grams_deinit(&inner);
+  grams_deinit(&whole);
+  others_deinit(&others);
+  return rc;
+}
+
 enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag) {
   const struct xf_recommender_spec *s = tune->spec;
   const struct kind kernel = {"kernel.own",   "kernel.pooled", "exponent", s->kernel_to,
@@ -297,15 +361,10 @@ enum xf_rc xf_tune_items(struct xf_tune *tune, struct xf_diag *diag) {
   struct grams inner = {0}, whole = {0};
   struct others others = {0};
   const bool small = tune->data.n_items <= s->max_items;
-  enum xf_rc rc = others_init(&others, tune, diag);
-  if (!rc) rc = grams_init(&whole, tune, &tune->data, diag);
-  if (!rc && tune->possible) rc = grams_init(&inner, tune, &tune->inner_data, diag);
-  if (!rc && others.gram && others.gram->noise_sd > 0)
-    xf_tune_note(
-        tune,
-        "the others' co-occurrence is noisy (sd %g by the plan; a silo's policy may have added "
-        "more): %llu entries are above 4 sd",
-        others.gram->noise_sd, (unsigned long long)others.kept);
+  enum xf_rc rc = others_init(&others, tune->in->gram, diag);
+  if (!rc) rc = grams_init(&whole, tune, &tune->data, NULL, &others, diag);
+  if (!rc && tune->possible) rc = grams_init(&inner, tune, &tune->inner_data, NULL, &others, diag);
+  if (!rc) note_noise(tune, &others, "co-occurrence");
   if (!rc && s->families & XF_RECOMMENDER_KERNEL)
     rc = tune_kind(&kernel, tune, &inner, &whole, &others, diag);
   if (!rc && s->families & XF_RECOMMENDER_EASE && small)

@@ -14,12 +14,8 @@ static enum xf_rc check_recommender(const struct xf_plan *plan, struct xf_diag *
   const struct xf_spaces spaces = xf_resolve_spaces(plan);
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
-    if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;
-    const bool statistic = s->kind == XF_PLAN_STAGE_STATISTIC;
-    const bool both = statistic && s->statistic.of == XF_PLAN_STATISTIC_OVERLAP;
     for (uint32_t k = 0; k < spaces.n; k++)
-      if ((both || spaces.at[k].items == statistic) &&
-          s->rows.min_holders != spaces.at[k].min_holders)
+      if (xf_resolve_keyed(s, spaces.at[k].of) && s->rows.min_holders != spaces.at[k].min_holders)
         return not_here(diag, "rows.min_holders: different ones for the same keys");
   }
   struct xf_layout layout;

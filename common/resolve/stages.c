@@ -18,9 +18,19 @@ uint32_t xf_spaces_find(const struct xf_spaces *spaces, const char *ns) {
   return i;
 }
 
-static void need(struct xf_spaces *out, const char *ns, bool items, uint32_t min_holders) {
-  if (xf_spaces_find(out, ns) == out->n)
-    out->at[out->n++] = (struct xf_space){ns, items, min_holders};
+static bool sums_categories(const struct xf_plan_stage_part *s) {
+  return s->kind == XF_PLAN_STAGE_STATISTIC && s->statistic.of == XF_PLAN_STATISTIC_CATEGORIES;
+}
+
+bool xf_resolve_keyed(const struct xf_plan_stage_part *stage, enum xf_space_of of) {
+  const bool statistic = stage->kind == XF_PLAN_STAGE_STATISTIC;
+  switch (of) {
+  case XF_SPACE_ITEMS: return statistic && !sums_categories(stage);
+  case XF_SPACE_CATEGORIES: return sums_categories(stage);
+  case XF_SPACE_USERS: break;
+  }
+  return stage->kind == XF_PLAN_STAGE_ROWS ||
+         (statistic && stage->statistic.of == XF_PLAN_STATISTIC_OVERLAP);
 }
 
 struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan) {
@@ -29,16 +39,19 @@ struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan) {
     struct xf_plan_view v;
     xf_plan_policy_view(&v, plan);
     if (plan->model.kind == XF_PLAN_MODEL_MF && plan->model.users == XF_PLAN_USERS_ALIGNED)
-      out.at[out.n++] = (struct xf_space){plan->model.user_ns, false, v.min_holders};
+      out.at[out.n++] = (struct xf_space){plan->model.user_ns, XF_SPACE_USERS, v.min_holders};
     return out;
   }
   for (uint32_t i = 0; i < plan->n_stages; i++) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
-    if (s->kind != XF_PLAN_STAGE_STATISTIC && s->kind != XF_PLAN_STAGE_ROWS) continue;
-    const bool statistic = s->kind == XF_PLAN_STAGE_STATISTIC;
-    if (statistic) need(&out, plan->model.item_ns, true, s->rows.min_holders);
-    if (!statistic || s->statistic.of == XF_PLAN_STATISTIC_OVERLAP)
-      need(&out, plan->model.user_ns, false, s->rows.min_holders);
+    const struct xf_space all[] = {
+        {XF_PLAN_CATEGORY_NS, XF_SPACE_CATEGORIES, s->rows.min_holders},
+        {plan->model.item_ns, XF_SPACE_ITEMS, s->rows.min_holders},
+        {plan->model.user_ns, XF_SPACE_USERS, s->rows.min_holders},
+    };
+    for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+      if (xf_resolve_keyed(s, all[k].of) && xf_spaces_find(&out, all[k].ns) == out.n)
+        out.at[out.n++] = all[k];
   }
   return out;
 }
@@ -68,9 +81,10 @@ static enum xf_rc add(const struct building *b, const char *part, enum xf_role r
 
 static enum xf_rc add_statistic(const struct building *b, const struct xf_plan *plan,
                                 const struct xf_stage_sizes *z) {
-  const char *ns = plan->model.item_ns;
+  const bool categories = sums_categories(b->stage);
+  const char *ns = categories ? XF_PLAN_CATEGORY_NS : plan->model.item_ns;
   const uint32_t n_keys = z->n_keys[xf_spaces_find(b->spaces, ns)];
-  const uint32_t rows = z->silo ? z->n_items : n_keys;
+  const uint32_t rows = !z->silo ? n_keys : categories ? z->n_categories : z->n_items;
   if (b->stage->statistic.of == XF_PLAN_STATISTIC_MAP)
     return xf_diag_set(
         b->diag, XF_E_UNSUPPORTED,

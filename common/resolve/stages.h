@@ -3,6 +3,7 @@
  *
  *   statistic gram     <name>/diagonal aligned, <name>/pairs paired   (with noise only the pairs)
  *             counts   <name>/counts   aligned, one column
+ *             categories as gram, over the categories of items
  *             overlap  <name>/overlap  aligned, one column; its users are aligned as well, and no row of theirs moves
  *   rows               <name>/user     aligned, <name>/item  domain
  *        rule sums     <name>/sums     aligned, <name>/item  domain
@@ -19,12 +20,15 @@
 #include "model/model.h"
 #include "plan/plan.h"
 
-enum { XF_SPACES_MAX = 2 }; /* items and users */
+enum { XF_SPACES_MAX = 3 }; /* items, users, categories of items */
+
+/* What the keys of a namespace name. */
+enum xf_space_of { XF_SPACE_USERS, XF_SPACE_ITEMS, XF_SPACE_CATEGORIES };
 
 /* A namespace whose keys a plan aligns: silos announce theirs, the coordinator freezes a directory of it. */
 struct xf_space {
-  const char *ns;       /* the plan's */
-  bool items;           /* its keys name items, else users */
+  const char *ns; /* the plan's */
+  enum xf_space_of of;
   uint32_t min_holders; /* silos that must hold a key before the directory knows it */
 };
 /* All of a plan, in the order in which its stages first need them. */
@@ -33,9 +37,9 @@ struct xf_spaces {
   uint32_t n; /* 0: nothing is aligned */
 };
 
-/* Rows of the tables: a silo's, or at the coordinator 0 users, 0 items. */
+/* Rows of the tables: a silo's, or at the coordinator 0 users, 0 items, 0 categories. */
 struct xf_stage_sizes {
-  uint32_t n_users, n_items;
+  uint32_t n_users, n_items, n_categories;
   uint32_t n_keys
       [XF_SPACES_MAX]; /* of each namespace: the directory's, or those of the silo that the directory knows */
   bool silo;           /* aligned tables have all the silo's rows, else the directory's */
@@ -43,9 +47,11 @@ struct xf_stage_sizes {
 
 /* Whether the plan's model is a recommender: statistics, rows, a scorer, a guard. @thread any */
 bool xf_resolve_recommends(const struct xf_plan *plan);
-/* The namespaces that the plan aligns: of items for statistics, of users for rows, aligned users and
+/* The namespaces that the plan aligns: of items or categories for statistics, of users for rows, aligned users and
    overlap. @own borrows plan */
 struct xf_spaces xf_resolve_spaces(const struct xf_plan *plan);
+/* Whether a stage counts holders of such keys. @thread any */
+bool xf_resolve_keyed(const struct xf_plan_stage_part *stage, enum xf_space_of of);
 /* Index of a namespace by its name, or spaces->n. @thread any */
 uint32_t xf_spaces_find(const struct xf_spaces *spaces, const char *ns);
 /* The layout of a recommender's plan. @own out: xf_layout_deinit, also after an error @err E_LIMIT E_UNSUPPORTED */

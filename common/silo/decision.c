@@ -41,8 +41,8 @@ static bool has_rows(const float *base, uint64_t n) {
 }
 
 struct gathered {
-  struct silo_gram gram;
-  bool has_gram;
+  struct silo_gram gram, categories;
+  bool has_gram, has_categories;
   struct xf_recommender_rows rows[XF_PLAN_STAGES_MAX];
   uint32_t n_rows;
   float *overlap, *counts; /* [n_items]; NULL: none */
@@ -52,7 +52,7 @@ struct gathered {
 /* The overlapping users are this silo's own, and where it was summed those of the others. */
 static enum xf_rc gather_counts(struct xf_silo *s, const float *base, struct gathered *g) {
   const size_t n = (size_t)s->data.split.n_items + 1;
-  const struct silo_space *users = silo_space_of(s, false);
+  const struct silo_space *users = silo_space_of(s, XF_SPACE_USERS);
   g->counts = xf_try_calloc(n, sizeof *g->counts);
   if (!g->counts) return XF_E_NOMEM;
   if (users && users->n_known) {
@@ -81,14 +81,17 @@ static enum xf_rc gather(struct xf_silo *s, const float *base, struct gathered *
     if (st->kind == XF_PLAN_STAGE_ROWS) {
       const struct xf_segment *user = silo_segment(s, i, silo_rows_part(s, i));
       const float *rows = base + silo_wire_at(s, XF_STAGE_ALL, user);
-      if (!has_rows(rows, silo_space_of(s, false)->n_known * (uint64_t)user->cols)) continue;
+      if (!has_rows(rows, silo_space_of(s, XF_SPACE_USERS)->n_known * (uint64_t)user->cols))
+        continue;
       rc = silo_rows_final(s, i, rows, &g->rows[g->n_rows++], diag);
-    } else if (st->kind == XF_PLAN_STAGE_STATISTIC && !g->has_gram &&
-               st->statistic.of == XF_PLAN_STATISTIC_GRAM) {
-      rc = silo_gram_init(&g->gram, s, i, base, XF_STAGE_ALL, &g->has_gram);
+    } else if (st->kind == XF_PLAN_STAGE_STATISTIC) {
+      if (st->statistic.of == XF_PLAN_STATISTIC_GRAM && !g->has_gram)
+        rc = silo_gram_init(&g->gram, s, i, base, XF_STAGE_ALL, &g->has_gram);
+      if (st->statistic.of == XF_PLAN_STATISTIC_CATEGORIES && !g->has_categories)
+        rc = silo_gram_init(&g->categories, s, i, base, XF_STAGE_ALL, &g->has_categories);
       if (rc)
-        xf_diag_set(diag, rc, "no memory for the others' statistic of %zu items",
-                    silo_space_of(s, true)->n_known);
+        xf_diag_set(diag, rc, "no memory for the others' statistic of %zu keys",
+                    silo_space_of(s, silo_gram_space(s, i))->n_known);
     }
   }
   if (!rc && gather_counts(s, base, g))
@@ -141,7 +144,9 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
                                           .overlap = g.overlap,
                                           .counts = g.has_counts ? g.counts : NULL,
                                           .cancel = s->cancel,
-
+                                          .categories = s->categories.n ? &s->categories : NULL,
+                                          .category_gram =
+                                              g.has_categories ? &g.categories.gram : NULL,
                                           .kg = s->cfg.kg ? &s->cfg.kg->graph : NULL};
   struct xf_recommender_spec spec = xf_recommender_defaults();
   spec.seed = silo_split_a(s);
@@ -155,6 +160,7 @@ enum xf_rc silo_decide(struct xf_silo *s, const float *base, struct xf_diag *dia
   if (!rc) rc = go_on(s, diag);
   if (!rc) rc = xf_recommender_decide(rec, NULL, diag);
   silo_gram_deinit(&g.gram);
+  silo_gram_deinit(&g.categories);
   xf_free(g.overlap);
   xf_free(g.counts);
   if (rc) {
@@ -290,6 +296,14 @@ enum xf_rc xf_silo_lists(struct xf_silo *silo, uint32_t *item, float *score, str
                                    &silo->data.split.part[XF_PART_TRAIN]};
   const struct xf_scorer *scorer = arm_scorer(silo);
   return scorer ? xf_toplist_make(item, score, scorer, &data, diag) : no_arm(silo, diag);
+}
+
+bool xf_silo_list_categories(struct xf_silo *silo, const uint32_t *item, uint32_t *category) {
+  const struct xf_rec_data data = {silo->data.split.n_users, silo->data.split.n_items,
+                                   &silo->data.split.part[XF_PART_TRAIN]};
+  const struct xf_scorer *scorer =
+      silo->decision ? xf_recommender_categories(silo->decision->rec, arm[silo->made]) : NULL;
+  return scorer && xf_toplist_categories(category, item, scorer, &data) == XF_OK;
 }
 
 const struct xf_scorer *xf_silo_decision_ref(struct xf_silo *silo, void **owner) {

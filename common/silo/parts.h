@@ -48,6 +48,8 @@ struct xf_silo {
   struct xf_silo_config cfg; /* cfg.member points to `member` */
   char member[64];
   struct xf_dataset data;
+  struct xf_categories categories; /* of its items; empty but where a stage sums over them */
+  struct xf_csr profile;           /* [n_users x categories.n] of the train part */
   struct xf_measures measures;
   bool recommends;
   struct xf_model *model;  /* NULL for a recommender, as trainer and evaluator are */
@@ -93,8 +95,8 @@ enum xf_rc silo_stages_init(struct xf_silo *s, struct xf_diag *diag);
 void silo_stages_deinit(struct xf_silo *s);
 /* The slice of a stage in a wire vector of all stages: its first keyed float. The segment of that name. */
 const struct xf_segment *silo_segment(const struct xf_silo *s, uint32_t stage, const char *part);
-/* The namespace whose keys name items, or users; NULL: the plan does not align them. */
-const struct silo_space *silo_space_of(const struct xf_silo *s, bool items);
+/* The namespace of such keys; NULL: the plan does not align them. */
+const struct silo_space *silo_space_of(const struct xf_silo *s, enum xf_space_of of);
 /* Where a keyed segment's known rows lie in the wire vector of `stages`. @unit floats */
 uint64_t silo_wire_at(const struct xf_silo *s, uint32_t stages, const struct xf_segment *seg);
 
@@ -139,6 +141,8 @@ enum xf_rc silo_scorer_models(struct xf_feature_models *out, const struct xf_sil
 /* Seed of split A, for stages and decision alike. */
 uint64_t silo_split_a(const struct xf_silo *s);
 
+/* What a stage of pairs pairs: items or categories. */
+enum xf_space_of silo_gram_space(const struct xf_silo *s, uint32_t stage);
 /* The others' part of a statistic: the sum less what this silo released, over the known keys. sum: the wire vector of
    `stages`. false: the stage has not committed. @own out: silo_gram_deinit */
 struct silo_gram {

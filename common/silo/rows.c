@@ -31,7 +31,7 @@ static enum xf_rc make_model(const struct xf_silo *s, const struct xf_plan_stage
     xf_free(key);
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for rows of %u users", data.n_users);
   }
-  const struct xf_key *local = silo_space_of(s, false)->local_key;
+  const struct xf_key *local = silo_space_of(s, XF_SPACE_USERS)->local_key;
   for (uint32_t u = 0; u < data.n_users; u++)
     for (size_t b = 0; b < sizeof *key; b++) key[u] |= (uint64_t)local[u].b[b] << (8 * b);
   struct xf_rng rng;
@@ -106,7 +106,7 @@ static void make_target(const struct xf_silo *s, uint32_t stage, const float *ba
   const struct xf_als *als = &m->als;
   const size_t d = als->spec.dim;
   memset(m->target, 0, (size_t)als->n_users * d * sizeof *m->target);
-  const struct silo_space *users = silo_space_of(s, false);
+  const struct silo_space *users = silo_space_of(s, XF_SPACE_USERS);
   for (size_t k = 0; k < users->n_known; k++) {
     const size_t at = (size_t)users->known_row[k] * d;
     if (plain) memcpy(m->target + at, base + k * d, d * sizeof *m->target);
@@ -118,7 +118,7 @@ static void make_target(const struct xf_silo *s, uint32_t stage, const float *ba
 
 /* Rule average: known rows become the mean. */
 static void put_mean(const struct xf_silo *s, const float *base, struct xf_als *als) {
-  const struct silo_space *users = silo_space_of(s, false);
+  const struct silo_space *users = silo_space_of(s, XF_SPACE_USERS);
   const size_t d = als->spec.dim;
   for (size_t k = 0; k < users->n_known; k++)
     memcpy(als->p + users->known_row[k] * d, base + k * d, d * sizeof *als->p);

@@ -30,7 +30,7 @@ static const float *sent(const struct xf_silo *s, uint32_t stage) {
 static enum xf_rc solve(const struct xf_silo *s, uint32_t stage, struct xf_als *als,
                         const float *own, const float *total, const float *in_total,
                         struct xf_diag *diag) {
-  const struct silo_space *users = silo_space_of(s, false);
+  const struct silo_space *users = silo_space_of(s, XF_SPACE_USERS);
   const float weight = (float)s->cfg.plan->stages[stage].rows.others;
   const size_t len = len_of(als);
   float *sums = buffer(als);

@@ -26,12 +26,19 @@ enum xf_rc silo_first(const struct xf_silo *s, float *x, struct xf_diag *diag) {
 }
 
 static enum xf_rc make_space(struct xf_silo *s, struct silo_space *p, struct xf_diag *diag) {
+  static const char *const what[] = {"users", "items", "categories"};
   if (!s->cfg.align_key)
     return xf_diag_set(diag, XF_E_CONFIG,
                        "the plan aligns %s in namespace \"%s\": the silo needs the silos' shared "
                        "key (data.align_key)",
-                       p->plan.items ? "items" : "users", p->plan.ns);
-  const struct xf_names *names = p->plan.items ? &s->data.inter.items : &s->data.inter.users;
+                       what[p->plan.of], p->plan.ns);
+  const struct xf_names *names = p->plan.of == XF_SPACE_CATEGORIES ? &s->categories.names
+                                 : p->plan.of == XF_SPACE_ITEMS    ? &s->data.inter.items
+                                                                   : &s->data.inter.users;
+  if (names->n == 0 && p->plan.of == XF_SPACE_CATEGORIES)
+    return xf_diag_set(diag, XF_E_CONFIG,
+                       "the plan sums over categories: name the file of the items' categories "
+                       "(serve.categories)");
   p->local_key = xf_try_calloc(names->n, sizeof *p->local_key);
   p->key_row = xf_try_calloc(names->n, sizeof *p->key_row);
   if (!p->local_key || !p->key_row) return XF_E_NOMEM;
@@ -56,9 +63,9 @@ static enum xf_rc make_keys(struct xf_silo *s, struct xf_diag *diag) {
   return rc;
 }
 
-const struct silo_space *silo_space_of(const struct xf_silo *s, bool items) {
+const struct silo_space *silo_space_of(const struct xf_silo *s, enum xf_space_of of) {
   for (uint32_t k = 0; k < s->n_space; k++)
-    if (s->space[k].plan.items == items) return &s->space[k];
+    if (s->space[k].plan.of == of) return &s->space[k];
   return NULL;
 }
 
@@ -116,6 +123,10 @@ enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config
   s->cfg.kg = xf_kg_side_ref(config->kg);
   s->data = *config->data;
   xf_dataset_init(config->data, s->data.kind);
+  if (config->categories) {
+    s->categories = *config->categories;
+    *config->categories = (struct xf_categories){0};
+  }
   s->recommends = xf_resolve_recommends(config->plan);
   s->lens.n_stage = config->plan->n_stages;
   enum xf_rc rc = xf_str_copy(s->member, sizeof s->member, config->member);
@@ -129,6 +140,10 @@ enum xf_rc xf_silo_new(struct xf_silo **out, const struct xf_silo_config *config
   }
   *out = s;
   return XF_OK;
+}
+
+const struct xf_categories *xf_silo_categories(const struct xf_silo *silo) {
+  return silo->categories.n ? &silo->categories : NULL;
 }
 
 struct xf_kg_side *xf_silo_kg(const struct xf_silo *silo) {
@@ -146,6 +161,8 @@ void xf_silo_free(struct xf_silo *silo) {
   xf_wire_map_deinit(&silo->map);
   xf_model_free(silo->model);
   xf_dataset_deinit(&silo->data);
+  xf_categories_deinit(&silo->categories);
+  xf_csr_deinit(&silo->profile);
   for (uint32_t k = 0; k < silo->n_space; k++) {
     struct silo_space *p = &silo->space[k];
     xf_manifest_deinit(&p->manifest);

@@ -16,6 +16,7 @@
 #define XF_SILO_SILO_H
 
 #include "base/buf.h"
+#include "data/categories.h"
 #include "data/dataset.h"
 #include "param/manifest.h"
 #include "plan/view.h"
@@ -39,6 +40,9 @@ struct xf_silo_config {
       *align_key; /* [32] shared by the silos, never by the coordinator; NULL: no alignment */
   struct xf_kg_side
       *kg; /* beside the data's items, of a recommender; one more reference; NULL: none */
+  struct xf_categories *
+      categories; /* of the data's items, where a stage sums over them; contents are taken, also after
+                                       an error; NULL: none */
   /* In force under plan and policy (client/core/policy.h). */
   double clip, noise_multiplier;
   uint32_t max_weight; /* 0: none */
@@ -70,6 +74,8 @@ const struct xf_layout *xf_silo_layout(const struct xf_silo *silo);
 /* @own silo */
 const struct xf_digest *xf_silo_layout_digest(const struct xf_silo *silo);
 const struct xf_dataset *xf_silo_data(const struct xf_silo *silo);
+/* The categories of its items, where a stage of the plan sums over them; NULL: none. @own silo */
+const struct xf_categories *xf_silo_categories(const struct xf_silo *silo);
 /* The knowledge graph, NULL without one. @own silo, xf_kg_side_ref for longer */
 struct xf_kg_side *xf_silo_kg(const struct xf_silo *silo);
 const struct xf_measures *xf_silo_measures(const struct xf_silo *silo);
@@ -166,6 +172,9 @@ XF_WARN_UNUSED enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, fl
    @shape item[n_users x XF_TOPLIST], score[n_users x XF_TOPLIST] @err E_NOTFOUND (no candidate for this arm) */
 XF_WARN_UNUSED enum xf_rc xf_silo_lists(struct xf_silo *silo, uint32_t *item, float *score,
                                         struct xf_diag *diag);
+/* Of each item of such lists the category that is a reason for it, where categories have a part in the arm; false: they have none.
+   @shape item[n_users x XF_TOPLIST], category[n_users x XF_TOPLIST] XF_NO_ID: no reason */
+bool xf_silo_list_categories(struct xf_silo *silo, const uint32_t *item, uint32_t *category);
 /* What a training task's base tells of other silos (bits of stages): the artifacts it reads, and in a stage's last round that stage as
    committed so far. 0: nothing. @thread any */
 uint32_t xf_silo_brought(const struct xf_silo *silo, uint32_t stage, uint64_t committed);

@@ -7,8 +7,10 @@
 #include <string.h>
 
 static enum xf_rc make_layout(struct xf_silo *s, struct xf_diag *diag) {
-  struct xf_stage_sizes sizes = {
-      .n_users = s->data.split.n_users, .n_items = s->data.split.n_items, .silo = true};
+  struct xf_stage_sizes sizes = {.n_users = s->data.split.n_users,
+                                 .n_items = s->data.split.n_items,
+                                 .n_categories = s->categories.n,
+                                 .silo = true};
   for (uint32_t k = 0; k < s->n_space; k++) sizes.n_keys[k] = (uint32_t)s->space[k].n_known;
   xf_layout_deinit(&s->stages);
   enum xf_rc rc = xf_resolve_layout(&s->stages, s->cfg.plan, &sizes, diag);

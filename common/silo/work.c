@@ -70,7 +70,7 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
   const double clip_row = s->cfg.plan->stages[stage].rows.clip_row;
   struct xf_clip_report clip = {0};
   const struct silo_space *users =
-      silo_space_of(s, false); /* items' rows are summed, not clipped */
+      silo_space_of(s, XF_SPACE_USERS); /* items' rows are summed, not clipped */
   float *rows = s->wire + s->slice[stage].n_shared;
   enum xf_rc rc = XF_OK;
   a->norm = sqrt(xf_vec_norm2(s->wire, n));

@@ -120,19 +120,30 @@ static enum xf_rc put_data(struct xf_buf *t, const struct out *o, const struct s
   return rc;
 }
 
-/* The graph stays where the plan found it. */
+/* A file that stays where the plan found it. */
+static enum xf_rc put_path(struct xf_buf *t, const struct out *o, const char *indent,
+                           const char *name, const char *path) {
+  char *full = realpath(path, NULL);
+  const enum xf_rc rc = full ? xf_buf_printf(t, "%s%s: \"%s\"\n", indent, name, full)
+                             : xf_diag_set(o->diag, XF_E_NOTFOUND, "%s: not found any more", path);
+  free(full); /* lint: allow free, realpath's own */
+  return rc;
+}
+
+static enum xf_rc put_categories(struct xf_buf *t, const struct out *o) {
+  const char *path = o->sim->plan.sim.categories;
+  if (!path[0]) return XF_OK;
+  const enum xf_rc rc = xf_buf_put_str(t, "serve:\n");
+  return rc ? rc : put_path(t, o, "  ", "categories", path);
+}
+
 static enum xf_rc put_kg(struct xf_buf *t, const struct out *o) {
   const struct xf_plan_sim_part *p = &o->sim->plan.sim;
   const char *const path[] = {p->kg.triples, p->kg.items, p->kg.relations};
   const char *const name[] = {"triples", "items", "relations"};
   enum xf_rc rc = path[0][0] ? xf_buf_put_str(t, "  kg:\n") : XF_OK;
-  for (size_t i = 0; i < 3 && path[0][0] && !rc; i++) {
-    if (!path[i][0]) continue;
-    char *full = realpath(path[i], NULL);
-    rc = full ? xf_buf_printf(t, "    %s: \"%s\"\n", name[i], full)
-              : xf_diag_set(o->diag, XF_E_NOTFOUND, "%s: not found any more", path[i]);
-    free(full); /* lint: allow free, realpath's own */
-  }
+  for (size_t i = 0; i < 3 && path[0][0] && !rc; i++)
+    if (path[i][0]) rc = put_path(t, o, "    ", name[i], path[i]);
   return rc;
 }
 
@@ -150,6 +161,7 @@ static enum xf_rc put_client(const struct out *o, const struct sim_client *c) {
   if (!rc) rc = put_tls(&t, o, c->id);
   if (!rc) rc = put_data(&t, o, c, dir);
   if (!rc) rc = put_kg(&t, o);
+  if (!rc) rc = put_categories(&t, o);
   if (!rc) rc = xf_buf_printf(&t, "policy: {allow_aligned: true}\nexit_when_done: true\n");
   if (!rc) rc = put_file(o, dir, "client.yaml", &t);
   xf_buf_deinit(&t);

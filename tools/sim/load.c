@@ -54,20 +54,27 @@ static enum xf_rc load_kg(struct xf_kg_side **out, const struct xf_plan *plan,
 enum xf_rc sim_make_silo(struct sim *sim, struct sim_client *c, struct xf_dataset *data,
                          struct xf_diag *diag) {
   struct xf_kg_side *kg = NULL;
+  struct xf_categories categories = {0};
   uint8_t key[XF_SILO_ALIGN_KEY];
   sim_align_key(key, &sim->plan);
   enum xf_rc rc = load_kg(&kg, &sim->plan, data, diag);
+  if (!rc && sim->plan.sim.categories[0]) {
+    rc = xf_categories_load(&categories, sim->plan.sim.categories, &data->inter.items, NULL, diag);
+    if (rc) (void)xf_diag_prefix(diag, rc, "sim.categories");
+  }
   const struct xf_silo_config config = {.plan = &sim->plan,
                                         .member = c->id,
                                         .data = data,
                                         .align_key = key,
                                         .kg = kg,
+                                        .categories = &categories,
                                         .clip = sim->plan.privacy.clip,
                                         .noise_multiplier = sim->plan.privacy.noise_multiplier,
                                         .metrics = true,
                                         .seeded_noise = true};
   if (!rc) rc = xf_silo_new(&c->silo, &config, diag);
   xf_kg_side_unref(kg);
+  xf_categories_deinit(&categories);
   xf_dataset_deinit(data);
   xf_odometer_init(&c->spent);
   return rc ? xf_diag_prefix(diag, rc, "silo %s", c->id) : XF_OK;

@@ -82,7 +82,7 @@ static const struct {
     {map_base, MAP_SIM "sim.clients.by=file", "user belongs to a stage with statistic.of map"},
     {map_base, "data.split.kind=random", "map is the plan's only stage, and its split is given"},
     {map_base, "privacy.unit=user privacy.noise_multiplier=1 privacy.clip=1 fed.weighting=uniform",
-     "with noise only gram has a bound"},
+     "with noise only gram and categories have a bound"},
     {gram_base, SIM "sim.clients.by=user sim.clients.files=a,b,c sim.clients.common=9",
      "user belongs to a stage with statistic.of map"},
     {base, SIM "sim.clients.by=file sim.clients.files=a sim.clients.common=9",
@@ -252,7 +252,18 @@ static const struct {
     {gram_base,
      "privacy.noise_multiplier=1 privacy.unit=user stages[0].statistic.of=counts "
      "stages[0].statistic.beta=1",
-     "with noise only gram has a bound"},
+     "with noise only gram and categories have a bound"},
+    {gram_base,
+     "privacy.noise_multiplier=1 privacy.unit=user stages[0].statistic.of=categories "
+     "stages[0].statistic.beta=0.5",
+     "only 1 bounds what one user adds"},
+    {gram_base, "stages[0].statistic.of=categories model.item_ns=category",
+     "model.item_ns: \"category\" is the namespace of the categories"},
+    {gram_base, "stages[0].statistic.of=categories model.user_ns=category",
+     "model.user_ns: \"category\" is the namespace of the categories"},
+    {gram_base, SIM "sim.columns.domain=3 stages[0].statistic.of=categories",
+     "sim.categories: is missing"},
+    {gram_base, SIM "sim.columns.domain=3 sim.categories=x", "no stage sums over them"},
     /* words of later versions, ranges and shapes come from the schema */
     {base, "fed.algorithm=scaffold",
      "\"scaffold\" is not in this version; there are: fedavg, reptile, maml"},

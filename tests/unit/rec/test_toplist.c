@@ -84,7 +84,36 @@ static void test_short(void **state) {
   xf_scorer_free(lists);
 }
 
+/* User 1 cannot be told anything, item 2 has no reason. */
+static uint32_t shelves(const struct xf_scorer *s, const struct xf_query *q, uint32_t item,
+                        struct xf_why *out, uint32_t k) {
+  (void)s;
+  assert_int_equal(k, 1);
+  *out = (struct xf_why){XF_WHY_CATEGORY | (item + 10), item == 2 ? 0 : 1};
+  if (q->item[0] == 1 && item == 0) out->item = 0; /* a reason, but no category */
+  return q->user != 1;
+}
+
+static void test_categories(void **state) {
+  (void)state;
+  static const struct xf_scorer_kind told = {.name = "told", .explain = shelves};
+  uint32_t start[] = {0, 1, 2}, event[] = {1, 2}, category[2 * XF_TOPLIST];
+  uint32_t item[2 * XF_TOPLIST];
+  const struct xf_scorer s = {.kind = &told, .n_items = 4}, mute = {.kind = &kind, .n_items = 4};
+  const struct xf_csr train = {.n_row = 2, .start = start, .item = event};
+  const struct xf_rec_data data = {2, 4, &train};
+  for (size_t at = 0; at < 2 * XF_TOPLIST; at++) item[at] = XF_NO_ID;
+  const uint32_t first[] = {3, 2, 0};
+  memcpy(item, first, sizeof first);
+  item[XF_TOPLIST] = 3;
+  assert_int_equal(xf_toplist_categories(category, item, &s, &data), XF_OK);
+  for (size_t at = 0; at < 2 * XF_TOPLIST; at++)
+    assert_int_equal(category[at], at == 0 ? 13 : XF_NO_ID);
+  assert_int_equal(xf_toplist_categories(category, item, &mute, &data), XF_E_RANGE);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_lists), cmocka_unit_test(test_short)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_lists), cmocka_unit_test(test_short),
+                                     cmocka_unit_test(test_categories)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

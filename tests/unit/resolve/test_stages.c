@@ -51,7 +51,7 @@ static void agree(struct xf_rng *rng) {
   const uint32_t n_dir = xf_rng_below(rng, KEYS_MAX), n_keys = xf_rng_below(rng, n_dir + 1),
                  more = xf_rng_below(rng, 20), other = xf_rng_below(rng, 50);
   const struct xf_spaces spaces = xf_resolve_spaces(&plan);
-  const bool items = spaces.at[0].items;
+  const bool items = spaces.at[0].of == XF_SPACE_ITEMS;
   const struct xf_member_rows mine = {.n = {n_keys}}, all = {.n = {n_dir}};
   const struct xf_stage_sizes sizes = {.n_users = items ? other : n_keys + more,
                                        .n_items = items ? n_keys + more : other,
@@ -208,11 +208,11 @@ static void test_view(void **state) {
   assert_int_equal(xf_resolve_inputs(&plan, 1), 0);
 }
 
-static void one_space(const char *ns, bool items, uint32_t min_holders) {
+static void one_space(const char *ns, enum xf_space_of of, uint32_t min_holders) {
   const struct xf_spaces s = xf_resolve_spaces(&plan);
   assert_int_equal(s.n, 1);
   assert_string_equal(s.at[0].ns, ns);
-  assert_int_equal(s.at[0].items, items);
+  assert_int_equal(s.at[0].of, of);
   assert_int_equal(s.at[0].min_holders, min_holders);
   assert_int_equal(xf_spaces_find(&s, ns), 0);
   assert_int_equal(xf_spaces_find(&s, "other"), 1);
@@ -222,12 +222,12 @@ static void test_namespaces(void **state) {
   (void)state;
   plans_load(&plan, gram, "");
   assert_true(xf_resolve_recommends(&plan));
-  one_space("item", true, 2);
+  one_space("item", XF_SPACE_ITEMS, 2);
   plans_load(&plan, rows, "model.user_ns=person");
-  one_space("person", false, 3);
+  one_space("person", XF_SPACE_USERS, 3);
   plans_load(&plan, plans_mf, "");
   assert_false(xf_resolve_recommends(&plan));
-  one_space("user", false, 3);
+  one_space("user", XF_SPACE_USERS, 3);
   plans_load(&plan, plans_table, "");
   assert_int_equal(xf_resolve_spaces(&plan).n, 0);
   /* counts of overlapping users name items, and users to know which overlap; only items have a segment */
@@ -236,7 +236,8 @@ static void test_namespaces(void **state) {
       HEAD "  - {name: seen, kind: statistic, statistic: {of: overlap}, rows: {min_holders: 2}}\n",
       "");
   const struct xf_spaces s = xf_resolve_spaces(&plan);
-  assert_true(s.n == 2 && s.at[0].items && !s.at[1].items && s.at[1].min_holders == 2);
+  assert_true(s.n == 2 && s.at[0].of == XF_SPACE_ITEMS && s.at[1].of == XF_SPACE_USERS &&
+              s.at[1].min_holders == 2);
   const struct xf_stage_sizes sizes = {.n_keys = {5, 9}};
   struct xf_layout l;
   assert_int_equal(xf_resolve_layout(&l, &plan, &sizes, NULL), XF_OK);
@@ -244,6 +245,53 @@ static void test_namespaces(void **state) {
   assert_string_equal(l.seg[0].name, "seen/overlap");
   assert_true(l.seg[0].rows == 5 && l.seg[0].cols == 1 && l.seg[0].role == XF_ROLE_ALIGNED);
   xf_layout_deinit(&l);
+}
+
+/* Categories are a namespace of their own beside items and users: three directories, each stage in one of them. */
+static void test_categories(void **state) {
+  (void)state;
+  enum { ITEMS = 7, USERS = 5, CATS = 4 };
+  static struct xf_directory dir[XF_SPACES_MAX];
+  uint32_t item[] = {1, 4}, user[] = {0, 3}, category[] = {0, 1, 3};
+  const struct xf_member_rows held = {{item, user, category}, {2, 2, 3}};
+  struct xf_global g;
+  plans_load(&plan,
+             HEAD "  - {name: gram, kind: statistic, rows: {min_holders: 2}}\n"
+                  "  - {name: rows, kind: rows, fed: {rounds: 2}, rows: {dim: 3}}\n"
+                  "  - {name: cats, kind: statistic, statistic: {of: categories}, "
+                  "rows: {min_holders: 4}}\n",
+             "");
+  assert_int_equal(xf_resolve_check(&plan, NULL), XF_OK);
+  const struct xf_spaces s = xf_resolve_spaces(&plan);
+  assert_int_equal(s.n, 3);
+  assert_true(s.at[0].of == XF_SPACE_ITEMS && s.at[1].of == XF_SPACE_USERS);
+  assert_true(s.at[2].of == XF_SPACE_CATEGORIES && s.at[2].min_holders == 4);
+  assert_string_equal(s.at[2].ns, XF_PLAN_CATEGORY_NS);
+  assert_true(xf_resolve_keyed(&plan.stages[2], XF_SPACE_CATEGORIES));
+  assert_false(xf_resolve_keyed(&plan.stages[2], XF_SPACE_ITEMS));
+  assert_false(xf_resolve_keyed(&plan.stages[2], XF_SPACE_USERS));
+  make_directory(&dir[0], ITEMS);
+  make_directory(&dir[1], USERS);
+  make_directory(&dir[2], CATS);
+  assert_int_equal(xf_global_init(&g, &plan, dir, NULL), XF_OK);
+  assert_int_equal(g.n_space, 3);
+  assert_int_equal(g.n, ITEMS + ITEMS * (ITEMS - 1) / 2 + USERS * 3 + CATS + CATS * (CATS - 1) / 2);
+  assert_true(g.stage[0].space == 0 && g.stage[1].space == 1 && g.stage[2].space == 2);
+  assert_true(g.stage[2].sum && !g.stage[1].sum);
+  const struct xf_plan_lens l = xf_global_lens(&g, &plan, &held);
+  assert_int_equal(l.up[2], (3 + 3) * sizeof(float));
+  assert_int_equal(l.down[2], 0);
+  xf_global_deinit(&g);
+  /* a silo's layout has a row for each of its categories, and pairs of those that the directory knows */
+  const struct xf_stage_sizes silo = {
+      .n_users = 9, .n_items = 8, .n_categories = 6, .n_keys = {2, 2, 3}, .silo = true};
+  struct xf_layout layout;
+  assert_int_equal(xf_resolve_layout(&layout, &plan, &silo, NULL), XF_OK);
+  assert_int_equal(xf_layout_find(&layout, "cats/diagonal")->rows, 6);
+  assert_int_equal(xf_layout_find(&layout, "gram/diagonal")->rows, 8);
+  assert_int_equal(xf_layout_find(&layout, "cats/pairs")->rows, 3);
+  xf_layout_deinit(&layout);
+  for (int k = 0; k < XF_SPACES_MAX; k++) xf_directory_deinit(&dir[k]);
 }
 
 static const char both[] =
@@ -257,12 +305,13 @@ static void test_both_namespaces(void **state) {
   enum { USERS = 5, ITEMS = 9 };
   uint32_t user[] = {1, 2, 4}, item[] = {0, 3, 4, 8};
   const struct xf_member_rows held = {{user, item}, {3, 4}};
-  struct xf_directory dir[XF_SPACES_MAX];
+  static struct xf_directory dir[XF_SPACES_MAX];
   struct xf_global g;
   plans_load(&plan, both, "");
   assert_int_equal(xf_resolve_check(&plan, NULL), XF_OK);
   const struct xf_spaces s = xf_resolve_spaces(&plan);
-  assert_true(s.n == 2 && !s.at[0].items && s.at[1].items); /* as the stages need them */
+  assert_true(s.n == 2 && s.at[0].of == XF_SPACE_USERS &&
+              s.at[1].of == XF_SPACE_ITEMS); /* as the stages need them */
   assert_true(s.at[0].min_holders == 3 && s.at[1].min_holders == 2);
   assert_int_equal(xf_spaces_find(&s, "item"), 1);
   make_directory(&dir[0], USERS);
@@ -323,9 +372,13 @@ static void test_refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_both_sides), cmocka_unit_test(test_segments),
-      cmocka_unit_test(test_lens),       cmocka_unit_test(test_view),
-      cmocka_unit_test(test_namespaces), cmocka_unit_test(test_both_namespaces),
+      cmocka_unit_test(test_both_sides),
+      cmocka_unit_test(test_segments),
+      cmocka_unit_test(test_lens),
+      cmocka_unit_test(test_view),
+      cmocka_unit_test(test_namespaces),
+      cmocka_unit_test(test_categories),
+      cmocka_unit_test(test_both_namespaces),
       cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,9 @@ const char stagetest_both[] =
          "  - {name: scorer, kind: train, learns: scorer, in: [gram],\n"
          "     fed: {rounds: 1, weighting: uniform},\n"
          "     local: {steps: 5, batch: 8, optimizer: {lr: 0.1}}}\n";
+const char stagetest_categories[] =
+    HEAD "  - {name: cats, kind: statistic, statistic: {of: categories, beta: 0.5}, "
+         "rows: {min_holders: 2}}\n";
 static const uint8_t align_key[XF_SILO_ALIGN_KEY] = {4, 5, 6};
 /* By number of the silo, the fourth is the late one: keys, and users where keys are items. */
 static const struct {
@@ -73,8 +76,8 @@ static void make_data(struct xf_dataset *out, const struct xf_plan *plan, size_t
   struct xf_interactions inter;
   struct xf_rng rng;
   const struct xf_spaces spaces = xf_resolve_spaces(plan);
-  const bool items = spaces.n == 2 || spaces.at[0].items;
-  const bool users = spaces.n == 2 || !spaces.at[0].items;
+  const bool items = spaces.n == 2 || spaces.at[0].of == XF_SPACE_ITEMS;
+  const bool users = spaces.n == 2 || spaces.at[0].of == XF_SPACE_USERS;
   const uint32_t first = range[1][k].first, n_item = range[1][k].last - first + 1;
   const size_t by = stagetest_common_users ? 0 : k;
   const uint32_t from = users ? range[0][by].first : 0;
@@ -98,6 +101,28 @@ static void make_data(struct xf_dataset *out, const struct xf_plan *plan, size_t
   if (xf_resolve_interactions(out, plan, "member", &inter, &diag)) fail_msg("%s", diag.text);
 }
 
+static void make_categories(struct xf_categories *out, const struct xf_names *items, size_t k) {
+  uint32_t item[128], category[128];
+  size_t n = 0;
+  *out = (struct xf_categories){0};
+  xf_names_init(&out->names);
+  for (uint32_t i = 0; i < items->n; i++) {
+    char name[3][24];
+    unsigned silo = 0, id = 0;
+    assert_int_equal(sscanf(xf_names_get(items, i), "i%u-%u", &silo, &id), 2);
+    (void)snprintf(name[0], sizeof name[0], "c%u", id % 7);
+    (void)snprintf(name[1], sizeof name[1], "d%u", id % 4);
+    (void)snprintf(name[2], sizeof name[2], "own%zu", k);
+    for (size_t c = 0; c < 3; c++) {
+      if ((c == 1 && id % 2 == 0) || (c == 2 && id != 0)) continue;
+      item[n] = i;
+      assert_int_equal(xf_names_add(&out->names, &category[n++], name[c], strlen(name[c])), XF_OK);
+    }
+  }
+  out->n = out->names.n;
+  assert_int_equal(xf_csr_init(&out->of, items->n, out->n, item, category, n), XF_OK);
+}
+
 static struct xf_silo *make_silo(struct stagetest *t, size_t k, const char *member) {
   struct xf_dataset data;
   struct xf_silo *silo = NULL;
@@ -110,6 +135,9 @@ static struct xf_silo *make_silo(struct stagetest *t, size_t k, const char *memb
                                   .clip = t->plan.privacy.clip,
                                   .noise_multiplier = t->plan.privacy.noise_multiplier,
                                   .metrics = true};
+  struct xf_categories categories = {0};
+  if (xf_plan_categories(&t->plan)) make_categories(&categories, &data.inter.items, k);
+  config.categories = &categories;
   if (t->change) t->change(&config);
   xf_diag_init(&diag);
   if (xf_silo_new(&silo, &config, &diag)) fail_msg("%s", diag.text);
@@ -121,8 +149,9 @@ static void align_space(struct stagetest *t, size_t k, uint32_t space) {
   struct stagetest_silo *s = &t->s[k];
   const struct xf_manifest *m = xf_silo_manifest(s->silo, space);
   const struct xf_dataset *data = xf_silo_data(s->silo);
-  const struct xf_names *names =
-      t->spaces.at[space].items ? &data->inter.items : &data->inter.users;
+  const struct xf_names *all[] = {&data->inter.users, &data->inter.items, NULL};
+  if (xf_silo_categories(s->silo)) all[XF_SPACE_CATEGORIES] = &xf_silo_categories(s->silo)->names;
+  const struct xf_names *names = all[t->spaces.at[space].of];
   uint32_t *row = xf_calloc(m->n + 1, sizeof *row), *told = xf_calloc(m->n + 1, sizeof *told);
   uint32_t *local = xf_calloc(m->n + 1, sizeof *local);
   s->rows.row[space] = row;
@@ -145,7 +174,7 @@ static void align_space(struct stagetest *t, size_t k, uint32_t space) {
 
 enum xf_rc stagetest_align(struct stagetest *t, size_t i, struct xf_silo *silo,
                            struct xf_diag *diag) {
-  const uint32_t *const told[XF_SPACES_MAX] = {t->s[i].told[0], t->s[i].told[1]};
+  const uint32_t *const told[XF_SPACES_MAX] = {t->s[i].told[0], t->s[i].told[1], t->s[i].told[2]};
   return xf_silo_align(silo, told, diag);
 }
 

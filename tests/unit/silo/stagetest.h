@@ -36,6 +36,9 @@ struct stagetest {
 /* Plans: one gram of items; two stages of user rows, the second reads the first; a gram and a scorer that reads it; a gram,
    two rounds of rows, and a scorer that reads the gram. */
 extern const char stagetest_gram[], stagetest_rows[], stagetest_scorer[], stagetest_both[];
+/* One stage over categories; no silo has another's users or items. Item number n is of category c<n % 7>, of d<n % 4> when n is odd,
+   number 0 of the silo's own one as well. */
+extern const char stagetest_categories[];
 
 /* Of plans with user keys: all silos have users u0-u11. */
 extern bool stagetest_common_users;

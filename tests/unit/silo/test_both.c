@@ -20,7 +20,7 @@ static void test_keys(void **state) {
   (void)state;
   stagetest_init(&t, stagetest_both, "", NULL);
   assert_int_equal(t.spaces.n, 2);
-  assert_true(t.spaces.at[0].items && !t.spaces.at[1].items);
+  assert_true(t.spaces.at[0].of == XF_SPACE_ITEMS && t.spaces.at[1].of == XF_SPACE_USERS);
   assert_int_equal(t.directory[1].all.n, 8);
   assert_true(t.directory[0].all.n > 15 && t.directory[0].all.n <= 24);
   for (size_t k = 0; k < 3; k++) {
@@ -64,7 +64,7 @@ static void test_stages_apart(void **state) {
   assert_true(n_rows == 8 * 3 && most > 0);
   stagetest_deinit(&t);
   stagetest_init(&t, gram, "", NULL); /* the other order: users are the first namespace */
-  assert_true(!t.spaces.at[0].items && t.spaces.at[1].items);
+  assert_true(t.spaces.at[0].of == XF_SPACE_USERS && t.spaces.at[1].of == XF_SPACE_ITEMS);
   for (int i = 0; i < 3; i++) stagetest_commit(&t);
   assert_memory_equal(sum, t.x + t.global.stage[1].keyed_at, n_sum * sizeof *sum);
   assert_memory_equal(rows, t.x + t.global.stage[0].keyed_at, n_rows * sizeof *rows);
@@ -101,7 +101,8 @@ static void test_overlap(void **state) {
       "eval: {metrics: [hr@3, ndcg@3], every: 0}\nstages:\n"
       "  - {name: seen, kind: statistic, statistic: {of: overlap}, rows: {min_holders: 2}}\n";
   stagetest_init(&t, overlap, "", NULL);
-  assert_true(t.spaces.n == 2 && t.spaces.at[0].items && !t.spaces.at[1].items);
+  assert_true(t.spaces.n == 2 && t.spaces.at[0].of == XF_SPACE_ITEMS &&
+              t.spaces.at[1].of == XF_SPACE_USERS);
   stagetest_commit(&t);
   for (size_t k = 0; k < 3; k++) {
     const struct stagetest_silo *s = &t.s[k];
