@@ -414,12 +414,6 @@ static enum xf_rc check_sim(const struct xf_plan *plan, struct xf_diag *diag) {
   if (!sim->kg.triples[0] && (sim->kg.items[0] || sim->kg.relations[0]))
     REFUSE("sim.kg.triples: sim.kg.%s is of no use without the graph",
            sim->kg.items[0] ? "items" : "relations");
-  const bool categories = xf_plan_categories(plan);
-  if (categories && !sim->categories[0])
-    REFUSE("sim.categories: is missing; a stage sums over categories (statistic.of: categories)");
-  if (!categories && sim->categories[0])
-    REFUSE("sim.categories: no stage sums over them; add one with statistic.of: categories, or "
-           "leave it out");
   if (is_events(plan)) {
     if (!sim->columns.user || !sim->columns.item) REFUSE("sim.columns: user and item are missing");
     if (sim->columns.user == sim->columns.item)

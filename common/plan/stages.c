@@ -128,11 +128,6 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
   if (recommender && plan->data.kind != XF_PLAN_DATA_INTERACTIONS)
     REFUSE("model.kind: recommender learns from interactions, and data.kind is %s",
            xf_plan_data_text(plan->data.kind));
-  if (xf_plan_categories(plan) && (strcmp(plan->model.item_ns, XF_PLAN_CATEGORY_NS) == 0 ||
-                                   strcmp(plan->model.user_ns, XF_PLAN_CATEGORY_NS) == 0))
-    REFUSE("model.%s: \"" XF_PLAN_CATEGORY_NS "\" is the namespace of the categories that a stage "
-           "sums over (statistic.of: categories); write another name",
-           strcmp(plan->model.item_ns, XF_PLAN_CATEGORY_NS) == 0 ? "item_ns" : "user_ns");
   const uint32_t both = 1u << XF_PLAN_STAGE_STATISTIC | 1u << XF_PLAN_STAGE_ROWS;
   if (recommender && (kinds & both) == both &&
       strcmp(plan->model.user_ns, plan->model.item_ns) == 0)
@@ -146,7 +141,25 @@ static enum xf_rc check_kinds(const struct xf_plan *plan, struct xf_diag *diag) 
   return XF_OK;
 }
 
+/* A stage over categories has a namespace of its own, and needs the file in the simulator. */
+static enum xf_rc check_categories(const struct xf_plan *plan, struct xf_diag *diag) {
+  const bool categories = xf_plan_categories(plan);
+  const bool items = strcmp(plan->model.item_ns, XF_PLAN_CATEGORY_NS) == 0;
+  if (categories && (items || strcmp(plan->model.user_ns, XF_PLAN_CATEGORY_NS) == 0))
+    REFUSE("model.%s: \"" XF_PLAN_CATEGORY_NS "\" is the namespace of the categories that a stage "
+           "sums over (statistic.of: categories); write another name",
+           items ? "item_ns" : "user_ns");
+  if (!plan->sim.data[0]) return XF_OK; /* a plan for daemons */
+  if (categories && !plan->sim.categories[0])
+    REFUSE("sim.categories: is missing; a stage sums over categories (statistic.of: categories)");
+  if (!categories && plan->sim.categories[0])
+    REFUSE("sim.categories: no stage sums over them; add one with statistic.of: categories, or "
+           "leave it out");
+  return XF_OK;
+}
+
 enum xf_rc xf_plan_check_stages(const struct xf_plan *plan, struct xf_diag *diag) {
-  const enum xf_rc rc = check_kinds(plan, diag);
+  enum xf_rc rc = check_kinds(plan, diag);
+  if (!rc) rc = check_categories(plan, diag);
   return rc ? rc : check_names(plan, diag);
 }
