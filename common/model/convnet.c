@@ -147,6 +147,7 @@ struct build {
   struct xf_graph *g;
   const struct xf_model *m;
   bool train;
+  int share;   /* of each row in batch norm's statistics, or XF_NO_NODE: all alike */
   int squares; /* sum of squared weights */
 };
 
@@ -163,6 +164,17 @@ static int bias(struct build *b, const char *what, uint32_t i) {
   return b->m->config.bias ? xf_graph_param(b->g, name(buf, what, i)) : XF_NO_NODE;
 }
 
+/* A batch norm of side x side pixels. */
+static int normalise(struct build *b, int h, const struct xf_batch_norm *norm, uint32_t side) {
+  if (!b->train) return xf_op_batch_norm_eval(b->g, h, norm);
+  if (b->share == XF_NO_NODE) return xf_op_batch_norm_train(b->g, h, norm);
+  const uint32_t pixels = side * side;
+  const int each =
+      xf_op_broadcast(b->g, xf_op_scale(b->g, b->share, 1.0 / pixels), XF_BATCH, XF_DIM(pixels));
+  const int share = xf_op_reshape(b->g, each, (struct xf_dim){pixels, XF_SYM_B}, XF_DIM(1));
+  return xf_op_batch_norm_shared(b->g, h, share, norm);
+}
+
 static int block(struct build *b, int x, uint32_t i, uint32_t *side) {
   const struct arch *a = arch_of(b->m);
   const struct xf_window conv = conv_window(&a->block[i], *side);
@@ -177,7 +189,7 @@ static int block(struct build *b, int x, uint32_t i, uint32_t *side) {
                                        .var = name(var, "var", i),
                                        .momentum = 0.1,
                                        .eps = 1e-5};
-    h = b->train ? xf_op_batch_norm_train(b->g, h, &norm) : xf_op_batch_norm_eval(b->g, h, &norm);
+    h = normalise(b, h, &norm, xf_window_out_h(&conv));
   }
   *side = xf_window_out_h(&pool);
   return xf_op_act(b->g, xf_op_max_pool(b->g, h, &pool, NULL), b->m->config.activation);
@@ -205,8 +217,14 @@ static enum xf_rc loss(struct xf_model_net *net, const struct xf_model *m,
                        const struct xf_model_loss *spec, struct xf_diag *diag) {
   const enum xf_rc rc = xf_model_table_check(m, spec, diag);
   if (rc) return rc;
-  struct build b = {.g = net->graph, .m = m, .train = true, .squares = XF_NO_NODE};
+  struct build b = {
+      .g = net->graph, .m = m, .train = true, .share = XF_NO_NODE, .squares = XF_NO_NODE};
+  if (spec->episode) {
+    b.share = net->feed[XF_FEED_NORM] = xf_graph_input(b.g, "norm", XF_BATCH, 1);
+    net->feed[XF_FEED_WEIGHT] = xf_graph_input(b.g, "weight", XF_BATCH, 1);
+  }
   const int z = forward(&b, net);
+  if (spec->episode) net->score = z;
   xf_model_table_loss(net, m, spec->l2, z, b.squares);
   return XF_OK;
 }

@@ -224,6 +224,13 @@ enum xf_rc xf_model_net_loss(struct xf_model_net *out, const struct xf_model *mo
     return xf_diag_set(diag, XF_E_CONFIG, "l2 %g and pull %g must be 0 to 1e6", spec->l2,
                        spec->pull);
   }
+  if (spec->episode && (model->ops != &xf_model_convnet || model->config.loss != XF_LOSS_SOFTMAX)) {
+    *out = (struct xf_model_net){0};
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "model %s with loss %s cannot give rows of an episode shares; convolutional "
+                       "nets with softmax can",
+                       xf_model_kind_name(model->config.kind), xf_loss_name(model->config.loss));
+  }
   net_init(out, model);
   enum xf_rc rc = model->ops->loss(out, model, spec, diag);
   if (!rc) rc = xf_graph_check(out->graph, diag);

@@ -12,6 +12,8 @@
  *   sequences     group = config.steps: a sample is a chunk; row t*n + b is step t of chunk b of n. ITEM the token, STEP
  *                 (dkt) token + n_in * answer, Y (dkt) the answer, MASK 1 where there is a step, WEIGHT 1 / steps of all
  *                 chunks there, else 0. Scoring takes the states H and C [n x hidden] before the chunk and gives those behind
+ * A net of an episode (`episode`) gives its rows parts: NORM a row's share of the statistics that batch norm uses for all
+ * rows, WEIGHT its share of the loss; each adds up to 1. It has `score` too, the outputs of all rows.
  * PRIOR (pull): what USER's row is drawn to: kappa times its prior, zeros where there is none.
  * Not for: filling (train/feed.h). Owner: caller. Thread: immutable once built.
  */
@@ -31,6 +33,7 @@ enum xf_feed {
   XF_FEED_STEP,
   XF_FEED_MASK,
   XF_FEED_WEIGHT,
+  XF_FEED_NORM,
   XF_FEED_H,
   XF_FEED_C,
   XF_N_FEED
@@ -38,10 +41,10 @@ enum xf_feed {
 
 struct xf_model_net {
   struct xf_graph *graph;
-  int loss;   /* with regularisation, differentiated; mean over rows */
-  int data;   /* without regularisation */
-  int score;  /* of xf_model_net_score */
-  int hidden; /* of xf_model_net_score: the input of the head (xf_model_get_head), or XF_NO_NODE */
+  int loss;            /* with regularisation, differentiated; mean over rows */
+  int data;            /* without regularisation */
+  int score;           /* of xf_model_net_score and episodes */
+  int hidden;          /* of the same: the input of the head (xf_model_get_head), or XF_NO_NODE */
   int state[2];        /* of xf_model_net_score over sequences: h and c behind the chunk */
   int feed[XF_N_FEED]; /* nodes, XF_NO_NODE where unused; symbol B counts samples */
   uint32_t group;
@@ -54,7 +57,8 @@ struct xf_model_loss {
       negatives; /* per positive; 0: 1 for bpr, 4 for bce, 16 for softmax of mf, 99 for scorer */
   double
       l2; /* l2/2 |.|^2: weights of mlp, logreg, scorer; of mf the rows of the batch, mean over rows */
-  double pull; /* pull/2 |user row - PRIOR|^2, mean over rows; 0: none. mf with aligned users */
+  bool episode; /* rows have shares, see above: convolutional nets with softmax */
+  double pull;  /* pull/2 |user row - PRIOR|^2, mean over rows; 0: none. mf with aligned users */
 };
 
 /* The training graph, differentiated. @own caller: xf_model_net_deinit @err E_CONFIG E_UNSUPPORTED and nn's */

@@ -21,7 +21,9 @@ void xf_model_table_loss(struct xf_model_net *net, const struct xf_model *m, dou
   struct xf_graph *g = net->graph;
   if (m->config.loss == XF_LOSS_SOFTMAX) {
     net->feed[XF_FEED_CLASS] = xf_graph_ids(g, "class", XF_BATCH, 1);
-    net->data = xf_op_mean(g, xf_op_softmax_ce(g, z, net->feed[XF_FEED_CLASS]));
+    const int ce = xf_op_softmax_ce(g, z, net->feed[XF_FEED_CLASS]),
+              part = net->feed[XF_FEED_WEIGHT];
+    net->data = part == XF_NO_NODE ? xf_op_mean(g, ce) : xf_op_sum(g, xf_op_mul(g, ce, part));
   } else {
     net->feed[XF_FEED_Y] = xf_graph_input(g, "y", XF_BATCH, 1);
     net->data = xf_op_mean(g, m->config.loss == XF_LOSS_BCE

@@ -147,6 +147,17 @@ int xf_op_batch_norm_train(struct xf_graph *g, int x, const struct xf_batch_norm
   return xf_op_bias_add(g, xf_op_col_scale(g, y, b->gain), b->shift);
 }
 
+int xf_op_batch_norm_shared(struct xf_graph *g, int x, int share, const struct xf_batch_norm *b) {
+  if (x == XF_NO_NODE) return XF_NO_NODE;
+  const struct xf_dim c = g->node[x].cols;
+  const int mean = xf_op_matmul(g, share, x, true, false);
+  const int d = xf_op_bias_add(g, x, xf_op_neg(g, mean));
+  const int var = xf_op_matmul(g, share, xf_op_mul(g, d, d), true, false);
+  const int root = xf_op_sqrt(g, xf_op_add(g, var, xf_graph_fill(g, XF_DIM(1), c, b->eps)));
+  const int factor = xf_op_div(g, xf_op_as_row(g, b->gain), root);
+  return xf_op_bias_add(g, xf_op_col_scale(g, d, factor), b->shift);
+}
+
 int xf_op_batch_norm_eval(struct xf_graph *g, int x, const struct xf_batch_norm *b) {
   if (x == XF_NO_NODE) return XF_NO_NODE;
   const struct xf_dim c = g->node[x].cols;

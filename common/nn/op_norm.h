@@ -37,6 +37,10 @@ struct xf_batch_norm {
 /* Of a training graph: by the batch's statistics, and the running ones move. Composed. @shape x [R x C]
    @source Ioffe & Szegedy 2015, algorithms 1 and 2 */
 int xf_op_batch_norm_train(struct xf_graph *g, int x, const struct xf_batch_norm *norm);
+/* By the statistics of some rows only: `share` says each row's part in them and adds up to 1, so a row of part 0 is normalised
+   by the others and changes nothing for them. Statistics have derivatives, running ones do not move. Composed.
+   @shape x [R x C], share [R x 1] */
+int xf_op_batch_norm_shared(struct xf_graph *g, int x, int share, const struct xf_batch_norm *norm);
 /* Of a scoring graph: by the running statistics, a variance below 0 as 0. Composed. @shape x [R x C] */
 int xf_op_batch_norm_eval(struct xf_graph *g, int x, const struct xf_batch_norm *norm);
 

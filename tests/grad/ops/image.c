@@ -29,6 +29,11 @@ EXPR(b_norm_lowered, xf_op_norm_lowered(g, x[0], XF_NORM_COLS, 1e-3, NULL, NULL)
 EXPR(b_rows_lowered, xf_op_norm_lowered(g, x[0], XF_NORM_ROWS, 1e-3, NULL, NULL))
 EXPR(b_norm_pair, xf_op_sub(g, xf_op_norm(g, x[0], XF_NORM_COLS, 1e-3, NULL, NULL),
                             xf_op_norm_lowered(g, x[0], XF_NORM_COLS, 1e-3, NULL, NULL)))
+BUILD(b_norm_shared) { // shares are squares, so that no variance is negative
+  (void)id;
+  const struct xf_batch_norm norm = {.gain = x[1], .shift = x[2], .eps = 1e-1};
+  return xf_op_tanh(g, xf_op_batch_norm_shared(g, x[0], xf_op_mul(g, x[3], x[3]), &norm));
+}
 EXPR(b_col_scale, xf_op_col_scale(g, x[0], x[1]))
 EXPR(b_dropout, xf_op_tanh(g, xf_op_dropout(g, x[0], 0.4, 3)))
 BUILD(b_cnn) { // convolution, batch norm, pooling, flattening, class
@@ -70,6 +75,7 @@ const struct op_case image_cases[] = {
     {"norm of columns, lowered", XF_N_OP, b_norm_lowered, {B(2, 3)}, {{0}}},
     {"norm of rows, lowered", XF_N_OP, b_rows_lowered, {B(1, 5)}, {{0}}},
     {"norm, both", XF_N_OP, b_norm_pair, {B(3, 2)}, {{0}}},
+    {"batch norm by shares", XF_N_OP, b_norm_shared, {B(2, 3), C(3, 1), C(1, 3), B(2, 1)}, {{0}}},
     {"col_scale", XF_OP_COL_SCALE, b_col_scale, {B(1, 3), C(3, 1)}, {{0}}},
     {"dropout", XF_OP_DROP_MASK, b_dropout, {B(2, 5)}, {{0}}},
     {"unit_norm2", XF_OP_UNIT_NORM2, b_unit, {B(1, 3)}, {{0}}},

@@ -142,6 +142,85 @@ static void test_learning(void **state) {
   learns(XF_MODEL_CONV4, 0.1, 60);
 }
 
+// An episode's net: five rows to learn from, four asked. What is asked is normalised by the former alone, so its outputs do not
+// depend on what else is asked; without anything asked the net is the ordinary one.
+static void test_episode(void **state) {
+  (void)state;
+  enum { S = 5, Q = 4, N = S + Q, PIXELS = 784 };
+  struct xf_model_config c = config_of(XF_MODEL_CONV4);
+  c.n_out = 5;
+  struct xf_model *m = model_of(c);
+  const size_t n = (size_t)xf_model_get_layout(m)->n;
+  float *p = calloc(n, sizeof *p), *g = calloc(n, sizeof *g), *g2 = calloc(n, sizeof *g2),
+        *x = calloc((size_t)N * PIXELS, sizeof *x);
+  struct xf_rng rng;
+  xf_rng_init(&rng, 3, 0);
+  assert_int_equal(xf_model_init(m, p, &(struct xf_model_seed){.shared = &rng}, &diag), XF_OK);
+  for (int i = 0; i < N * PIXELS; i++) x[i] = (float)xf_rng_double(&rng);
+  const int32_t class_of[N] = {0, 1, 2, 3, 4, 0, 1, 2, 3};
+  const float fifth = .2F, quarter = .25F, norm[N] = {fifth, fifth, fifth, fifth, fifth},
+              teach[S] = {fifth, fifth, fifth, fifth, fifth},
+              ask[N] = {0, 0, 0, 0, 0, quarter, quarter, quarter, quarter};
+  struct xf_model_net net, plain;
+  struct xf_nnplan *plan, *other;
+  if (xf_model_net_loss(&net, m, &(struct xf_model_loss){.episode = true}, &diag) ||
+      xf_model_net_loss(&plain, m, &(struct xf_model_loss){0}, &diag))
+    fail_msg("%s", diag.text);
+  struct xf_nnplan_spec spec = {.loss = net.loss, .train = true, .max = {[XF_SYM_B] = N}};
+  spec.outputs[0] = net.score;
+  spec.n_output = 1;
+  assert_int_equal(xf_nnplan_new(&plan, net.graph, &spec, &diag), XF_OK);
+  spec.loss = plain.loss;
+  spec.n_output = 0;
+  assert_int_equal(xf_nnplan_new(&other, plain.graph, &spec, &diag), XF_OK);
+  xf_nnplan_set_input(plan, net.feed[XF_FEED_X], x);
+  xf_nnplan_set_input(plan, net.feed[XF_FEED_CLASS], class_of);
+  xf_nnplan_set_input(plan, net.feed[XF_FEED_NORM], norm);
+  xf_nnplan_set_input(plan, net.feed[XF_FEED_WEIGHT], teach);
+  xf_nnplan_set_input(other, plain.feed[XF_FEED_X], x);
+  xf_nnplan_set_input(other, plain.feed[XF_FEED_CLASS], class_of);
+  assert_int_equal(xf_nnplan_run(plan, p, g, (uint32_t[XF_N_SYM]){[XF_SYM_B] = S}, &diag), XF_OK);
+  assert_int_equal(xf_nnplan_run(other, p, g2, (uint32_t[XF_N_SYM]){[XF_SYM_B] = S}, &diag), XF_OK);
+  assert_true(fabs(xf_nnplan_get_loss(plan) - xf_nnplan_get_loss(other)) < 1e-4);
+  double size = 0, apart = 0;
+  for (size_t i = 0; i < n; i++) {
+    size += (double)(g[i] * g[i]);
+    apart += (double)((g[i] - g2[i]) * (g[i] - g2[i]));
+  }
+  assert_true(size > 0 && apart < 1e-6 * size);
+  float first[(S + 1) * 5];
+  xf_nnplan_set_input(plan, net.feed[XF_FEED_WEIGHT], ask);
+  for (int k = 0; k < 2; k++) {
+    assert_int_equal(xf_nnplan_run(plan, p, g, (uint32_t[XF_N_SYM]){[XF_SYM_B] = N}, &diag), XF_OK);
+    const float *z = xf_nnplan_get(plan, net.score, NULL, NULL);
+    double loss = 0;
+    for (int i = S; i < N; i++) {
+      double sum = 0;
+      for (int o = 0; o < 5; o++) sum += exp((double)z[i * 5 + o]);
+      loss += (log(sum) - (double)z[i * 5 + class_of[i]]) / Q;
+    }
+    assert_true(fabs(xf_nnplan_get_loss(plan) - loss) < 1e-4);
+    for (int i = 0; k && i < (S + 1) * 5; i++) assert_true(fabsf(z[i] - first[i]) < 1e-5F);
+    memcpy(first, z, sizeof first);
+    for (int i = (S + 1) * PIXELS; i < N * PIXELS; i++) x[i] = 5 * x[i] - 1; // the other three
+  }
+  xf_nnplan_free(plan);
+  xf_nnplan_free(other);
+  xf_model_net_deinit(&net);
+  xf_model_net_deinit(&plain);
+  xf_model_free(m);
+  m = model_of((struct xf_model_config){
+      .kind = XF_MODEL_SINE_MLP, .loss = XF_LOSS_MSE, .bias = true, .n_in = 1, .n_out = 1});
+  assert_int_equal(xf_model_net_loss(&net, m, &(struct xf_model_loss){.episode = true}, &diag),
+                   XF_E_UNSUPPORTED);
+  assert_non_null(strstr(diag.text, "sine-mlp with loss mse"));
+  xf_model_free(m);
+  free(p);
+  free(g);
+  free(g2);
+  free(x);
+}
+
 static void test_sine(void **state) {
   (void)state;
   struct xf_model *m = model_of((struct xf_model_config){
@@ -156,6 +235,7 @@ int main(void) {
       cmocka_unit_test(test_numbers_of_parameters),
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_learning),
+      cmocka_unit_test(test_episode),
       cmocka_unit_test(test_sine),
   };
   if (xf_blas_start(NULL, &diag)) return 1;

@@ -231,11 +231,54 @@ static void test_batch_norm(void **state) {
   xf_layout_deinit(&l);
 }
 
+// Rows without a share are normalised by the others, and change nothing for them.
+static void test_shared_norm(void **state) {
+  (void)state;
+  struct xf_layout l;
+  struct xf_diag diag;
+  xf_layout_init(&l);
+  xf_diag_init(&diag);
+  assert_int_equal(xf_layout_add(&l, "gain", XF_ROLE_SHARED, "", 2, 1, &diag), XF_OK);
+  assert_int_equal(xf_layout_add(&l, "shift", XF_ROLE_SHARED, "", 2, 1, &diag), XF_OK);
+  const float params[4] = {1, 2, 0, -1}, share[] = {.25F, .25F, .25F, .25F, 0, 0};
+  float x[] = {1, 4, 3, 8, 5, 0, 7, 4, 6, 12, 0, 0}; // of the first four: mean 4 4, variance 5 8
+  struct xf_graph *g = xf_graph_new(&l);
+  const int in = xf_graph_input(g, "x", XF_BATCH, 2),
+            part = xf_graph_input(g, "share", XF_BATCH, 1);
+  const struct xf_batch_norm b = {
+      .gain = xf_graph_param(g, "gain"), .shift = xf_graph_param(g, "shift"), .eps = 1e-5};
+  const int y = xf_op_batch_norm_shared(g, in, part, &b);
+  struct xf_nnplan *p;
+  if (xf_nnplan_new(
+          &p, g, &(struct xf_nnplan_spec){.outputs = {y}, .n_output = 1, .max = {[XF_SYM_B] = 6}},
+          &diag))
+    fail_msg("%s", diag.text);
+  xf_nnplan_set_input(p, in, x);
+  xf_nnplan_set_input(p, part, share);
+  float first[10];
+  for (int k = 0; k < 2; k++) {
+    assert_int_equal(xf_nnplan_run(p, params, NULL, (uint32_t[XF_N_SYM]){[XF_SYM_B] = 6}, &diag),
+                     XF_OK);
+    const float *out = xf_nnplan_get(p, y, NULL, NULL);
+    near((double)out[0], -3 / sqrt(5), 1e-4);
+    near((double)out[1], -1, 1e-4);
+    near((double)out[8], 2 / sqrt(5), 1e-4);
+    near((double)out[9], 2 * 8 / sqrt(8) - 1, 1e-4);
+    if (k) assert_memory_equal(out, first, sizeof first);
+    memcpy(first, out, sizeof first);
+    x[10] = 1000; // the last row
+  }
+  xf_nnplan_free(p);
+  xf_graph_free(g);
+  xf_layout_deinit(&l);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_max_pool),      cmocka_unit_test(test_max_pool_nan),
       cmocka_unit_test(test_conv_by_hand),  cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_dropout_seeds), cmocka_unit_test(test_batch_norm),
+      cmocka_unit_test(test_shared_norm),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
