@@ -23,11 +23,12 @@ enum {
 };
 
 /* X(NAME, text) arms in the order of the table */
-#define XF_ADAPT_ARM_LIST(X) \
-  X(START, "start")          \
-  X(SCRATCH, "scratch")      \
-  X(AGAINST, "against")      \
-  X(RIDGE, "ridge")          \
+#define XF_ADAPT_ARM_LIST(X)        \
+  X(START, "start")                 \
+  X(SCRATCH, "scratch")             \
+  X(AGAINST, "against")             \
+  X(RIDGE, "ridge")                 \
+  X(SCRATCH_RIDGE, "scratch ridge") \
   X(AGAINST_RIDGE, "against ridge")
 enum adapt_arm {
 #define XF_ADAPT_ARM_ENUM(n, t) ADAPT_##n,
@@ -35,6 +36,10 @@ enum adapt_arm {
 #undef XF_ADAPT_ARM_ENUM
       ADAPT_N_ARM
 };
+/* Whether an arm takes steps; a ridge head takes none. @thread any */
+static inline bool adapt_steps(enum adapt_arm arm) {
+  return arm == ADAPT_START || arm == ADAPT_SCRATCH || arm == ADAPT_AGAINST;
+}
 /* @own static */
 const char *adapt_arm_name(enum adapt_arm arm);
 

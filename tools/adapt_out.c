@@ -12,8 +12,6 @@
 
 enum { JSON_MAX = 16 << 20, SVG_MAX = 8 << 20, HEX_SHOWN = 12 };
 
-static bool takes_steps(int arm) { return arm != ADAPT_RIDGE && arm != ADAPT_AGAINST_RIDGE; }
-
 /* --- text ----------------------------------------------------------------------------------------------------------- */
 
 static void put_start(const char *what, const char *dir, const struct adapt_start *s) {
@@ -35,7 +33,7 @@ static void put_block(const struct adapt_result *r, bool minus, size_t figure) {
       if (!c->has[arm]) continue;
       const struct adapt_figure f = (minus ? c->minus : c->value)[arm][i * c->n_figure + figure];
       char text[48] = "-";
-      if (isfinite(f.mean) && (minus || takes_steps(arm) || i == 0))
+      if (isfinite(f.mean) && (minus || adapt_steps((enum adapt_arm)arm) || i == 0))
         (void)snprintf(text, sizeof text, isfinite(f.half) ? "%.4f +-%.4f" : "%.4f", f.mean,
                        f.half);
       printf("  %17s", text);
@@ -158,7 +156,7 @@ enum xf_rc adapt_svg(const struct adapt_result *result, struct xf_diag *diag) {
     if (!c->has[arm]) continue;
     (void)snprintf(plot.name[plot.n_series], XF_PLOT_TEXT, "%s",
                    adapt_arm_name((enum adapt_arm)arm));
-    for (uint32_t i = 0; i < c->n_k && (takes_steps(arm) || i == 0); i++) {
+    for (uint32_t i = 0; i < c->n_k && (adapt_steps((enum adapt_arm)arm) || i == 0); i++) {
       const struct adapt_figure f = c->value[arm][i * c->n_figure];
       if (!isfinite(f.mean)) continue;
       plot.point[plot.n++] = (struct xf_plot_point){.x = result->request->k[i],

@@ -32,9 +32,9 @@ static void take(struct running *g, enum adapt_arm arm, size_t unit, uint32_t k,
   bool squared = false;
   for (size_t m = 0; m < g->measures->n; m++) {
     const enum xf_measure_kind kind = g->measures->measure[m].kind;
-    const bool ridge = arm == ADAPT_RIDGE || arm == ADAPT_AGAINST_RIDGE;
     const double v = xf_measure_value(kind, sum[m]);
-    to[m] += ridge && kind == XF_MEASURE_LOGLOSS ? (double)NAN : v; /* it gives no likelihoods */
+    to[m] += !adapt_steps(arm) && kind == XF_MEASURE_LOGLOSS ? (double)NAN
+                                                             : v; /* it gives no likelihoods */
     if (kind != XF_MEASURE_RMSE || squared) continue;
     to[g->measures->n] += v * v;
     squared = true;
@@ -70,6 +70,7 @@ static enum xf_rc one_draw(struct running *g, struct xf_adapt *a, size_t unit,
   if (!rc) rc = one_curve(g, a, ADAPT_SCRATCH, unit, g->scratch, diag);
   if (!rc && g->against) rc = one_curve(g, a, ADAPT_AGAINST, unit, g->against->x, diag);
   if (!rc) rc = one_ridge(g, a, ADAPT_RIDGE, unit, g->start->x, diag);
+  if (!rc) rc = one_ridge(g, a, ADAPT_SCRATCH_RIDGE, unit, g->scratch, diag);
   if (!rc && g->against) rc = one_ridge(g, a, ADAPT_AGAINST_RIDGE, unit, g->against->x, diag);
   return rc;
 }
@@ -133,7 +134,7 @@ static enum xf_rc prepare(struct running *g, const struct xf_adapt *a, struct xf
   c->lr = xf_adapt_lr(a);
   c->has[ADAPT_START] = c->has[ADAPT_SCRATCH] = true;
   c->has[ADAPT_AGAINST] = g->against != NULL;
-  c->has[ADAPT_RIDGE] = head;
+  c->has[ADAPT_RIDGE] = c->has[ADAPT_SCRATCH_RIDGE] = head;
   c->has[ADAPT_AGAINST_RIDGE] = head && g->against;
   g->width = c->n_k * c->n_figure;
   for (int arm = 0; arm < ADAPT_N_ARM; arm++)

@@ -81,13 +81,14 @@ def test_clients_that_were_left_out(crossfed, train, tmp_path):
     facts, arms = shown.json(), curves(shown)
     assert not shown.err and facts["clients"] == 3 and facts["trained"] == [] and facts["query"] is None
     assert facts["interval_over"] == "clients" and facts["start"]["round"] == 30 and facts["lr"] == .3
-    assert list(arms) == ["start", "scratch", "against", "ridge", "against ridge"]
+    assert list(arms) == ["start", "scratch", "against", "ridge", "scratch ridge", "against ridge"]
     for rows in arms.values():
         assert list(rows) == list(range(7))
         assert all(0 <= row["acc"] <= 1 and row["acc_half"] >= 0 for row in rows.values())
     start, scratch, ridge = arms["start"], arms["scratch"], arms["ridge"]
     assert start[6]["acc"] > .8 > scratch[0]["acc"] and start[1]["acc"] > scratch[1]["acc"]
     assert ridge[0]["acc"] > scratch[1]["acc"] and ridge[0]["acc"] == ridge[6]["acc"]
+    assert arms["scratch ridge"][0]["acc"] < ridge[0]["acc"]
     assert ridge[0]["logloss"] is None and start[6]["logloss"] < scratch[0]["logloss"]
     for k in range(7):
         assert scratch[k]["start_minus_acc"] == pytest.approx(start[k]["acc"] - scratch[k]["acc"])
