@@ -75,6 +75,7 @@ CELLS = (
     bench("domains", "Amazon: two pairs of domains, all users shared", "amazon-disencdr", "amazon-given", cell="domains-amazon-given"),
     bench("falsify", "Falsification", "xmrec-wsdm22", parts=DEVELOPMENT_ONLY, seeds="5"),
     bench("coldusers", "Cold users: Amazon Games and Videos", "amazon-cdrib-coldstart"),
+    bench("coldratings", "Cold raters: MovieLens-100K", "ml-100k", seeds="20 splits; 4 in development"),
     bench("pfedrec", "One client per user: MovieLens-100K under PFedRec's protocol", "ml-100k", seeds="1; final 5, FedNCF 2"),
     bench("kglastfm", "Last.FM: a knowledge graph", "kg-lastfm"),
     bench("diversity", "Diverse lists: MovieLens-100K", "ml-100k"),
