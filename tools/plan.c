@@ -123,14 +123,21 @@ enum xf_rc xf_tool_plan_epsilon(struct plan_epsilon *out, const struct xf_plan *
   struct xf_grid grid;
   struct xf_odometer spent;
   struct xf_odometer_report report;
-  *out = (struct plan_epsilon){.users = plan->privacy.unit == XF_PLAN_UNIT_USER,
-                               .releases = xf_plan_rounds(plan),
+  const bool steps = xf_plan_by_units(plan);
+  *out = (struct plan_epsilon){.unit = plan->privacy.unit == XF_PLAN_UNIT_USER     ? "user"
+                                       : plan->privacy.unit == XF_PLAN_UNIT_RECORD ? "record"
+                                                                                   : "silo",
+                               .steps = steps,
+                               .releases =
+                                   xf_plan_rounds(plan) * (steps ? plan->stages[0].local.steps : 1),
                                .delta = plan->privacy.delta};
   /* noise on statistics, whose bound is 1 */
-  enum xf_rc rc = xf_grid_init(&grid, out->users ? 1 : plan->privacy.clip,
-                               plan->privacy.noise_multiplier, diag);
+  enum xf_rc rc = xf_grid_init(
+      &grid, plan->privacy.unit == XF_PLAN_UNIT_USER && !steps ? 1 : plan->privacy.clip,
+      plan->privacy.noise_multiplier, diag);
   if (rc) return rc;
-  const struct xf_odometer_charge charge = {grid.z_used, out->releases};
+  const struct xf_odometer_charge charge = {grid.z_used, out->releases,
+                                            steps ? plan->stages[0].local.sample_rate : 0};
   xf_odometer_init(&spent);
   rc = xf_odometer_add(&spent, &charge, 1);
   if (!rc) rc = xf_odometer_get(&report, &spent, plan->privacy.delta);
@@ -151,16 +158,18 @@ static enum xf_rc put_epsilon(struct xf_buf *out, const struct xf_plan *plan) {
   if (rc) return xf_buf_printf(out, "# epsilon: no estimate: %s\n", xf_diag_text(&diag, rc));
   return xf_buf_printf(
       out,
-      "# epsilon of the whole run, per %s against the coordinator: %.4g (zero-out), %.4g "
+      "# epsilon of the whole run, per %s%s against the coordinator: %.4g (%s), %.4g "
       "(replace-one) at delta %g\n"
-      "#   assumes: %llu releases, each charged whole, noise multiplier %.6g as used; a round that "
+      "#   assumes: %llu %s, noise multiplier %.6g as used; a round that "
       "is "
       "abandoned after a silo\n"
       "#   has trained costs one more, a silo's policy may ask for more noise, and what it spent "
       "before "
       "comes on top\n",
-      e.users ? "user of one silo" : "silo", e.zero_out, e.replace_one, e.delta,
-      (unsigned long long)e.releases, e.z_used);
+      e.unit, plan->privacy.unit == XF_PLAN_UNIT_SILO ? "" : " of one silo", e.zero_out,
+      e.steps ? "add-or-remove" : "zero-out", e.replace_one, e.delta,
+      (unsigned long long)e.releases,
+      e.steps ? "steps of Poisson samples" : "releases, each charged whole", e.z_used);
 }
 
 /* "# " lines after the plan: what a silo would be asked for, and what readers of results must know. */

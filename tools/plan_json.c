@@ -84,7 +84,7 @@ static void put_epsilon(struct xf_jsonw *w, const struct xf_plan *plan) {
     return;
   }
   xf_jsonw_object(w);
-  xf_jsonw_kstr(w, "unit", e.users ? "user" : "silo");
+  xf_jsonw_kstr(w, "unit", e.unit);
   xf_jsonw_kdouble(w, "zero_out", e.zero_out);
   xf_jsonw_kdouble(w, "replace_one", e.replace_one);
   xf_jsonw_kdouble(w, "delta", e.delta);

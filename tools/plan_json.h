@@ -25,7 +25,8 @@ struct plan_traffic xf_tool_plan_traffic(const struct xf_plan *plan,
                                          const struct xf_plan_lens *lens);
 
 struct plan_epsilon {
-  bool users; /* the unit is a user of one silo, else a silo */
+  const char *unit; /* "silo", "user" or "record"; @own static */
+  bool steps;       /* releases are steps, Poisson-sampled, else whole updates or statistics */
   uint64_t releases;
   double zero_out, replace_one, delta, z_used;
 };

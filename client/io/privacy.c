@@ -14,6 +14,9 @@ static struct xf_statement statement(const struct xf_client *c, const char *expo
                            .delta = c->plan->privacy.delta,
                            .exports = exports,
                            .users = c->plan->privacy.unit == XF_PLAN_UNIT_USER,
+                           .records = c->plan->privacy.unit == XF_PLAN_UNIT_RECORD,
+                           .steps = xf_plan_by_units(c->plan),
+                           .rate = c->plan->stages[0].local.sample_rate,
                            .rows = xf_resolve_spaces(c->plan).n > 0,
                            .trusted_alignment = xf_resolve_spaces(c->plan).n > 0};
   if (!noise || c->cfg.policy.export_metrics) {

@@ -12,14 +12,14 @@
 
 enum { META_MAX = 512 };
 
-static enum xf_rc account_add(struct client_account *a, double z, double delta,
-                              struct xf_odometer_report *report, struct xf_diag *diag) {
-  const struct xf_odometer_charge charge = {z, 1};
+static enum xf_rc account_add(struct client_account *a, struct xf_odometer_charge charge,
+                              double delta, struct xf_odometer_report *report,
+                              struct xf_diag *diag) {
   enum xf_rc rc = xf_odometer_add(&a->spent, &charge, 1);
   if (!rc) rc = xf_odometer_get(report, &a->spent, delta);
   if (rc)
-    return xf_diag_set(diag, rc, "the privacy charge (multiplier %g, delta %g) has no figure", z,
-                       delta);
+    return xf_diag_set(diag, rc, "the privacy charge (multiplier %g, delta %g) has no figure",
+                       charge.noise_multiplier, delta);
   a->epsilon = report->replace_one.value;
   return XF_OK;
 }
@@ -33,7 +33,7 @@ static enum xf_rc charge(const struct client_release *r, struct xf_charge *out,
   *after = *r->before;
   if (r->kind != XF_TASK_TRAIN) return XF_OK;
   after->released++;
-  enum xf_rc rc = account_add(after, r->answer->charge_z, r->delta, &report, diag);
+  enum xf_rc rc = account_add(after, r->answer->charge, r->delta, &report, diag);
   if (rc) return rc;
   const double most = r->policy->max_epsilon;
   if (most > 0 && !(after->epsilon <= most))
@@ -42,11 +42,11 @@ static enum xf_rc charge(const struct client_release *r, struct xf_charge *out,
         "policy.max_epsilon: this release would bring epsilon (replace-one) to %.4g, "
         "allowed is %.4g; nothing of it was stored or sent",
         after->epsilon, most);
-  const bool noised = r->answer->charge_z > 0;
+  const bool noised = r->answer->charge.noise_multiplier > 0;
   *out = (struct xf_charge){.clipped = r->answer->clipped, .noised = noised, .clip = b->clip};
   b->noise_multiplier = b->epsilon = b->epsilon_zero_out = 0;
   if (!noised) return XF_OK;
-  out->noise_multiplier = r->answer->charge_z;
+  out->noise_multiplier = r->answer->charge.noise_multiplier;
   out->sensitivity = 2 * b->clip;
   if (!isfinite(after->epsilon)) return XF_OK; /* an earlier release had no noise: no claim */
   out->epsilon = after->epsilon;
@@ -57,13 +57,19 @@ static enum xf_rc charge(const struct client_release *r, struct xf_charge *out,
   return XF_OK;
 }
 
-static enum xf_rc print_meta(struct xf_buf *out, const struct xf_msg_update_begin *b) {
+/* Loss sums, and of a training that is private per unit what its charge is of besides the multiplier. */
+static enum xf_rc print_meta(struct xf_buf *out, const struct xf_msg_update_begin *b,
+                             const struct xf_odometer_charge *charge) {
   struct xf_jsonw w;
   xf_jsonw_init(&w, out);
   xf_jsonw_object(&w);
   if (b->has_loss) {
     xf_jsonw_kdouble(&w, "loss_sum", b->loss_sum);
     xf_jsonw_kuint(&w, "loss_count", b->loss_count);
+  }
+  if (charge->rate > 0) {
+    xf_jsonw_kdouble(&w, "sample_rate", charge->rate);
+    xf_jsonw_kuint(&w, "steps", charge->n);
   }
   xf_jsonw_object_end(&w);
   return xf_jsonw_finish(&w);
@@ -99,7 +105,7 @@ enum xf_rc client_release_put(struct xf_outbox *outbox, const struct xf_fs *fs,
   xf_buf_init(&meta, META_MAX);
   enum xf_rc rc = xf_str_copy(item.run, sizeof item.run, r->run);
   if (!rc) rc = charge(r, &item.charge, after, diag);
-  if (!rc) rc = print_meta(&meta, b);
+  if (!rc) rc = print_meta(&meta, b, &r->answer->charge);
   if (!rc) rc = put_personal(outbox, fs, r, &item, diag);
   item.meta = xf_buf_cstr(&meta);
   if (!rc)
@@ -109,7 +115,8 @@ enum xf_rc client_release_put(struct xf_outbox *outbox, const struct xf_fs *fs,
   return rc;
 }
 
-static enum xf_rc read_meta(struct xf_msg_update_begin *b, const char *text, struct xf_diag *diag) {
+static enum xf_rc read_meta(struct xf_msg_update_begin *b, struct xf_odometer_charge *charge,
+                            const char *text, struct xf_diag *diag) {
   struct xf_json *json = NULL;
   if (!text || !text[0]) return XF_OK;
   enum xf_rc rc = xf_json_parse(&json, "outbox meta", text, strlen(text), NULL, diag);
@@ -117,8 +124,13 @@ static enum xf_rc read_meta(struct xf_msg_update_begin *b, const char *text, str
   const struct xf_json_value *root = xf_json_root(json);
   const struct xf_json_value *sum = xf_json_find(root, "loss_sum");
   const struct xf_json_value *count = xf_json_find(root, "loss_count");
+  const struct xf_json_value *rate = xf_json_find(root, "sample_rate");
+  const struct xf_json_value *steps = xf_json_find(root, "steps");
   b->has_loss = sum || count;
-  if (b->has_loss && (!xf_json_double(sum, &b->loss_sum) || !xf_json_uint(count, &b->loss_count)))
+  if ((b->has_loss &&
+       (!xf_json_double(sum, &b->loss_sum) || !xf_json_uint(count, &b->loss_count))) ||
+      ((rate || steps) &&
+       (!xf_json_double(rate, &charge->rate) || !xf_json_uint(steps, &charge->n))))
     rc = xf_diag_set(diag, XF_E_CORRUPT, "the outbox's note on round %llu is damaged",
                      (unsigned long long)b->round);
   xf_json_free(json);
@@ -143,29 +155,39 @@ enum xf_rc client_release_begin(struct xf_msg_update_begin *out, const struct xf
     out->epsilon = item->charge.epsilon;
     out->epsilon_zero_out = item->charge.epsilon_zero_out;
   }
-  return read_meta(out, item->meta, diag);
+  return read_meta(out, &(struct xf_odometer_charge){0}, item->meta, diag);
 }
 
 struct counting {
   struct client_account *account;
   const char *run;
-  double delta;
   struct xf_diag *diag;
 };
 
 static enum xf_rc count_item(void *arg, const struct xf_outbox_item *item) {
   struct counting *k = arg;
-  struct xf_odometer_report report;
   if (item->kind != XF_TASK_TRAIN) return XF_OK;
   k->account->released += strcmp(item->run, k->run) == 0;
-  return account_add(k->account, item->charge.noised ? item->charge.noise_multiplier : 0, k->delta,
-                     &report, k->diag);
+  struct xf_msg_update_begin begin = {.round = item->round};
+  struct xf_odometer_charge charge = {.n = 1};
+  enum xf_rc rc = read_meta(&begin, &charge, item->meta, k->diag);
+  charge.noise_multiplier = item->charge.noised ? item->charge.noise_multiplier : 0;
+  if (!rc) rc = xf_odometer_add(&k->account->spent, &charge, 1);
+  return rc ? xf_diag_set(k->diag, rc, "the outbox's charge of round %llu is damaged",
+                          (unsigned long long)item->round)
+            : XF_OK;
 }
 
 enum xf_rc client_release_account(struct client_account *out, struct xf_outbox *outbox,
                                   const char *run, double delta, struct xf_diag *diag) {
-  struct counting k = {out, run, delta, diag};
+  struct xf_odometer_report report;
+  struct counting k = {out, run, diag};
   *out = (struct client_account){0};
   xf_odometer_init(&out->spent);
-  return xf_outbox_items(outbox, count_item, &k, diag);
+  enum xf_rc rc = xf_outbox_items(outbox, count_item, &k, diag);
+  if (rc) return rc;
+  rc = xf_odometer_get(&report, &out->spent, delta);
+  if (rc) return xf_diag_set(diag, rc, "delta %g gives the account no figure", delta);
+  out->epsilon = report.replace_one.value;
+  return XF_OK;
 }

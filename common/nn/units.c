@@ -196,6 +196,26 @@ static enum xf_rc rewrite(struct xf_graph *g, int loss_rows, struct xf_dim units
   return rc;
 }
 
+enum xf_rc xf_graph_check_units(const struct xf_graph *g, struct xf_diag *diag) {
+  enum xf_rc rc = xf_graph_check(g, diag);
+  if (!rc && g->n_update)
+    rc = xf_diag_set(diag, XF_E_UNSUPPORTED,
+                     "clipping by unit: the graph moves segment \"%s\" by statistics of the batch; "
+                     "batch norm cannot be clipped by unit, use layer norm",
+                     g->layout.seg[g->node[g->update[0].param].attr.index].name);
+  for (int i = 0; i < g->n && !rc; i++) {
+    const struct xf_node *n = &g->node[i];
+    const bool norm = n->op == XF_OP_NORM && n->attr.k[0] != XF_NORM_ROWS;
+    if (!norm && n->op != XF_OP_SPMM) continue;
+    char text[XF_NODE_TEXT];
+    rc = xf_diag_set(diag, XF_E_UNSUPPORTED, "clipping by unit: %s (node %d) mixes units%s",
+                     xf_graph_describe(g, i, text), i,
+                     norm ? "; batch norm cannot be clipped by unit, use layer norm"
+                          : ": what one user did reaches others along the graph");
+  }
+  return rc;
+}
+
 enum xf_rc xf_graph_backward_units(struct xf_graph *g, int loss, int loss_rows, struct xf_dim units,
                                    double clip, const int *wrt, size_t n, int *norm2,
                                    struct xf_diag *diag) {

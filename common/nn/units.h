@@ -22,6 +22,11 @@ XF_WARN_UNUSED enum xf_rc xf_graph_backward_units(struct xf_graph *graph, int lo
                                                   struct xf_dim units, double clip, const int *wrt,
                                                   size_t n, int *norm2, struct xf_diag *diag);
 
+/* Whether units of a training keep apart when each is a batch by itself: nothing follows the data without a gradient (running
+   means of batch norm), nothing is normalised over a batch, nothing propagates over a graph of users. @err E_UNSUPPORTED (which
+   operation, what to use) */
+XF_WARN_UNUSED enum xf_rc xf_graph_check_units(const struct xf_graph *graph, struct xf_diag *diag);
+
 /* --- inside nn: one way in which a parameter's gradient comes from rows of units */
 enum xf_unit_leaf {
   XF_UNIT_PRODUCT, /* in[0]' in[1] */

@@ -162,7 +162,12 @@ enum xf_rc xf_plan_digest(struct xf_digest *out, const struct xf_plan *plan) {
 
 const char *xf_plan_claim(const struct xf_plan *plan) {
 #define PER_SILO "largest over silos; per silo, against the coordinator, not per person"
-  if (!plan) return PER_SILO "; with the plan's privacy.unit user: per user of one silo instead";
+  if (!plan)
+    return PER_SILO
+        "; with the plan's privacy.unit user or record: per user or record of one silo instead";
+  if (plan->privacy.unit == XF_PLAN_UNIT_RECORD)
+    return "largest over silos; per record of one silo, against the coordinator; a person with "
+           "several records, or in several silos, pays for each";
   if (plan->privacy.unit == XF_PLAN_UNIT_USER)
     return "largest over silos; per user of one silo, against the coordinator; a person in several "
            "silos pays in each";
@@ -199,7 +204,10 @@ enum xf_rc xf_plan_stamps(struct xf_buf *out, const struct xf_plan *plan) {
   if (!rc && plan->privacy.noise_multiplier > 0)
     rc = xf_buf_put_str(
         out,
-        plan->privacy.unit == XF_PLAN_UNIT_USER
+        plan->privacy.unit == XF_PLAN_UNIT_RECORD
+            ? "epsilon is per record of a silo's train part, against the coordinator; a person "
+              "with several records, or in several silos, pays for each\n"
+        : plan->privacy.unit == XF_PLAN_UNIT_USER
             ? "epsilon is per user of one silo, against the coordinator; a person in several "
               "silos pays in each; which rows a silo holds is outside it\n"
             : "epsilon is per silo, against the coordinator, not per person; which rows a silo "

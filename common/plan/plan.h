@@ -114,6 +114,8 @@ struct xf_plan_stage_part {
       double lr;               /* of inner steps; metasgd: the first value of learnt rates */
       enum xf_plan_hessian hessian;
     } meta; /* meta-learning algorithms and metrics @adaptK */
+    double
+        sample_rate; /* of a step, where training is private per unit (xf_plan_by_units); 0: not given */
   } local;
   struct {
     enum xf_plan_row_rule rule;
@@ -166,7 +168,7 @@ struct xf_plan {
   uint32_t n_stages;
   struct {
     enum xf_plan_unit unit;
-    double clip;             /* L2 of one update; 0: none */
+    double clip;             /* L2 of one update, or of a unit's gradient; 0: none */
     double noise_multiplier; /* of clip; 0: no noise */
     double delta;
     enum xf_plan_accountant accountant;

@@ -224,6 +224,15 @@ static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_s
 }
 
 static enum xf_rc check_privacy(const struct xf_plan *plan, struct xf_diag *diag) {
+  if (xf_plan_by_units(plan)) return xf_plan_check_units(plan, diag);
+  for (uint32_t i = 0; i < plan->n_stages; i++)
+    if (plan->stages[i].local.sample_rate > 0)
+      REFUSE("stages[%u].local.sample_rate: belongs to training that is private per unit; write "
+             "privacy.unit: record or user",
+             i);
+  if (plan->privacy.unit == XF_PLAN_UNIT_RECORD)
+    REFUSE("privacy.unit: record belongs to models of tables and images; write user, with a "
+           "statistic, or silo");
   if (plan->privacy.noise_multiplier <= 0) {
     if (plan->privacy.unit == XF_PLAN_UNIT_USER)
       REFUSE(

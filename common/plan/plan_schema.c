@@ -36,7 +36,7 @@ static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME)
 static const struct xf_conf_name optimizer_names[] = {XF_PLAN_OPTIMIZER_LIST(NAME) END};
 static const struct xf_conf_name sparse_names[] = {XF_PLAN_SPARSE_LIST(NAME) END};
 static const struct xf_conf_name row_rule_names[] = {XF_PLAN_ROW_RULE_LIST(NAME) END};
-static const struct xf_conf_name unit_names[] = {XF_PLAN_UNIT_LIST(NAME) LATER("record"), END};
+static const struct xf_conf_name unit_names[] = {XF_PLAN_UNIT_LIST(NAME) END};
 static const struct xf_conf_name accountant_names[] = {XF_PLAN_ACCOUNTANT_LIST(NAME) LATER("pld"),
                                                        END};
 static const struct xf_conf_name arm_names[] = {XF_PLAN_ARM_LIST(NAME) END};
@@ -168,6 +168,9 @@ static const struct xf_conf_key stage_keys[] = {
      .help =
          "how the meta-gradient goes through inner steps; auto: none for fomaml, difference for "
          "perfedavg, else exact"},
+    {STAGE(local.sample_rate), REAL, ABOVE(0, 1), .tag = 53,
+     .help = "privacy.unit record or user: probability with which each unit takes part in a step; "
+             "the sum is divided by batch"},
     {STAGE(rows.rule), WORD(row_rule_names), .def = "pull", .tag = 60,
      .help =
          "what aligned rows get from other silos: their mean as prior, the mean itself, or (rows "
@@ -255,11 +258,13 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN_LIST(stages, n_stages), .type = XF_CONF_SECTIONS, .sections = &stage_schema,
      .required = true, .tag = 50, .help = "what happens, in order"},
     {PLAN(privacy.unit), WORD(unit_names), .def = "silo", .tag = 60,
-     .help = "whose participation the noise hides"},
+     .help = "whom the noise hides: the silo, or one user or record of it (each step clipped and "
+             "noised)"},
     {PLAN(privacy.clip), REAL, .def = "0", RANGE(0, 1000000), .unit = "L2", .tag = 61,
-     .help = "bound of one update; 0: none"},
+     .help = "bound of one update, with unit user or record of one unit's gradient in a step; 0: "
+             "none"},
     {PLAN(privacy.noise_multiplier), REAL, .def = "0", RANGE(0, 1000), .unit = "x clip", .tag = 62,
-     .help = "deviation of the noise each silo adds; 0: none"},
+     .help = "deviation of the noise each silo adds to an update, or to each step; 0: none"},
     {PLAN(privacy.delta), REAL, .def = "1e-5", ABOVE(0, 0.1), .tag = 63,
      .help = "of the (epsilon, delta) account"},
     {PLAN(privacy.accountant), WORD(accountant_names), .def = "rdp", .tag = 64,

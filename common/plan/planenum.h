@@ -152,9 +152,11 @@
   X(XF_PLAN_ROW_RULE_AVERAGE, "average") \
   X(XF_PLAN_ROW_RULE_SUMS, "sums")
 
+/* Whom noise hides: the silo; a user of one silo; a record (row, image) of one silo. */
 #define XF_PLAN_UNIT_LIST(X)   \
   X(XF_PLAN_UNIT_SILO, "silo") \
-  X(XF_PLAN_UNIT_USER, "user")
+  X(XF_PLAN_UNIT_USER, "user") \
+  X(XF_PLAN_UNIT_RECORD, "record")
 #define XF_PLAN_ACCOUNTANT_LIST(X) X(XF_PLAN_ACCOUNTANT_RDP, "rdp")
 
 #define XF_PLAN_ARM_LIST(X)               \

@@ -13,6 +13,8 @@ enum { XF_PLAN_STAGE_NAME_MAX = 31, XF_PLAN_SUMS_DIM_MAX = 128 };
 XF_WARN_UNUSED enum xf_rc xf_plan_check_stages(const struct xf_plan *plan, struct xf_diag *diag);
 /* A model of sequences with its data and split (sequences.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_sequences(const struct xf_plan *plan, struct xf_diag *diag);
+/* Training private per unit (units.c): what it needs and what it excludes. @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_units(const struct xf_plan *plan, struct xf_diag *diag);
 /* Whether the model learns from sequences; whether the data are some. @thread any */
 bool xf_plan_models_sequences(const struct xf_plan *plan);
 bool xf_plan_has_sequences(const struct xf_plan *plan);

@@ -74,6 +74,11 @@ bool xf_plan_is_aligned(const struct xf_plan *plan) {
          (plan->model.users == XF_PLAN_USERS_ALIGNED || plan->model.items == XF_PLAN_ITEMS_ALIGNED);
 }
 
+bool xf_plan_by_units(const struct xf_plan *plan) {
+  return plan->privacy.unit != XF_PLAN_UNIT_SILO && plan->model.kind != XF_PLAN_MODEL_RECOMMENDER &&
+         !xf_plan_maps(plan);
+}
+
 static bool sums(const struct xf_plan *plan, enum xf_plan_statistic of) {
   for (uint32_t i = 0; i < plan->n_stages; i++)
     if (plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC && plan->stages[i].statistic.of == of)

@@ -57,6 +57,8 @@ uint64_t xf_plan_evaluations(const struct xf_plan *plan);
 uint32_t xf_plan_stage_find(const struct xf_plan *plan, const char *name);
 /* Whether a stage exchanges aligned rows or statistics over keyed items. @thread any */
 bool xf_plan_is_aligned(const struct xf_plan *plan);
+/* Whether training clips and noises the gradients of single records or users (DP-SGD), not the silo's update. @thread any */
+bool xf_plan_by_units(const struct xf_plan *plan);
 /* Whether a stage pairs two rows of one person (statistic.of map): users are clients then. @thread any */
 bool xf_plan_maps(const struct xf_plan *plan);
 /* Whether silos of the stage do inner loops: maml, fomaml, anil, boil, metasgd, perfedavg. @thread any */

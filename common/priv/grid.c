@@ -14,12 +14,17 @@ static int largest_shift(double x, int bits) {
   return bits - e + (m == 0.5);
 }
 
+static enum xf_rc check_clip(double clip, struct xf_diag *diag) {
+  if (clip >= 0x1p-80 && clip <= 0x1p80) return XF_OK;
+  return xf_diag_set(diag, XF_E_RANGE, "clipping norm %g; noise needs one from 1e-24 to 1e24",
+                     clip);
+}
+
 /* largest 0: any. */
 static enum xf_rc init(struct xf_grid *grid, double clip, double noise_multiplier, double largest,
                        struct xf_diag *diag) {
-  if (!(clip >= 0x1p-80 && clip <= 0x1p80))
-    return xf_diag_set(diag, XF_E_RANGE, "clipping norm %g; noise needs one from 1e-24 to 1e24",
-                       clip);
+  const enum xf_rc rc = check_clip(clip, diag);
+  if (rc) return rc;
   if (!(noise_multiplier >= 1e-6 && noise_multiplier <= 1e6))
     return xf_diag_set(diag, XF_E_RANGE, "noise multiplier %g; it must lie in [1e-6, 1e6]",
                        noise_multiplier);
@@ -48,6 +53,13 @@ static enum xf_rc init(struct xf_grid *grid, double clip, double noise_multiplie
   return XF_OK;
 }
 
+enum xf_rc xf_grid_init_clip(struct xf_grid *grid, double clip, struct xf_diag *diag) {
+  *grid = (struct xf_grid){.clip = clip, .b = 1};
+  const enum xf_rc rc = check_clip(clip, diag);
+  if (!rc) grid->f = largest_shift(clip, 23);
+  return rc;
+}
+
 enum xf_rc xf_grid_init(struct xf_grid *grid, double clip, double noise_multiplier,
                         struct xf_diag *diag) {
   return init(grid, clip, noise_multiplier, 0, diag);
@@ -67,14 +79,44 @@ static double factor_of(const struct xf_grid *grid, double norm, size_t n) {
   return ldexp(most > grid->clip ? grid->clip / most : 1, grid->f);
 }
 
-enum xf_rc xf_grid_step(float *x, const int32_t *noise, size_t n, const struct xf_grid *grid,
-                        struct xf_grid_report *report) {
+/* Finite? Then its norm, and the factor that clips and scales it. */
+static enum xf_rc measure(const float *x, size_t n, const struct xf_grid *grid,
+                          struct xf_grid_report *report, double *factor) {
   *report = (struct xf_grid_report){0};
   if (xf_vec_find_nonfinite(x, n) != SIZE_MAX) return XF_E_NAN;
   report->norm = sqrt(xf_vec_norm2(x, n));
   report->n_clipped = report->norm > grid->clip;
-  const double factor = factor_of(grid, report->norm, n), back = ldexp(1, -grid->f);
-  uint64_t norm2 = 0; /* exact: the integers are below 2^24, their squares add up to 2^46 at most */
+  *factor = factor_of(grid, report->norm, n);
+  return XF_OK;
+}
+
+/* norm2 is exact: the integers are below 2^24, their squares add up to 2^46 at most. */
+static bool is_bounded(const struct xf_grid *grid, uint64_t norm2) {
+  const double bound = ldexp(grid->clip, grid->f);
+  return (double)norm2 <= bound * bound;
+}
+
+enum xf_rc xf_grid_add(int64_t *sum, const float *x, size_t n, const struct xf_grid *grid,
+                       struct xf_grid_report *report) {
+  double factor = 0;
+  const enum xf_rc rc = measure(x, n, grid, report, &factor);
+  if (rc) return rc;
+  uint64_t norm2 = 0;
+  for (size_t i = 0; i < n; i++) {
+    const int32_t q = (int32_t)((double)x[i] * factor); /* toward zero */
+    norm2 += (uint64_t)((int64_t)q * q);
+    sum[i] += q;
+  }
+  return XF_EXPECT(is_bounded(grid, norm2)) ? XF_OK : XF_E_STATE;
+}
+
+enum xf_rc xf_grid_step(float *x, const int32_t *noise, size_t n, const struct xf_grid *grid,
+                        struct xf_grid_report *report) {
+  double factor = 0;
+  const enum xf_rc rc = measure(x, n, grid, report, &factor);
+  if (rc) return rc;
+  const double back = ldexp(1, -grid->f);
+  uint64_t norm2 = 0;
   for (size_t i = 0; i < n; i++) {
     const int32_t q = (int32_t)((double)x[i] * factor); /* toward zero */
     norm2 += (uint64_t)((int64_t)q * q);
@@ -84,8 +126,7 @@ enum xf_rc xf_grid_step(float *x, const int32_t *noise, size_t n, const struct x
     y = y > limit ? limit : y < -limit ? -limit : y;
     x[i] = (float)((double)y * back);
   }
-  const double bound = ldexp(grid->clip, grid->f);
-  if (XF_EXPECT((double)norm2 <= bound * bound)) return XF_OK;
+  if (XF_EXPECT(is_bounded(grid, norm2))) return XF_OK;
   memset(x, 0, n * sizeof *x);
   return XF_E_STATE;
 }

@@ -47,6 +47,13 @@ XF_WARN_UNUSED enum xf_rc xf_grid_init(struct xf_grid *grid, double clip, double
 XF_WARN_UNUSED enum xf_rc xf_grid_init_range(struct xf_grid *grid, double clip,
                                              double noise_multiplier, double largest,
                                              struct xf_diag *diag);
+/* The same without noise (z, z_used and the variance 0): as fine as 2^23 steps for the clip allow. @err E_RANGE */
+XF_WARN_UNUSED enum xf_rc xf_grid_init_clip(struct xf_grid *grid, double clip,
+                                            struct xf_diag *diag);
+/* sum += x, clipped, scaled and rounded toward zero: what one of many adds, at most C 2^f long. n_saturated stays 0.
+   @shape x[n], sum[n] @err as xf_grid_step, and sum is then as before (E_NAN) or to be thrown away (E_STATE) */
+XF_WARN_UNUSED enum xf_rc xf_grid_add(int64_t *sum, const float *x, size_t n,
+                                      const struct xf_grid *grid, struct xf_grid_report *report);
 /* x <- its private form, with the noise drawn before (xf_dgauss_fill with a, b).
    @shape x[n], noise[n] @err E_NAN (x untouched); E_STATE (the sensitivity bound failed: a defect; x is
    then all zeros) */

@@ -33,6 +33,29 @@ double xf_rdp_get(double q, double sigma, double order) {
   return log_a / (order - 1);
 }
 
+/* ln A at an order >= 1: exact at integers, the chord between them. A(1) = 1. */
+static double log_sampled(double q, double sigma, double order) {
+  const double low = floor(order), t = order - low;
+  const double at_low = low < 2 ? 0 : xf_rdp_series_integer(q, sigma, low);
+  return t > 0 ? (1 - t) * at_low + t * xf_rdp_series_integer(q, sigma, low + 1) : at_low;
+}
+
+double xf_rdp_get_sampled(double q, double sigma, double order) {
+  if (!(q > 0 && q < 1) || !(sigma > 0) || !(order > 1)) return xf_rdp_get(q, sigma, order);
+  return log_sampled(q, sigma, order) / (order - 1);
+}
+
+double xf_rdp_get_sampled_replace(double q, double sigma, double order) {
+  if (!(q > 0 && q < 1) || !(sigma > 0) || !(order > 1)) return xf_rdp_get(q, sigma / 2, order);
+  /* mixtures with the same part q: A <= 1 - q + q A of the whole release at twice the sensitivity */
+  const double whole = (order - 1) * order * 2 / (sigma * sigma);
+  const double top = whole + log(q),
+               mixed = top > 0 ? top + log1p((1 - q) * exp(-top)) : log1p(q * expm1(whole));
+  const double apart = (order - 0.5) / (order - 1) * xf_rdp_get_sampled(q, sigma, 2 * order) +
+                       xf_rdp_get_sampled(q, sigma, 2 * order - 1);
+  return fmin(mixed / (order - 1), apart);
+}
+
 void xf_rdp_init(struct xf_rdp *rdp) { memset(rdp, 0, sizeof *rdp); }
 
 void xf_rdp_add(struct xf_rdp *rdp, double q, double sigma, uint64_t steps) {

@@ -3,7 +3,8 @@
  * and the conversion to (epsilon, delta).
  *
  *   whole releases (q = 1)   alpha / (2 sigma^2), for the continuous and the discrete Gaussian
- *   Poisson sampling (q < 1) exact series for integer and fractional orders, continuous Gaussian only
+ *   Poisson sampling (q < 1) exact series for integer and fractional orders, continuous Gaussian only;
+ *                            a bound for the discrete one too (xf_rdp_get_sampled)
  *
  * sigma is the noise deviation over the sensitivity; adjacency is that of the sensitivity (odometer.h
  * prints two of them). A series that does not settle costs infinity: never too little.
@@ -41,6 +42,13 @@ const double *xf_rdp_orders(void);
 /* Cost of one release at an order > 1. q outside [0, 1], a negative sigma or order <= 1: infinity.
    @unit nats */
 double xf_rdp_get(double q, double sigma, double order);
+/* What one release of a Poisson sample with *discrete* Gaussian noise on integers costs at most, a unit being added or removed:
+   exact at integer orders, between them the chord of a convex function (docs/internals/priv.md "Sampling"). Arguments as xf_rdp_get.
+   @unit nats @source Mironov, Talwar, Zhang 2019, theorems 4 and 5 and section 3.3; van Erven, Harremoes 2014, corollary 2 */
+double xf_rdp_get_sampled(double q, double sigma, double order);
+/* The same for a unit that is replaced by any other. @unit nats @source I. Mironov 2017, proposition 11 (remove, then add); joint
+   convexity: van Erven, Harremoes 2014, theorem 13 */
+double xf_rdp_get_sampled_replace(double q, double sigma, double order);
 /* No cost. @own caller */
 void xf_rdp_init(struct xf_rdp *rdp);
 /* Adds a number of releases. @thread one at a time */

@@ -25,7 +25,7 @@ enum xf_rc xf_release_init(struct xf_release *release, const struct xf_release_s
   release->delta = spec->delta;
   release->epsilon =
       spec->delta > 0 ? xf_gauss_epsilon(release->grid.z_used, spec->delta) : (double)NAN;
-  release->charge = (struct xf_odometer_charge){release->grid.z_used, 1};
+  release->charge = (struct xf_odometer_charge){.noise_multiplier = release->grid.z_used, .n = 1};
   return XF_OK;
 }
 

@@ -2,8 +2,9 @@
  * statement.h - the privacy of a run in words: what is claimed, at which unit, against whom, and what is not
  * covered. The only place that phrases it, so that logs, reports and `crossfed` say the same.
  *
- * The claim of this version: unit silo (noise on updates) or a user of one silo (noise on statistics, release.h), adversary
- * coordinator, every release counted whole. A silo prints its own statement; the coordinator prints only the maximum over silos.
+ * The claim of this version: unit silo (noise on updates), a user of one silo (noise on statistics, release.h), or a user or record of
+ * one silo's train part (each training step clipped and noised, unitsum.h); adversary coordinator. Every release is counted whole,
+ * but steps whose sample is drawn by Poisson sampling. A silo prints its own statement; the coordinator prints only the maximum over silos.
  * Thread: any. Owner: borrowed strings.
  * @source tensorflow-privacy's printed statement (every assumption named); NIST SP 800-226
  */
@@ -26,7 +27,11 @@ struct xf_statement {
   bool rows;              /* aligned rows are exchanged */
   bool trusted_alignment; /* the pseudonym key is shared by all silos */
   bool seeded;            /* noise from a seeded stream */
-  bool users; /* charges are about a user of the silo, not about the silo; clip is not used */
+  bool users;             /* charges are about a user of the silo, not about the silo */
+  bool records;           /* about a record of the silo */
+  bool
+      steps; /* users or records: clip bounds a unit's gradient in a step; without, clip is not used */
+  double rate; /* of steps: the probability with which a unit takes part */
 };
 
 /* Lines of text. @err E_LIMIT E_NOMEM E_RANGE (delta) */

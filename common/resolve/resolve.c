@@ -147,6 +147,8 @@ struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t sta
   } else if (kind == XF_OPTIM_MOMENTUM || kind == XF_OPTIM_NESTEROV) {
     l.optimizer.momentum = (float)st->local.optimizer.momentum;
   }
+  if (xf_plan_by_units(plan))
+    l.unit = plan->privacy.unit == XF_PLAN_UNIT_USER ? XF_UNIT_SEQUENCE : XF_UNIT_SAMPLE;
   if (xf_resolve_pulls(plan, stage)) {
     l.pull = XF_PULL_DEFAULT;
     l.kappa = st->rows.kappa;

@@ -28,9 +28,17 @@ static enum xf_rc make_alone(struct xf_silo *s, struct xf_diag *diag) {
                        "optimiser");
   enum xf_rc rc = silo_first(s, s->arm, diag);
   struct xf_train_job job = {.start = s->arm, .data = &s->data, .cancel = s->cancel, .out = s->arm};
-  if (!rc)
-    rc =
-        xf_train_alone(s->trainer, &job, s->cfg.plan->stages[0].fed.rounds, alone_streams, s, diag);
+  const uint32_t rounds = s->cfg.plan->stages[0].fed.rounds;
+  if (rc || !xf_plan_by_units(s->cfg.plan))
+    return rc ? rc : xf_train_alone(s->trainer, &job, rounds, alone_streams, s, diag);
+  /* it never leaves, so it is neither sampled, clipped nor noised: the same steps of the same batch */
+  struct xf_local_config local = xf_resolve_local(s->cfg.plan, 0);
+  struct xf_trainer *plain = NULL;
+  local.unit = XF_UNIT_NONE;
+  rc = xf_trainer_new(&plain, s->model, &local,
+                      (uint32_t)xf_model_samples(s->model, &s->data, XF_PART_TRAIN), diag);
+  if (!rc) rc = xf_train_alone(plain, &job, rounds, alone_streams, s, diag);
+  xf_trainer_free(plain);
   return rc;
 }
 

@@ -87,6 +87,10 @@ struct xf_silo {
 /* start <- personal state under the base: shared floats always, aligned rows only by `average`; with `pull` the own
    rows stay. @shape start[layout.n], base[n_wire] */
 void silo_start(const struct xf_silo *s, float *start, const float *base);
+/* Trains a task whose steps clip and noise unit by unit (units.c): job as of any training; a gets what to charge. */
+enum xf_rc silo_train_units(struct xf_silo *s, const struct xf_silo_task *task,
+                            struct xf_train_job *job, struct xf_silo_answer *a,
+                            struct xf_diag *diag);
 /* Streams of a task; round 2^32 + t is task t of the `alone` arm. */
 void silo_streams(const struct xf_silo *s, uint64_t round, struct xf_rng *shuffle,
                   struct xf_rng *negative);

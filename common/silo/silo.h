@@ -97,7 +97,8 @@ struct xf_silo_answer {
   struct xf_msg_update_begin
       begin; /* whole: weight, digests, clip, noise, epsilon after the charge; without a finite
                       epsilon (a release without noise came before) noise and epsilon are 0 */
-  double charge_z; /* noise multiplier as used: what to charge; 0: no noise */
+  struct xf_odometer_charge
+      charge; /* what to charge: noise multiplier as used; 0: no noise, one release */
   bool clipped;
   double norm;        /* L2 of the delta before clipping; stays in the silo */
   uint64_t n_samples; /* stay in the silo unless `metrics` */

@@ -108,7 +108,7 @@ static enum xf_rc add_noise(struct xf_silo *s, const struct xf_silo_task *task,
       xf_release_step(s->wire, (size_t)slice->n_wire, release, &rng, &report, diag);
   xf_noise_rng_deinit(&rng);
   if (rc) return rc;
-  a->charge_z = release->charge.noise_multiplier;
+  a->charge = release->charge;
   a->n_saturated = report.n_saturated;
   xf_wire_map_scatter(slice, s->task, s->wire);
   return XF_OK;

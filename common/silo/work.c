@@ -74,6 +74,7 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
   float *rows = s->wire + s->slice[stage].n_shared;
   enum xf_rc rc = XF_OK;
   a->norm = sqrt(xf_vec_norm2(s->wire, n));
+  if (xf_plan_by_units(s->cfg.plan)) return XF_OK; /* each step was clipped and noised */
   for (size_t g = 0; g < s->layout->n_seg && clip_row > 0 && users && !rc; g++) {
     if (s->layout->seg[g].role != XF_ROLE_ALIGNED || s->layout->seg[g].stage != stage) continue;
     rc = xf_clip_rows(rows, users->n_known, s->layout->seg[g].cols, clip_row, &clip);
@@ -101,7 +102,7 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
   if (rc) return xf_diag_set(diag, rc, "the update could not be noised: %s", xf_rc_text(rc));
   a->clipped |= report.n_clipped > 0;
   a->n_saturated = report.n_saturated;
-  a->charge_z = grid.z_used;
+  a->charge = (struct xf_odometer_charge){.noise_multiplier = grid.z_used, .n = 1};
   return XF_OK;
 }
 
@@ -109,12 +110,11 @@ static enum xf_rc charge(const struct xf_silo *s, const struct xf_silo_task *tas
                          struct xf_silo_answer *a) {
   struct xf_odometer spent = task->spent;
   struct xf_odometer_report report;
-  const struct xf_odometer_charge c = {a->charge_z, 1};
-  enum xf_rc rc = xf_odometer_add(&spent, &c, 1);
+  enum xf_rc rc = xf_odometer_add(&spent, &a->charge, 1);
   if (!rc) rc = xf_odometer_get(&report, &spent, s->cfg.plan->privacy.delta);
   if (rc) return rc;
   if (!isfinite(report.replace_one.value)) return XF_OK; /* no guarantee: nothing is claimed */
-  a->begin.noise_multiplier = a->charge_z;
+  a->begin.noise_multiplier = a->charge.noise_multiplier;
   a->begin.epsilon = report.replace_one.value;
   a->begin.epsilon_zero_out = report.zero_out.value;
   return XF_OK;
@@ -162,7 +162,8 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
     job.prior = s->prior;
     job.held = s->held;
   }
-  enum xf_rc rc = xf_trainer_run(s->trainer, &job, diag);
+  const enum xf_rc rc = xf_plan_by_units(s->cfg.plan) ? silo_train_units(s, task, &job, a, diag)
+                                                      : xf_trainer_run(s->trainer, &job, diag);
   if (rc) return rc;
   xf_wire_map_gather(&s->map, s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
@@ -229,8 +230,10 @@ static enum xf_rc release(struct xf_silo *s, const struct xf_silo_task *task,
   const bool sparse = s->cfg.plan->stages[stage].fed.encoding == XF_PLAN_ENCODING_SPARSE &&
                       xf_sparse_len(s->wire, n_wire) < n_wire * sizeof(float);
   a->begin.dtype = sparse ? XF_DTYPE_SPARSE : XF_DTYPE_FLOAT32;
-  a->begin.clip = !statistic ? s->cfg.clip : a->charge_z > 0 ? XF_GRAM_SENSITIVITY : 0;
-  if (a->charge_z > 0) rc = charge(s, task, a);
+  a->begin.clip = !statistic                       ? s->cfg.clip
+                  : a->charge.noise_multiplier > 0 ? XF_GRAM_SENSITIVITY
+                                                   : 0;
+  if (a->charge.noise_multiplier > 0) rc = charge(s, task, a);
   if (rc) return xf_diag_set(diag, rc, "the privacy charge cannot be computed: %s", xf_rc_text(rc));
   rc = sparse ? xf_sparse_put(&a->payload, s->wire, n_wire)
               : xf_buf_put(&a->payload, s->wire, (size_t)n_wire * sizeof(float));
@@ -285,7 +288,7 @@ enum xf_rc xf_silo_work(struct xf_silo *silo, const struct xf_silo_task *task,
                         struct xf_silo_answer *answer, struct xf_diag *diag) {
   struct xf_buf payload = answer->payload;
   xf_buf_reset(&payload);
-  *answer = (struct xf_silo_answer){.payload = payload};
+  *answer = (struct xf_silo_answer){.payload = payload, .charge = {.n = 1}};
   const bool train = task->offer.kind == XF_TASK_TRAIN;
   if (train && task->offer.stage >= silo->lens.n_stage)
     return xf_diag_set(diag, XF_E_RANGE, "the task is of stage %u, the plan has %u",

@@ -5,26 +5,16 @@
 #include "data/sampler.h"
 #include "param/vec.h"
 #include "tensor/kern.h"
-#include "train/feed.h"
+#include "train/trainer.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { PROGRESS_PARTS = 100, MAX_BATCH = 1 << 24, PAIRS = 256 };
 
-struct xf_trainer {
-  const struct xf_model *model;
-  struct xf_local_config config;
-  uint32_t max_samples;
-  struct xf_model_net net;
-  struct xf_nnplan *plan;
-  struct xf_optim *optim;
-  struct xf_feeder feeder;
-  struct xf_batches batches; /* of the last data set's size */
-  float *grad;               /* [layout.n] */
-  float *work; /* [layout.n] the parameters in panels while a task runs; NULL: nothing lies so */
-  bool fused;  /* the plan applies SGD to the weights in panels itself */
-};
+static uint32_t unit_batch(const struct xf_trainer *t) {
+  return t->config.unit == XF_UNIT_SAMPLE ? 1 : XF_UNIT_CHUNKS;
+}
 
 static enum xf_rc check(const struct xf_local_config *c, struct xf_diag *diag) {
   if ((c->epochs > 0) == (c->steps > 0))
@@ -38,6 +28,9 @@ static enum xf_rc check(const struct xf_local_config *c, struct xf_diag *diag) {
                        (double)c->optimizer.lr);
   if (c->optimizer.l2 != 0.0f)
     return xf_diag_set(diag, XF_E_CONFIG, "l2 belongs in local.l2, not in the optimizer");
+  if (c->unit != XF_UNIT_NONE && (!c->steps || c->l2 > 0 || c->pull > 0))
+    return xf_diag_set(diag, XF_E_CONFIG,
+                       "clipping by unit counts local.steps and takes no local.l2");
   if (!(c->kappa >= 0 && c->kappa <= 1))
     return xf_diag_set(diag, XF_E_CONFIG, "rows.kappa is %g; it must be 0 to 1", c->kappa);
   return XF_OK;
@@ -59,14 +52,18 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   enum xf_rc rc = xf_model_net_loss(&t->net, t->model, &spec, diag);
   if (rc) return rc;
   const uint32_t samples = t->max_samples ? t->max_samples : 1;
-  const uint32_t batch = t->config.batch && t->config.batch < samples ? t->config.batch : samples;
-  t->fused = t->config.optimizer.kind == XF_OPTIM_SGD;
+  const bool by_unit = t->config.unit != XF_UNIT_NONE;
+  const uint32_t batch = by_unit                                        ? unit_batch(t)
+                         : t->config.batch && t->config.batch < samples ? t->config.batch
+                                                                        : samples;
+  t->fused = t->config.optimizer.kind == XF_OPTIM_SGD && !by_unit;
   const struct xf_nnplan_spec plan = {.outputs = {t->net.data},
                                       .n_output = 1,
                                       .loss = t->net.loss,
                                       .has_loss = true,
                                       .train = true,
-                                      .packed = true,
+                                      .dense_grads = by_unit,
+                                      .packed = !by_unit,
                                       .fuse_sgd = t->fused,
                                       .max = {[XF_SYM_B] = batch}};
   rc = xf_nnplan_new(&t->plan, t->net.graph, &plan, diag);
@@ -82,7 +79,7 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
                        "of %u",
                        (unsigned long long)layout->n, batch);
   xf_feeder_attach(&t->feeder, t->plan);
-  return XF_OK;
+  return by_unit ? xf_trainer_units_init(t, diag) : XF_OK;
 }
 
 enum xf_rc xf_trainer_new(struct xf_trainer **out, const struct xf_model *model,
@@ -113,6 +110,7 @@ void xf_trainer_free(struct xf_trainer *trainer) {
   xf_optim_free(trainer->optim);
   xf_nnplan_free(trainer->plan);
   xf_model_net_deinit(&trainer->net);
+  xf_trainer_units_deinit(trainer);
   xf_free(trainer->grad);
   xf_free(trainer);
 }
@@ -188,7 +186,8 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   return XF_OK;
 }
 
-static void report(struct xf_train_job *job, uint64_t n_steps, uint64_t every) {
+void xf_trainer_report(const struct xf_train_job *job, uint64_t n_steps) {
+  const uint64_t every = n_steps / PROGRESS_PARTS + 1;
   if (!job->progress || (job->n_steps % every != 0 && job->n_steps != n_steps)) return;
   job->progress(job->arg, &(struct xf_train_progress){job->n_steps, n_steps, job->loss});
 }
@@ -201,7 +200,6 @@ static enum xf_rc run_steps(struct xf_trainer *t, float *params, struct xf_train
                                     .prior = t->net.pulled ? job->prior : NULL,
                                     .held = job->held,
                                     .kappa = (float)t->config.kappa};
-  const uint64_t every = n_steps / PROGRESS_PARTS + 1;
   double sum = 0, seen = 0;
   while (job->n_steps < n_steps) {
     if (job->cancel && atomic_load_explicit(job->cancel, memory_order_relaxed))
@@ -215,7 +213,7 @@ static enum xf_rc run_steps(struct xf_trainer *t, float *params, struct xf_train
     seen += n;
     job->n_steps++;
     job->loss = sum / seen;
-    report(job, n_steps, every);
+    xf_trainer_report(job, n_steps);
   }
   return XF_OK;
 }
@@ -228,8 +226,8 @@ static enum xf_rc run_pairs(struct xf_trainer *t, struct xf_train_job *job, uint
   const struct xf_layout *layout = xf_model_get_layout(t->model);
   const struct xf_segment *bias = xf_layout_find(layout, "item_bias"),
                           *user = xf_layout_find(layout, "user");
-  const int32_t *const id[3] = {t->feeder.user, t->feeder.item, t->feeder.neg};
   const uint64_t every = n_steps / PROGRESS_PARTS + 1;
+  const int32_t *const id[3] = {t->feeder.user, t->feeder.item, t->feeder.neg};
   double sum = 0;
   while (job->n_steps < n_steps) {
     uint32_t ids[PAIRS], n = 0;
@@ -252,7 +250,7 @@ static enum xf_rc run_pairs(struct xf_trainer *t, struct xf_train_job *job, uint
     job->n_steps += n;
     if (!isfinite(sum)) return diverged(t, job->n_steps, diag);
     job->loss = sum / (double)job->n_steps;
-    report(job, n_steps, every);
+    xf_trainer_report(job, n_steps);
   }
   return XF_OK;
 }
@@ -279,8 +277,11 @@ enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
   /* weights lie in panels from here to the last step (decision 33) */
   float *params = trainer->work ? trainer->work : job->out;
   if (trainer->work) xf_nnplan_pack(trainer->plan, params, job->out);
-  rc = is_pairwise(trainer) ? run_pairs(trainer, job, n_steps, diag)
-                            : run_steps(trainer, params, job, n_steps, diag);
+  if (trainer->config.unit != XF_UNIT_NONE)
+    rc = xf_trainer_run_units(trainer, params, job, n, diag);
+  else
+    rc = is_pairwise(trainer) ? run_pairs(trainer, job, n_steps, diag)
+                              : run_steps(trainer, params, job, n_steps, diag);
   if (rc) return rc;
   xf_optim_catchup(trainer->optim, params);
   if (trainer->work) xf_nnplan_unpack(trainer->plan, job->out, params);

@@ -23,6 +23,13 @@
 /* A pull that suits mf with Adam; plans give only kappa. */
 #define XF_PULL_DEFAULT 0.2
 
+/* Whose gradients are clipped one by one (DP-SGD); the silo says how, see struct xf_train_units. */
+enum xf_train_unit {
+  XF_UNIT_NONE,
+  XF_UNIT_SAMPLE,   /* each train sample: a row, an image */
+  XF_UNIT_SEQUENCE, /* a whole sequence: all chunks of a student */
+};
+
 struct xf_local_config {
   uint32_t epochs, steps;           /* exactly one is > 0 */
   uint32_t batch;                   /* 0: all samples */
@@ -31,6 +38,7 @@ struct xf_local_config {
   uint32_t negatives; /* see struct xf_model_loss */
   double pull,
       kappa; /* aligned user rows: pull/2 |p - kappa prior|^2, prior 0 where there is none */
+  enum xf_train_unit unit; /* not NONE: steps are given, l2 and pull 0, batch is of no effect */
 };
 
 struct xf_train_progress {
@@ -38,14 +46,26 @@ struct xf_train_progress {
   double loss;            /* mean data loss so far */
 };
 
+/* How gradients of single units become a step (decision 32): made by whoever may draw noise (priv/unitsum.h), which train may
+   not. In each step: start; for every unit takes, and if it does add with the gradient of that unit's mean loss; get. What a unit
+   adds follows from that unit and the parameters alone. @shape grad[layout.n] */
+struct xf_train_units {
+  enum xf_rc (*start)(void *arg);
+  bool (*takes)(void *arg);
+  enum xf_rc (*add)(void *arg, const float *grad); /* may be no number */
+  void (*get)(void *arg, float *grad);
+  void *arg;
+};
+
 struct xf_train_job {
   /* in */
   const float *start; /* [layout.n] */
   const struct xf_dataset *data;
   struct xf_rng shuffle, negative;
-  const float *prior;        /* [layout.n] aligned user rows at their place; NULL: none */
-  const uint8_t *held;       /* [n_users] 1 where prior holds a row; NULL: everywhere */
-  const atomic_bool *cancel; /* may be NULL; looked at before each step */
+  const float *prior;                 /* [layout.n] aligned user rows at their place; NULL: none */
+  const uint8_t *held;                /* [n_users] 1 where prior holds a row; NULL: everywhere */
+  const struct xf_train_units *units; /* needed with config.unit, else NULL */
+  const atomic_bool *cancel;          /* may be NULL; looked at before each step */
   void (*progress)(
       void *arg,
       const struct xf_train_progress *progress); /* may be NULL; about 100 times a task */

@@ -120,7 +120,8 @@ static void test_odometer(void **state) {
     struct xf_rdp rdp;
     xf_rdp_init(&rdp);
     for (int i = 0; i < 8; i++) {
-      charge[i] = (struct xf_odometer_charge){.3 + 5 * xf_rng_double(&rng), xf_rng_below(&rng, 40)};
+      charge[i] =
+          (struct xf_odometer_charge){.3 + 5 * xf_rng_double(&rng), xf_rng_below(&rng, 40), 0};
       xf_rdp_add(&rdp, 1, charge[i].noise_multiplier, charge[i].n);
     }
     struct xf_odometer all, one;

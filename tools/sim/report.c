@@ -310,7 +310,7 @@ static void table(const struct sim *sim, double wall_s) {
   if (sim->plan.privacy.noise_multiplier > 0)
     printf("epsilon %.4g replace-one, %.4g %s at delta %g: %s\nNOT PRIVATE: seeded noise\n",
            epsilon, zero_out,
-           sim->plan.privacy.unit == XF_PLAN_UNIT_USER ? "add-or-remove" : "zero-out",
+           sim->plan.privacy.unit != XF_PLAN_UNIT_SILO ? "add-or-remove" : "zero-out",
            sim->plan.privacy.delta, xf_plan_claim(&sim->plan));
   sim_model_digest(&d, sim, sim->x);
   printf("model_blake2b %s\n", xf_digest_print(hex, &d));

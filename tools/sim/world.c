@@ -239,8 +239,7 @@ static void work_done(struct world *w, uint32_t i) {
     e.text = "dropped out (sim.dropout)";
     xf_silo_outcome(c->silo, false);
   } else if (!c->rc && train) {
-    const struct xf_odometer_charge charge = {c->answer.charge_z, 1};
-    if (xf_odometer_add(&c->spent, &charge, 1))
+    if (xf_odometer_add(&c->spent, &c->answer.charge, 1))
       stop(w, XF_E_RANGE, "the privacy charge is out of range");
     e.epsilon = c->answer.begin.epsilon;
   }

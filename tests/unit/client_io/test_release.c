@@ -65,7 +65,7 @@ static struct xf_outbox *open_box(struct xf_outbox_recovery *found) {
 /* An answer as xf_silo_work gives it. */
 static void make(struct xf_silo_answer *a, uint64_t round, double z) {
   uint8_t input[XF_UPDATE_DIGEST_INPUT];
-  *a = (struct xf_silo_answer){.charge_z = z, .clipped = true};
+  *a = (struct xf_silo_answer){.charge = {.noise_multiplier = z, .n = 1}, .clipped = true};
   xf_buf_init(&a->payload, 1000);
   assert_int_equal(xf_buf_put(&a->payload, payload, sizeof payload), XF_OK);
   a->begin = (struct xf_msg_update_begin){.round = round,
@@ -289,13 +289,55 @@ static void test_killed_at_verdict(void **state) {
 }
 #endif
 
+// a training private per unit is charged by rate and steps, after a restart as before
+static void test_steps(void **state) {
+  (void)state;
+  struct xf_outbox_recovery found;
+  struct xf_silo_answer a;
+  struct client_account account, again;
+  struct xf_odometer_report want;
+  struct xf_odometer o;
+  struct xf_diag diag;
+  struct xf_outbox *ob = open_box(&found);
+  account_of(&account, ob);
+  xf_odometer_init(&o);
+  for (uint64_t round = 1; round <= 3; round++) {
+    make(&a, round, 1.25);
+    a.charge.n = 40, a.charge.rate = 0.1;
+    ok(put(ob, &a, XF_TASK_TRAIN, &account, 0, &diag), &diag);
+    assert_int_equal(xf_odometer_add(&o, &a.charge, 1), XF_OK);
+    xf_buf_deinit(&a.payload);
+  }
+  assert_int_equal(xf_odometer_get(&want, &o, 1e-5), XF_OK);
+  assert_true(account.epsilon == want.replace_one.value && account.spent.charges == 120);
+  xf_outbox_close(ob);
+  ob = open_box(&found);
+  account_of(&again, ob);
+  assert_true(again.epsilon == account.epsilon && again.released == 3);
+  assert_memory_equal(again.spent.sampled, account.spent.sampled, sizeof again.spent.sampled);
+
+  make(&a, 4, 1.25); /* one more goes over: nothing of it is stored */
+  a.charge.n = 40, a.charge.rate = 0.1;
+  assert_int_equal(put(ob, &a, XF_TASK_TRAIN, &account, account.epsilon * 1.01, &diag),
+                   XF_E_POLICY);
+  xf_buf_deinit(&a.payload);
+  account_of(&again, ob);
+  assert_true(again.spent.charges == 120);
+  xf_outbox_close(ob);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, clean)
   const struct CMUnitTest tests[] = {
 #ifdef XF_FAULTS /* first: failpoints are read from the environment at the first passage of a process */
-      T(test_killed_at_personal), T(test_killed_at_blob), T(test_killed_at_row),
+      T(test_killed_at_personal),
+      T(test_killed_at_blob),
+      T(test_killed_at_row),
       T(test_killed_at_verdict),
 #endif
-      T(test_round_trip),         T(test_max_epsilon),    T(test_vector)};
+      T(test_round_trip),
+      T(test_max_epsilon),
+      T(test_vector),
+      T(test_steps)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -263,7 +263,9 @@ static void test_stamps(void **state) {
   assert_non_null(strstr(text, "rows visible to the other domain"));
   assert_non_null(strstr(text, "not per person"));
   assert_non_null(strstr(xf_plan_claim(&p), "per silo, against the coordinator, not per person"));
-  assert_non_null(strstr(xf_plan_claim(NULL), "privacy.unit user"));
+  assert_non_null(strstr(xf_plan_claim(NULL), "privacy.unit user or record"));
+  p.privacy.unit = XF_PLAN_UNIT_RECORD;
+  assert_non_null(strstr(xf_plan_claim(&p), "per record of one silo, against the coordinator"));
   p.privacy.unit = XF_PLAN_UNIT_USER;
   xf_buf_reset(&out);
   assert_int_equal(xf_plan_stamps(&out, &p), XF_OK);

@@ -14,6 +14,7 @@
 #define SEQ                                                                              \
   "data.kind=answers data.split.kind=random model.kind=dkt model.loss=bce model.n_in=5 " \
   "model.n_out=1 model.hidden=9 "
+#define UNITS "privacy.unit=record privacy.clip=1 local.sample_rate=0.1 local.steps=5 "
 #define SIM "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.columns.time=5 "
 
 static const char gram_base[] = "name: noised\n"
@@ -270,6 +271,26 @@ static const struct {
     {base, "stages[0].kind=align", "\"align\" is not in this version; there are: train"},
     {base, "fed.encoding=int8", "\"int8\" is not in this version"},
     {base, "privacy.unit=user", "user is what noise on statistics hides"},
+    /* training that is private per unit */
+    {base, "privacy.unit=record", "rows of single users, which no clipped sum hides"},
+    {table_base, "privacy.unit=record privacy.clip=1 local.sample_rate=0.1", "write local.steps"},
+    {table_base, "privacy.unit=record privacy.clip=1 local.steps=5", "local.sample_rate: with"},
+    {table_base, UNITS "local.batch=0", "local.batch: with privacy.unit"},
+    {table_base, UNITS "local.l2=0.1", "kind: adamw"},
+    {table_base, UNITS "privacy.clip=0", "bound each unit's gradient"},
+    {table_base, UNITS "data.table.scale=silo", "each record moves the inputs of all others"},
+    {table_base, UNITS "privacy.unit=user", "a table does not say which records are one user's"},
+    {table_base, UNITS IDX "model.kind=conv4 model.hidden=", "the batch norm of conv4 mixes"},
+    {table_base, UNITS IDX "privacy.unit=user", "a set of images does not say"},
+    {table_base, UNITS SEQ, "write unit: user"},
+    {table_base, UNITS "privacy.noise_multiplier=1", "write weighting: uniform"},
+    {table_base,
+     UNITS "privacy.noise_multiplier=1 fed.weighting=uniform early_stop.patience=2 "
+           "eval.metrics=acc",
+     "early_stop: needs metrics"},
+    {table_base, "local.sample_rate=0.5", "belongs to training that is private per unit"},
+    {table_base, UNITS "local.sample_rate=1.5", "1.5 is out of range"},
+    {gram_base, "privacy.unit=record privacy.noise_multiplier=1", "write user, with a statistic"},
     {base, "fed.cohort=0", "0 is out of range; it must be above 0 and at most 1"},
     {base, "privacy.delta=0", "0 is out of range"},
     {base, "name=Big", "must be 1 to 63 of the characters a-z 0-9 -"},

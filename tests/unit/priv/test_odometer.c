@@ -16,7 +16,7 @@
 static struct xf_odometer charged(double z, uint64_t n) {
   struct xf_odometer o;
   xf_odometer_init(&o);
-  const struct xf_odometer_charge c = {z, n};
+  const struct xf_odometer_charge c = {.noise_multiplier = z, .n = n};
   assert_int_equal(xf_odometer_add(&o, &c, 1), XF_OK);
   return o;
 }
@@ -47,7 +47,7 @@ static void test_charges(void **state) {
   xf_odometer_init(&o);
   assert_int_equal(xf_odometer_get(&r, &o, 1e-5), XF_OK);
   assert_true(r.zero_out.value == 0 && r.replace_one.value == 0 && isinf(o.least_z));
-  const struct xf_odometer_charge mixed[4] = {{1, 2}, {2, 3}, {0.5, 0}, {1, 1}};
+  const struct xf_odometer_charge mixed[4] = {{1, 2, 0}, {2, 3, 0}, {0.5, 0, 0}, {1, 1, 1}};
   assert_int_equal(xf_odometer_add(&o, mixed, 4), XF_OK);
   NEAR(o.rho, 3 * 0.5 + 3 * 0.125, 1e-15);
   assert_true(o.charges == 6 && o.bare == 0 && o.least_z == 1);
@@ -57,11 +57,11 @@ static void test_charges(void **state) {
   NEAR(r.zero_out.value, same.zero_out.value, 1e-12);
 
   const struct xf_odometer before = o;
-  const struct xf_odometer_charge bad[2] = {{1, 5}, {-1, 1}}, nan = {NAN, 1};
+  const struct xf_odometer_charge bad[2] = {{1, 5, 0}, {-1, 1, 0}}, nan = {NAN, 1, 0};
   assert_int_equal(xf_odometer_add(&o, bad, 2), XF_E_RANGE);
   assert_int_equal(xf_odometer_add(&o, &nan, 1), XF_E_RANGE);
   assert_memory_equal(&o, &before, sizeof o); // nothing added
-  const struct xf_odometer_charge bare = {0, 1};
+  const struct xf_odometer_charge bare = {0, 1, 0};
   assert_int_equal(xf_odometer_add(&o, &bare, 1), XF_OK);
   assert_int_equal(xf_odometer_get(&r, &o, 1e-6), XF_OK);
   assert_true(o.charges == 7 && o.bare == 1 && isinf(r.zero_out.value) &&
@@ -79,7 +79,7 @@ static void test_left(void **state) {
     assert_true(left > 0 && left < 200);
     for (uint64_t extra = 0; extra < 2; extra++) {
       struct xf_odometer after = o;
-      const struct xf_odometer_charge c = {4, left + extra};
+      const struct xf_odometer_charge c = {4, left + extra, 0};
       assert_int_equal(xf_odometer_add(&after, &c, 1), XF_OK);
       struct xf_odometer_report r;
       assert_int_equal(xf_odometer_get(&r, &after, 1e-5), XF_OK);

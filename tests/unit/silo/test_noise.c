@@ -24,7 +24,8 @@ static void test_grid_and_charge(void **state) {
   silotest_init(&t, silotest_mf, noisy, NULL);
   silotest_work(&t, 0, 1);
   assert_int_equal(xf_grid_init(&grid, 0.5, 1.3, NULL), XF_OK);
-  assert_true(t.answer.charge_z >= 1.3 && t.answer.charge_z == grid.z_used);
+  assert_true(t.answer.charge.noise_multiplier >= 1.3 &&
+              t.answer.charge.noise_multiplier == grid.z_used);
   assert_true(t.answer.begin.noise_multiplier == grid.z_used && t.answer.begin.clip == 0.5);
   const float *p = (const float *)(const void *)t.answer.payload.p;
   const size_t n = t.answer.payload.len / sizeof(float);
@@ -43,13 +44,13 @@ static void test_epsilon(void **state) {
   (void)state;
   silotest_init(&t, silotest_mf, noisy, NULL);
   struct xf_silo_task task = silotest_task(&t, 0, 5);
-  const struct xf_odometer_charge before = {1.7, 4};
+  const struct xf_odometer_charge before = {1.7, 4, 0};
   assert_int_equal(xf_odometer_add(&task.spent, &before, 1), XF_OK);
   const struct xf_odometer spent = task.spent;
   assert_int_equal(xf_silo_work(t.silo[0], &task, &t.answer, NULL), XF_OK);
   struct xf_odometer after = spent;
   struct xf_odometer_report want;
-  const struct xf_odometer_charge c = {t.answer.charge_z, 1};
+  const struct xf_odometer_charge c = t.answer.charge;
   assert_int_equal(xf_odometer_add(&after, &c, 1), XF_OK);
   assert_int_equal(xf_odometer_get(&want, &after, 1e-5), XF_OK);
   assert_true(t.answer.begin.epsilon == want.replace_one.value);
@@ -65,10 +66,10 @@ static void test_no_claim_after_a_bare_release(void **state) {
   struct xf_buf out;
   silotest_init(&t, silotest_mf, noisy, NULL);
   struct xf_silo_task task = silotest_task(&t, 0, 5);
-  const struct xf_odometer_charge bare = {0, 1};
+  const struct xf_odometer_charge bare = {0, 1, 0};
   assert_int_equal(xf_odometer_add(&task.spent, &bare, 1), XF_OK);
   assert_int_equal(xf_silo_work(t.silo[0], &task, &t.answer, NULL), XF_OK);
-  assert_true(t.answer.charge_z >= 1.3); /* what is charged stays what was used */
+  assert_true(t.answer.charge.noise_multiplier >= 1.3); /* what is charged stays what was used */
   assert_true(t.answer.begin.epsilon == 0 && t.answer.begin.epsilon_zero_out == 0 &&
               t.answer.begin.noise_multiplier == 0);
   const struct xf_msg msg = {.type = XF_MSG_UPDATE_BEGIN, .update_begin = t.answer.begin};

@@ -66,7 +66,7 @@ static void test_release(void **state) {
       const struct xf_silo_answer *a = &t.s[k].answer;
       check_release(t.s[k].update, t.s[k].n_update, k, row[c].beta, true);
       assert_int_equal(a->begin.weight, 1);
-      assert_true(a->begin.clip == 0 && a->begin.epsilon == 0 && a->charge_z == 0);
+      assert_true(a->begin.clip == 0 && a->begin.epsilon == 0 && a->charge.noise_multiplier == 0);
       assert_true(!a->clipped && a->norm > 0 && !a->begin.has_loss);
       assert_int_equal(xf_silo_lens(t.s[k].silo)->down[0], 0); /* nothing is there to fetch */
     }
@@ -191,8 +191,9 @@ static void test_noise(void **state) {
     /* What is kept as the own part is what was released: only that can be taken out of the sum again. */
     assert_memory_equal(xf_silo_personal(s->silo, true) + xf_layout_find(l, "gram/pairs")->offset,
                         s->update, n * sizeof(float));
-    assert_true(s->answer.charge_z >= 2 && s->answer.charge_z < 2.1);
-    assert_true(b->clip == XF_GRAM_SENSITIVITY && b->noise_multiplier == s->answer.charge_z);
+    assert_true(s->answer.charge.noise_multiplier >= 2 && s->answer.charge.noise_multiplier < 2.1);
+    assert_true(b->clip == XF_GRAM_SENSITIVITY &&
+                b->noise_multiplier == s->answer.charge.noise_multiplier);
     assert_true(b->epsilon > 0 && isfinite(b->epsilon) && b->epsilon_zero_out > 0);
     assert_true(b->n_samples == 0 && !b->has_loss); /* the noise would be in vain */
     assert_false(s->answer.clipped);
@@ -224,7 +225,7 @@ static void test_charge(void **state) {
   const double once = t.s[0].answer.begin.epsilon;
   memcpy(before, t.s[0].update, sizeof before);
   struct xf_silo_task task = stagetest_task(&t, 0, XF_TASK_TRAIN);
-  const struct xf_odometer_charge charge = {t.s[0].answer.charge_z, 1};
+  const struct xf_odometer_charge charge = t.s[0].answer.charge;
   assert_int_equal(xf_odometer_add(&task.spent, &charge, 1), XF_OK);
   assert_int_equal(xf_silo_work(t.s[0].silo, &task, &t.s[0].answer, NULL), XF_OK);
   assert_true(t.s[0].answer.begin.epsilon > once * 1.2);

@@ -80,7 +80,8 @@ static void test_payload_is_the_delta(void **state) {
     if (xf_silo_manifest(t.silo[0], 0)->n || t.plan.data.kind == XF_PLAN_DATA_TABLE)
       check_delta(first);
     else assert_int_equal(t.answer.payload.len, sizeof(float)); /* only the bias leaves */
-    assert_true(!t.answer.clipped && t.answer.charge_z == 0 && t.answer.begin.epsilon == 0);
+    assert_true(!t.answer.clipped && t.answer.charge.noise_multiplier == 0 &&
+                t.answer.begin.epsilon == 0);
     assert_memory_equal(xf_silo_personal(t.silo[0], false), first,
                         xf_silo_params(t.silo[0]) * sizeof(float));
     silotest_deinit(&t);
@@ -242,7 +243,7 @@ static void test_evaluation(void **state) {
     assert_int_equal(xf_silo_work(t.silo[0], &task, &t.answer, NULL), XF_OK);
     assert_int_equal(t.answer.begin.dtype, XF_DTYPE_REPORT);
     assert_int_equal(t.answer.begin.weight, 1);
-    assert_true(t.answer.charge_z == 0);
+    assert_true(t.answer.charge.noise_multiplier == 0);
     xf_arena_init(&arena, 1 << 20);
     assert_int_equal(
         xf_eval_report_decode(&m, &n, &arena, t.answer.payload.p, t.answer.payload.len, NULL),

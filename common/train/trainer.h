@@ -1,0 +1,43 @@
+/*
+ * trainer.h - inside train: the trainer's memory. train.c builds and runs it, units.c its steps unit by unit.
+ * Owner: train.c. Thread: the trainer's.
+ */
+#ifndef XF_TRAIN_TRAINER_H
+#define XF_TRAIN_TRAINER_H
+
+#include "data/sampler.h"
+#include "train/feed.h"
+#include "train/train.h"
+
+/* Most chunks of one sequence that is a unit. */
+enum { XF_UNIT_CHUNKS = 16 };
+
+struct xf_trainer {
+  const struct xf_model *model;
+  struct xf_local_config config;
+  uint32_t max_samples;
+  struct xf_model_net net;
+  struct xf_nnplan *plan;
+  struct xf_optim *optim;
+  struct xf_feeder feeder;
+  struct xf_batches batches; /* of the last data set's size */
+  float *grad;               /* [layout.n] */
+  float *work; /* [layout.n] the parameters in panels while a task runs; NULL: nothing lies so */
+  bool fused;  /* the plan applies SGD to the weights in panels itself */
+  /* clipping by unit */
+  float *step;                 /* [layout.n] what the units' gradients become */
+  struct xf_grad_piece *piece; /* [layout.n_seg] all of it */
+};
+
+/* What clipping by unit needs besides, and whether the graph allows it. @own trainer @err E_UNSUPPORTED E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_trainer_units_init(struct xf_trainer *t, struct xf_diag *diag);
+/* Releases; idempotent. @own t */
+void xf_trainer_units_deinit(struct xf_trainer *t);
+/* All steps of a task with n train samples, unit by unit. @shape params[layout.n] @err as xf_trainer_run */
+XF_WARN_UNUSED enum xf_rc xf_trainer_run_units(struct xf_trainer *t, float *params,
+                                               struct xf_train_job *job, uint32_t n,
+                                               struct xf_diag *diag);
+/* Tells the job's owner about job->n_steps of n_steps, now and then. @thread the trainer's */
+void xf_trainer_report(const struct xf_train_job *job, uint64_t n_steps);
+
+#endif
