@@ -69,6 +69,7 @@ static enum xf_rc deal_rows(struct xf_adapt *a, const struct xf_dataset *data,
 static enum xf_rc trainer(struct xf_adapt *a, const struct xf_adapt_spec *spec,
                           const struct xf_dataset *data, struct xf_diag *diag) {
   struct xf_local_config local = xf_resolve_local(spec->plan, 0);
+  local.unit = XF_UNIT_NONE; /* nothing of it leaves */
   if (spec->lr > 0) local.optimizer.lr = (float)spec->lr;
   a->lr = spec->lr > 0 ? spec->lr : spec->plan->stages[0].local.optimizer.lr;
   const size_t n =

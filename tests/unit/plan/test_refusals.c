@@ -275,6 +275,8 @@ static const struct {
     {base, "privacy.unit=record", "rows of single users, which no clipped sum hides"},
     {table_base, "privacy.unit=record privacy.clip=1 local.sample_rate=0.1", "write local.steps"},
     {table_base, "privacy.unit=record privacy.clip=1 local.steps=5", "local.sample_rate: with"},
+    {table_base, UNITS "fed.algorithm=fomaml local.meta.lr=0.1 fed.weighting=uniform",
+     "and fomaml takes several for each"},
     {table_base, UNITS "local.batch=0", "local.batch: with privacy.unit"},
     {table_base, UNITS "local.l2=0.1", "kind: adamw"},
     {table_base, UNITS "privacy.clip=0", "bound each unit's gradient"},
