@@ -53,8 +53,7 @@ static bool shape_conv(struct xf_graph *g, struct xf_node *n) {
     return false;
   if (n->n_in == 3 && (!xf_dim_is(ROWS(2), 1) || !xf_dim_equal(COLS(2), COLS(1))))
     return xf_shape_fail(g, n, "the bias must have one number per channel out");
-  return xf_shape_set(n, xf_window_pixels(images, xf_window_out_h(&v), xf_window_out_w(&v)),
-                      COLS(1));
+  return xf_window_set(g, n, images, xf_window_out_h(&v), xf_window_out_w(&v), COLS(1));
 }
 
 static bool shape_conv_dx(struct xf_graph *g, struct xf_node *n) {
@@ -67,7 +66,7 @@ static bool shape_conv_dx(struct xf_graph *g, struct xf_node *n) {
     return false;
   if (!xf_dim_equal(COLS(0), COLS(1)))
     return xf_shape_fail(g, n, "dy and the weights must have the same channels out");
-  return xf_shape_set(n, xf_window_pixels(images, v.h, v.w), XF_DIM(ci));
+  return xf_window_set(g, n, images, v.h, v.w, XF_DIM(ci));
 }
 
 static bool shape_conv_dw(struct xf_graph *g, struct xf_node *n) {

@@ -24,8 +24,7 @@ static bool shape_pool(struct xf_graph *g, struct xf_node *n) {
   struct xf_dim images;
   if (g->node[n->in[0]].ints) return xf_shape_fail(g, n, "cannot compute with ids");
   if (!xf_window_check(g, n) || !xf_window_images(g, n, 0, v.h, v.w, &images)) return false;
-  return xf_shape_set(n, xf_window_pixels(images, xf_window_out_h(&v), xf_window_out_w(&v)),
-                      COLS(0));
+  return xf_window_set(g, n, images, xf_window_out_h(&v), xf_window_out_w(&v), COLS(0));
 }
 
 /* And back. */
@@ -36,7 +35,7 @@ static bool shape_spread(struct xf_graph *g, struct xf_node *n) {
   if (!xf_window_check(g, n) ||
       !xf_window_images(g, n, 0, xf_window_out_h(&v), xf_window_out_w(&v), &images))
     return false;
-  return xf_shape_set(n, xf_window_pixels(images, v.h, v.w), COLS(0));
+  return xf_window_set(g, n, images, v.h, v.w, COLS(0));
 }
 
 static bool shape_pool_gather(struct xf_graph *g, struct xf_node *n) {

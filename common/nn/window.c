@@ -52,8 +52,15 @@ bool xf_window_images(struct xf_graph *g, const struct xf_node *n, int k, uint32
   return xf_shape_fail(g, n, text);
 }
 
-struct xf_dim xf_window_pixels(struct xf_dim images, uint32_t h, uint32_t w) {
-  return (struct xf_dim){images.n * h * w, images.sym};
+bool xf_window_set(struct xf_graph *g, struct xf_node *n, struct xf_dim images, uint32_t h,
+                   uint32_t w, struct xf_dim cols) {
+  const uint64_t pixels = (uint64_t)h * w; /* below 2^33 */
+  if (images.n <= UINT32_MAX / pixels)
+    return xf_shape_set(n, (struct xf_dim){(uint32_t)(images.n * pixels), images.sym}, cols);
+  char text[TEXT];
+  (void)snprintf(text, sizeof text, "%u images of %u x %u pixels are more than 2^32 - 1 rows",
+                 images.n, h, w);
+  return xf_shape_fail(g, n, text);
 }
 
 struct xf_conv_shape xf_conv_shape_of(const struct xf_attr *attr, uint32_t n, uint32_t ci,

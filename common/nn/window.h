@@ -20,7 +20,8 @@ bool xf_window_check(struct xf_graph *g, const struct xf_node *n);
 /* Input k is a whole number of images of h x w: how many. @err E_SHAPE */
 bool xf_window_images(struct xf_graph *g, const struct xf_node *n, int k, uint32_t h, uint32_t w,
                       struct xf_dim *images);
-/* Rows of that many images. @shape [images h w] */
-struct xf_dim xf_window_pixels(struct xf_dim images, uint32_t h, uint32_t w);
+/* The node has the rows of that many images of h x w, and those columns. @shape [images h w x cols] @err E_SHAPE (too many) */
+bool xf_window_set(struct xf_graph *g, struct xf_node *n, struct xf_dim images, uint32_t h,
+                   uint32_t w, struct xf_dim cols);
 
 #endif

@@ -23,7 +23,10 @@ void xf_fast_gemm(float *c, const float *a, const float *b, const struct xf_gemm
 }
 
 void xf_blas_syrk(float *c, const float *a, size_t n, size_t k, bool ta, float beta) {
-  if (n == 0) return;
+  /* BLAS refuses rows of length 0 and would leave c as it is */
+  for (size_t i = 0; i < n && k == 0; i++)
+    for (size_t j = i; j < n; j++) c[i * n + j] = beta == 0 ? 0 : beta * c[i * n + j];
+  if (n == 0 || k == 0) return;
   cblas_ssyrk(CblasRowMajor, CblasUpper, ta ? CblasTrans : CblasNoTrans, (int)n, (int)k, 1, a,
               (int)(ta ? n : k), beta, c, (int)n);
 }

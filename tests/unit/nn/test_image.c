@@ -52,6 +52,30 @@ static void test_max_pool(void **state) {
   xf_graph_free(g);
 }
 
+// 4 images that become 32768 x 32768 pixels each are 2^32 rows: refused, not 0 rows
+static void test_too_many_pixels(void **state) {
+  (void)state;
+  const struct xf_window w = {
+      .h = 1, .w = 1, .kh = 32768, .kw = 32768, .pad_h = 32767, .pad_w = 32767};
+  struct xf_window one = w;
+  struct xf_diag diag;
+  for (int images = 3; images <= 4; images++) {
+    struct xf_graph *g = new_graph();
+    (void)xf_op_avg_pool(g, xf_graph_input(g, "x", (struct xf_dim){(uint32_t)images, XF_SYM_B}, 1),
+                         &w);
+    xf_diag_init(&diag);
+    assert_int_equal(xf_graph_check(g, &diag), images == 3 ? XF_OK : XF_E_SHAPE);
+    if (images == 4) assert_non_null(strstr(diag.text, "4 images of 32768 x 32768 pixels"));
+    xf_graph_free(g);
+  }
+  one.kh = one.kw = 32767, one.pad_h = one.pad_w = 32766; /* back to images: out 32767 x 32767 */
+  struct xf_graph *g = new_graph();
+  (void)xf_op_avg_spread(g, xf_graph_input(g, "y", (struct xf_dim){32767u * 32767u, XF_SYM_B}, 1),
+                         &one);
+  assert_int_equal(xf_graph_check(g, &diag), XF_OK);
+  xf_graph_free(g);
+}
+
 // A NaN in a window is not lost.
 static void test_max_pool_nan(void **state) {
   (void)state;
@@ -275,10 +299,10 @@ static void test_shared_norm(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_max_pool),      cmocka_unit_test(test_max_pool_nan),
-      cmocka_unit_test(test_conv_by_hand),  cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_dropout_seeds), cmocka_unit_test(test_batch_norm),
-      cmocka_unit_test(test_shared_norm),
+      cmocka_unit_test(test_max_pool),     cmocka_unit_test(test_too_many_pixels),
+      cmocka_unit_test(test_max_pool_nan), cmocka_unit_test(test_conv_by_hand),
+      cmocka_unit_test(test_refusals),     cmocka_unit_test(test_dropout_seeds),
+      cmocka_unit_test(test_batch_norm),   cmocka_unit_test(test_shared_norm),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static void test_release(void **state) {
           assert_true(fabs((double)t.s[k].update[at] - want[i][j]) <= 1e-6 * want[i][j]);
           filled += want[i][j] > 0;
         }
-      assert_true(filled > 10 && t.s[k].answer.charge_z == 0);
+      assert_true(filled > 10 && t.s[k].answer.charge.noise_multiplier == 0);
     }
     stagetest_deinit(&t);
   }
@@ -120,7 +120,8 @@ static void test_noise(void **state) {
     stagetest_work(&t, k);
     assert_null(xf_layout_find(xf_silo_layout(t.s[k].silo), "cats/diagonal"));
     assert_int_equal(t.s[k].n_update, m * (m - 1) / 2);
-    assert_true(t.s[k].answer.charge_z >= 2 && t.s[k].answer.begin.clip == XF_GRAM_SENSITIVITY);
+    assert_true(t.s[k].answer.charge.noise_multiplier >= 2 &&
+                t.s[k].answer.begin.clip == XF_GRAM_SENSITIVITY);
     count(want, k, 1);
     for (size_t i = 0, at = 0; i < m; i++)
       for (size_t j = i + 1; j < m; j++, at++) {

@@ -118,6 +118,14 @@ static void test_syrk(void **state) {
           else assert_true(fabs((double)c[i * MOST + j] - (double)want[i * MOST + j]) < 1e-5);
         }
     }
+  for (int ta = 0; ta < 2; ta++) { /* an empty product is zeros, and added nothing */
+    for (size_t i = 0; i < 9; i++) c[i] = (float)(i + 1);
+    xf_blas_syrk(c, a, 3, 0, ta, 1);
+    for (size_t i = 0; i < 9; i++) assert_true(c[i] == (float)(i + 1));
+    c[1] = NAN;
+    xf_blas_syrk(c, a, 3, 0, ta, 0);
+    for (size_t i = 0; i < 9; i++) assert_true(c[i] == (i / 3 > i % 3 ? (float)(i + 1) : 0));
+  }
   c[0] = 7;
   xf_blas_syrk(c, a, 0, LONG, false, 0);
   assert_true(c[0] == 7);
