@@ -1,5 +1,5 @@
 /* A language model letter by letter: embedding, LSTM or GRU, softmax over the letters.
-   @source McMahan et al. 2017, section 3 (Shakespeare, two layers there) */
+   @source McMahan et al. 2017, section 3 (Shakespeare: two layers) */
 #include "model/seqnet.h"
 
 static enum xf_rc layout(struct xf_model *m, struct xf_diag *diag) {
@@ -11,12 +11,13 @@ static enum xf_rc layout(struct xf_model *m, struct xf_diag *diag) {
                        "model.n_in is %u and n_out %u; a language model has the same letters, at "
                        "least 2, in both, and model.dim above 0",
                        c->n_in, c->n_out);
-  const uint32_t H = c->hidden[0], G = xf_seqnet_gates(m) * H;
+  const uint32_t G = xf_seqnet_gates(m) * c->hidden[0];
   rc = xf_layout_add(&m->layout, "letter", XF_ROLE_SHARED, "", c->n_in, c->dim, diag);
   if (!rc) rc = xf_layout_add(&m->layout, "in", XF_ROLE_SHARED, "", c->dim, G, diag);
   if (!rc) rc = xf_layout_add(&m->layout, "in_bias", XF_ROLE_SHARED, "", G, 1, diag);
   if (!rc) rc = xf_seqnet_layout(m, diag);
-  if (!rc) rc = xf_layout_add(&m->layout, "out", XF_ROLE_SHARED, "", H, c->n_out, diag);
+  if (!rc)
+    rc = xf_layout_add(&m->layout, "out", XF_ROLE_SHARED, "", xf_seqnet_width(m), c->n_out, diag);
   if (!rc) rc = xf_layout_add(&m->layout, "out_bias", XF_ROLE_SHARED, "", c->n_out, 1, diag);
   return rc;
 }

@@ -13,7 +13,8 @@ static enum xf_rc layout(struct xf_model *m, struct xf_diag *diag) {
   rc = xf_layout_add(&m->layout, "in", XF_ROLE_SHARED, "", 2 * c->n_in, 4 * H, diag);
   if (!rc) rc = xf_layout_add(&m->layout, "in_bias", XF_ROLE_SHARED, "", 4 * H, 1, diag);
   if (!rc) rc = xf_seqnet_layout(m, diag);
-  if (!rc) rc = xf_layout_add(&m->layout, "out", XF_ROLE_SHARED, "", c->n_in, H, diag);
+  if (!rc)
+    rc = xf_layout_add(&m->layout, "out", XF_ROLE_SHARED, "", c->n_in, xf_seqnet_width(m), diag);
   if (!rc) rc = xf_layout_add(&m->layout, "out_bias", XF_ROLE_SHARED, "", c->n_in, 1, diag);
   return rc;
 }

@@ -212,7 +212,7 @@ static void net_init(struct xf_model_net *net, const struct xf_model *model) {
                                .data = XF_NO_NODE,
                                .score = XF_NO_NODE,
                                .hidden = XF_NO_NODE,
-                               .state = {XF_NO_NODE, XF_NO_NODE},
+                               .state = {XF_NO_NODE, XF_NO_NODE, XF_NO_NODE, XF_NO_NODE},
                                .group = 1};
   for (int f = 0; f < XF_N_FEED; f++) net->feed[f] = XF_NO_NODE;
 }

@@ -11,7 +11,8 @@
  *   scorer        group = 1 + negatives: X a list's candidates, the positive first, CLASS 0
  *   sequences     group = config.steps: a sample is a chunk; row t*n + b is step t of chunk b of n. ITEM the token, STEP
  *                 (dkt) token + n_in * answer, Y (dkt) the answer, MASK 1 where there is a step, WEIGHT 1 / steps of all
- *                 chunks there, else 0. Scoring takes the states H and C [n x hidden] before the chunk and gives those behind
+ *                 chunks there, else 0. Scoring takes the states H and C [n x hidden] (H2 and C2 of a second layer) before the chunk
+ *                 and gives those behind
  * A net of an episode (`episode`) gives its rows parts: NORM a row's share of the statistics that batch norm uses for all
  * rows, WEIGHT its share of the loss; each adds up to 1. It has `score` too, the outputs of all rows.
  * PRIOR (pull): what USER's row is drawn to: kappa times its prior, zeros where there is none.
@@ -36,16 +37,19 @@ enum xf_feed {
   XF_FEED_NORM,
   XF_FEED_H,
   XF_FEED_C,
+  XF_FEED_H2,
+  XF_FEED_C2,
   XF_N_FEED
 };
 
 struct xf_model_net {
   struct xf_graph *graph;
-  int loss;            /* with regularisation, differentiated; mean over rows */
-  int data;            /* without regularisation */
-  int score;           /* of xf_model_net_score and episodes */
-  int hidden;          /* of the same: the input of the head (xf_model_get_head), or XF_NO_NODE */
-  int state[2];        /* of xf_model_net_score over sequences: h and c behind the chunk */
+  int loss;   /* with regularisation, differentiated; mean over rows */
+  int data;   /* without regularisation */
+  int score;  /* of xf_model_net_score and episodes */
+  int hidden; /* of the same: the input of the head (xf_model_get_head), or XF_NO_NODE */
+  int state
+      [4]; /* of xf_model_net_score over sequences: h, c behind the chunk; of the second layer */
   int feed[XF_N_FEED]; /* nodes, XF_NO_NODE where unused; symbol B counts samples */
   uint32_t group;
   bool masks;                      /* draws dropout masks: each run wants a seed of its own */

@@ -10,8 +10,12 @@ struct xf_seqscore {
   struct xf_model_net net;
   struct xf_nnplan *plan;
   int32_t *item, *in, *mask; /* [steps x 64] */
-  float *h, *c;              /* [64 x hidden] */
+  float *state[4];           /* [64 x hidden] h, c; of the second layer */
 };
+
+static size_t state_len(const struct xf_model_config *c, uint32_t k, uint32_t n) {
+  return (size_t)n * c->hidden[k / 2];
+}
 
 static void *feed(struct xf_seqscore *s, enum xf_feed which, size_t n, size_t size) {
   void *p = xf_try_calloc(n, size);
@@ -25,19 +29,23 @@ static enum xf_rc build(struct xf_seqscore *s, struct xf_diag *diag) {
     return xf_diag_set(diag, XF_E_STATE, "this model scores no sequences");
   enum xf_rc rc = xf_model_net_score(&s->net, s->model, diag);
   if (rc) return rc;
-  struct xf_nnplan_spec spec = {.outputs = {s->net.score, s->net.state[0], s->net.state[1]},
-                                .n_output = s->net.state[1] == XF_NO_NODE ? 2 : 3,
-                                .max = {[XF_SYM_B] = XF_SCORE_BLOCK}};
+  struct xf_nnplan_spec spec = {
+      .outputs = {s->net.score}, .n_output = 1, .max = {[XF_SYM_B] = XF_SCORE_BLOCK}};
+  for (int k = 0; k < 4; k++)
+    if (s->net.state[k] != XF_NO_NODE) spec.outputs[spec.n_output++] = s->net.state[k];
   rc = xf_nnplan_new(&s->plan, s->net.graph, &spec, diag);
   if (rc) return rc;
   const size_t rows = (size_t)c->steps * XF_SCORE_BLOCK;
-  const size_t state = (size_t)c->hidden[0] * XF_SCORE_BLOCK;
   s->item = feed(s, XF_FEED_ITEM, rows, sizeof *s->item);
   s->in = feed(s, XF_FEED_STEP, rows, sizeof *s->in);
   s->mask = feed(s, XF_FEED_MASK, rows, sizeof *s->mask);
-  s->h = feed(s, XF_FEED_H, state, sizeof *s->h);
-  s->c = feed(s, XF_FEED_C, state, sizeof *s->c);
-  if (!s->item || !s->in || !s->mask || !s->h || !s->c)
+  bool ok = s->item && s->in && s->mask;
+  for (uint32_t k = 0; k < 2 * c->n_hidden; k++) {
+    static const enum xf_feed which[] = {XF_FEED_H, XF_FEED_C, XF_FEED_H2, XF_FEED_C2};
+    s->state[k] = feed(s, which[k], state_len(c, k, XF_SCORE_BLOCK), sizeof *s->state[k]);
+    ok = ok && s->state[k];
+  }
+  if (!ok)
     return xf_diag_set(diag, XF_E_NOMEM, "not enough memory to score %d sequences of %u steps",
                        XF_SCORE_BLOCK, c->steps);
   return XF_OK;
@@ -61,8 +69,7 @@ void xf_seqscore_free(struct xf_seqscore *s) {
   xf_free(s->item);
   xf_free(s->in);
   xf_free(s->mask);
-  xf_free(s->h);
-  xf_free(s->c);
+  for (int k = 0; k < 4; k++) xf_free(s->state[k]);
   xf_free(s);
 }
 
@@ -90,10 +97,11 @@ static void fill(struct xf_seqscore *s, const struct xf_seqset *set, const uint3
 }
 
 static void keep(struct xf_seqscore *s, uint32_t n) {
-  const size_t len = (size_t)n * xf_model_get_config(s->model)->hidden[0] * sizeof(float);
-  memcpy(s->h, xf_nnplan_get(s->plan, s->net.state[0], NULL, NULL), len);
-  if (s->net.state[1] != XF_NO_NODE)
-    memcpy(s->c, xf_nnplan_get(s->plan, s->net.state[1], NULL, NULL), len);
+  const struct xf_model_config *c = xf_model_get_config(s->model);
+  for (uint32_t k = 0; k < 2 * c->n_hidden; k++)
+    if (s->net.state[k] != XF_NO_NODE)
+      memcpy(s->state[k], xf_nnplan_get(s->plan, s->net.state[k], NULL, NULL),
+             state_len(c, k, n) * sizeof(float));
 }
 
 enum xf_rc xf_seqscore_run(struct xf_seqscore *s, const float *params, const struct xf_seqset *set,
@@ -111,8 +119,8 @@ enum xf_rc xf_seqscore_run(struct xf_seqscore *s, const float *params, const str
                        c->n_in);
   for (uint32_t b = 0; b < n; b++)
     longest = xf_seqset_len(set, seq[b]) > longest ? xf_seqset_len(set, seq[b]) : longest;
-  memset(s->h, 0, (size_t)n * c->hidden[0] * sizeof *s->h);
-  memset(s->c, 0, (size_t)n * c->hidden[0] * sizeof *s->c);
+  for (uint32_t k = 0; k < 2 * c->n_hidden; k++)
+    memset(s->state[k], 0, state_len(c, k, n) * sizeof(float));
   for (uint32_t from = 0; from < longest; from += c->steps) {
     fill(s, set, seq, n, from);
     const enum xf_rc rc = xf_nnplan_run(s->plan, params, NULL, extent, diag);

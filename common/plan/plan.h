@@ -65,7 +65,7 @@ struct xf_plan_model_part {
   enum xf_plan_items items;                                  /* mf */
   char user_ns[XF_PLAN_NAME_MAX], item_ns[XF_PLAN_NAME_MAX]; /* namespaces of aligned rows */
   uint32_t n_in, n_out;                          /* mlp, logreg; dkt: skills, 1; char-*: letters */
-  uint32_t hidden[XF_PLAN_HIDDEN_MAX], n_hidden; /* mlp; dkt, char-*: one */
+  uint32_t hidden[XF_PLAN_HIDDEN_MAX], n_hidden; /* mlp; dkt, char-*: one or two */
   enum xf_plan_activation activation;            /* mlp */
   uint32_t steps;                                /* dkt, char-*: of a training chunk */
 };

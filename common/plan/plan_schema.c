@@ -250,7 +250,8 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN(model.n_out), UINT, .def = "0", RANGE(0, 65536), .tag = 40,
      .help = "mlp, logreg: outputs; dkt: 1; char-*: 96 letters"},
     {PLAN_LIST(model.hidden, model.n_hidden), UINT, RANGE(1, 65536), .tag = 41,
-     .help = "mlp: sizes of the hidden layers; dkt, char-*: of the recurrent one"},
+     .help = "mlp: sizes of the hidden layers; dkt, char-*: of the one or two "
+             "recurrent ones"},
     {PLAN(model.activation), WORD(activation_names), .def = "relu", .tag = 42,
      .help = "mlp: of the hidden layers"},
     {PLAN(model.steps), UINT, .def = "200", RANGE(1, 16384), .unit = "steps", .tag = 43,

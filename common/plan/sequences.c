@@ -20,8 +20,10 @@ static enum xf_rc check_sizes(const struct xf_plan *plan, struct xf_diag *diag) 
   if (plan->model.loss != (dkt ? XF_PLAN_LOSS_BCE : XF_PLAN_LOSS_SOFTMAX))
     REFUSE("model.loss: %s takes %s, not %s", kind, dkt ? "bce" : "softmax",
            xf_plan_loss_text(plan->model.loss));
-  if (plan->model.n_hidden != 1)
-    REFUSE("model.hidden: %s has one recurrent layer; write one width, e.g. [100]", kind);
+  if (plan->model.n_hidden < 1 || plan->model.n_hidden > 2)
+    REFUSE("model.hidden: %s has one or two recurrent layers; write one width or two, e.g. [100] "
+           "or [256, 256]",
+           kind);
   if (dkt && (plan->model.n_in == 0 || plan->model.n_out != 1))
     REFUSE("model: dkt needs n_in, the number of skills, and n_out: 1");
   if (!dkt && (plan->model.n_in != LETTERS || plan->model.n_out != LETTERS))

@@ -285,6 +285,7 @@ static const struct {
     {table_base, UNITS IDX "model.kind=conv4 model.hidden=", "the batch norm of conv4 mixes"},
     {table_base, UNITS IDX "privacy.unit=user", "a set of images does not say"},
     {table_base, UNITS SEQ, "write unit: user"},
+    {table_base, SEQ "model.hidden=[9,8,7]", "dkt has one or two recurrent layers"},
     {table_base, UNITS "privacy.noise_multiplier=1", "write weighting: uniform"},
     {table_base,
      UNITS "privacy.noise_multiplier=1 fed.weighting=uniform early_stop.patience=2 "

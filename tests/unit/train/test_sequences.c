@@ -116,6 +116,27 @@ static void test_letters_learn(void **state) {
   }
 }
 
+// Two layers learn what one does, each with batches of unlike lengths.
+static void test_two_layers_learn(void **state) {
+  (void)state;
+  struct xf_dataset d, text;
+  alternating(&d, 40);
+  periodic(&text, 20);
+  struct xf_model_config two = dkt;
+  two.n_hidden = 2, two.hidden[1] = 6;
+  const double answers = train(&two, &d, 250, 8, NULL);
+  if (!(answers < .2)) fail_msg("dkt: loss %g", answers);
+  const enum xf_model_kind kind[] = {XF_MODEL_CHAR_LSTM, XF_MODEL_CHAR_GRU};
+  for (int k = 0; k < 2; k++) {
+    struct xf_model_config c = letters(kind[k]);
+    c.n_hidden = 2, c.hidden[1] = 6;
+    const double last = train(&c, &text, 400, 8, NULL);
+    if (!(last < .25)) fail_msg("%s: loss %g", xf_model_kind_name(kind[k]), last);
+  }
+  xf_dataset_deinit(&d);
+  xf_dataset_deinit(&text);
+}
+
 // Steps no chunk reaches are masked: a model made for longer chunks learns the same.
 static void test_padding_changes_nothing(void **state) {
   (void)state;
@@ -164,8 +185,8 @@ static void test_refusals(void **state) {
   c.n_out = 2;
   refuse(&c, &d, XF_E_CONFIG, "model.n_out is 2; dkt predicts one answer");
   c = dkt;
-  c.n_hidden = 2;
-  refuse(&c, &d, XF_E_CONFIG, "has one recurrent layer");
+  c.n_hidden = 3, c.hidden[1] = c.hidden[2] = 8;
+  refuse(&c, &d, XF_E_CONFIG, "has one or two recurrent layers");
   c = dkt;
   c.steps = 0;
   refuse(&c, &d, XF_E_CONFIG, "model.steps is 0");
@@ -186,9 +207,8 @@ static int start_blas(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_dkt_learns),
-      cmocka_unit_test(test_letters_learn),
-      cmocka_unit_test(test_padding_changes_nothing),
+      cmocka_unit_test(test_dkt_learns),       cmocka_unit_test(test_letters_learn),
+      cmocka_unit_test(test_two_layers_learn), cmocka_unit_test(test_padding_changes_nothing),
       cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, start_blas, NULL);
