@@ -16,16 +16,16 @@ import sys
 REPO = pathlib.Path(__file__).resolve().parents[3]
 STEPS = (0, 1, 2, 4, 32)
 MAML, REPTILE = "sinusoid-maml", "sinusoid-reptile"
-LOCAL = {"fed.server.kind": "sgd", "fed.server.lr": 1}
+PERFEDAVG = {"fed.algorithm": "perfedavg", "local.steps": 4, "local.optimizer.lr": 0.01, "fed.server.lr": 0.5}
 ARMS = {
-    "maml": (MAML, {"fed.server.lr": 0.01}),
-    "fomaml": (MAML, {"fed.algorithm": "fomaml", "fed.server.lr": 0.01}),
-    "anil": (MAML, {"fed.algorithm": "anil", "fed.server.lr": 0.01}),
-    "boil": (MAML, {"fed.algorithm": "boil", "fed.server.lr": 0.01}),
-    "metasgd": (MAML, {"fed.algorithm": "metasgd", "fed.server.lr": 0.001}),
-    "perfedavg-hf": (MAML, {"fed.algorithm": "perfedavg", "local.steps": 4, "local.optimizer.lr": 0.03, **LOCAL}),
-    "perfedavg-fo": (MAML, {"fed.algorithm": "perfedavg", "local.steps": 4, "local.optimizer.lr": 0.03, "local.meta.hessian": "none", **LOCAL}),
-    "reptile": (REPTILE, {}),
+    "maml": (MAML, {"fed.server.lr": 0.02}),
+    "fomaml": (MAML, {"fed.algorithm": "fomaml", "fed.server.lr": 0.02}),
+    "anil": (MAML, {"fed.algorithm": "anil", "fed.server.lr": 0.04}),
+    "boil": (MAML, {"fed.algorithm": "boil", "fed.server.lr": 0.005}),
+    "metasgd": (MAML, {"fed.algorithm": "metasgd", "fed.server.lr": 0.0005}),
+    "perfedavg-hf": (MAML, PERFEDAVG),
+    "perfedavg-fo": (MAML, {**PERFEDAVG, "local.meta.hessian": "none"}),
+    "reptile": (REPTILE, {"local.optimizer.lr": 0.05}),
     "joint": (REPTILE, {"fed.algorithm": "fedavg", "local.steps": 1}),
 }
 
