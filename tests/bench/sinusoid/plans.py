@@ -21,7 +21,7 @@ ARMS = {
     "maml": (MAML, {"fed.server.lr": 0.02}),
     "fomaml": (MAML, {"fed.algorithm": "fomaml", "fed.server.lr": 0.02}),
     "anil": (MAML, {"fed.algorithm": "anil", "fed.server.lr": 0.04}),
-    "boil": (MAML, {"fed.algorithm": "boil", "fed.server.lr": 0.005}),
+    "boil": (MAML, {"fed.algorithm": "boil", "fed.server.lr": 0.002}),
     "metasgd": (MAML, {"fed.algorithm": "metasgd", "fed.server.lr": 0.0005}),
     "perfedavg-hf": (MAML, PERFEDAVG),
     "perfedavg-fo": (MAML, {**PERFEDAVG, "local.meta.hessian": "none"}),
