@@ -196,6 +196,29 @@ static void test_rows(void **state) {
   }
 }
 
+// every column is added up in the order of the rows, whatever the width of a register: the bits of a plain loop
+static void test_sum_rows_order(void **state) {
+  (void)state;
+  enum { MOST_R = 9, MOST_C = 150 };
+  static float x[MOST_R * MOST_C], plain[MOST_C], sum[MOST_C + 1];
+  for (size_t i = 0; i < MOST_R * MOST_C; i++)
+    x[i] = (float)((double)(i * 2654435761u % 1000003) / 1000 - 500) * (i % 7 ? 1.0f : 1e-4f);
+  for (size_t R = 0; R <= MOST_R; R++)
+    for (size_t C = 1; C <= MOST_C; C++) {
+      for (size_t c = 0; c < C; c++) {
+        plain[c] = 0;
+        for (size_t r = 0; r < R; r++) plain[c] += x[r * C + c];
+      }
+      const struct xf_kern *k;
+      for (size_t t = 0; (k = xf_kern_next(t)) != NULL; t++) {
+        sum[C] = 7;
+        k->sum_rows(sum, x, R, C);
+        assert_memory_equal(sum, plain, C * sizeof *sum);
+        assert_true(sum[C] == 7);
+      }
+    }
+}
+
 static void test_gather_scatter(void **state) {
   (void)state;
   enum { ROWS = 20, N = 50 };
@@ -417,6 +440,7 @@ int main(void) {
       cmocka_unit_test(test_bce),
       cmocka_unit_test(test_accuracy),
       cmocka_unit_test(test_special_values),
+      cmocka_unit_test(test_sum_rows_order),
       cmocka_unit_test(test_rows),
       cmocka_unit_test(test_gather_scatter),
       cmocka_unit_test(test_softmax),
