@@ -31,17 +31,12 @@ enum xf_rc xf_strategy_check(const struct xf_strategy *strategy, enum xf_weight_
       !(strategy->momentum >= 0 && strategy->momentum < 1))
     return xf_diag_set(diag, XF_E_RANGE, "server.momentum is %g; it must lie in [0, 1)",
                        strategy->momentum);
-  if (strategy->anneal && !strategy->rounds)
-    return xf_diag_set(diag, XF_E_RANGE, "a rate that falls to 0 needs rounds, at least 1");
-  return XF_OK;
+  return xf_schedule_check(&strategy->schedule, diag);
 }
 
 struct xf_strategy_step xf_strategy_get(const struct xf_strategy *strategy, uint32_t commit) {
-  struct xf_strategy_step step = {.eta = strategy->lr};
-  if (strategy->anneal) {
-    const uint32_t t = commit < strategy->rounds ? commit : strategy->rounds;
-    step.eta = strategy->lr * (1.0 - (double)t / (double)strategy->rounds);
-  }
+  struct xf_strategy_step step = {.eta =
+                                      strategy->lr * xf_schedule_get(&strategy->schedule, commit)};
   step.momentum = strategy->server == XF_STRATEGY_MOMENTUM;
   step.mu = step.momentum ? strategy->momentum : 0;
   return step;

@@ -3,7 +3,7 @@
  *
  * Every strategy of this version is the fold of fold.h with its own server rate and momentum:
  *   fedavg    rate lr; with server momentum v = m v + mean, new = old + lr v
- *   reptile   uniform weights; rate eps (1 - t/T) at commit t of T: batched Reptile is FedAvg with
+ *   reptile   uniform weights; rate eps (1 - t/T) at commit t of T (a linear schedule): batched Reptile is FedAvg with
  *             client = task and a server rate that falls to 0
  * Texts are those of the plan. A void round changes nothing, so t counts commits.
  *
@@ -16,6 +16,7 @@
 #define XF_FED_STRATEGY_H
 
 #include "base/diag.h"
+#include "fed/schedule.h"
 #include "fed/weight.h"
 
 #include <stdbool.h>
@@ -36,10 +37,9 @@ struct xf_strategy_entry {
 struct xf_strategy {
   enum xf_strategy_kind kind;
   enum xf_strategy_server server;
-  double lr;       /* server rate; Reptile: epsilon at the first commit */
-  double momentum; /* of XF_STRATEGY_MOMENTUM, in [0, 1) */
-  bool anneal;     /* linearly to 0 over `rounds` */
-  uint32_t rounds; /* commits of the stage */
+  double lr;                   /* server rate; Reptile: epsilon at the first commit */
+  double momentum;             /* of XF_STRATEGY_MOMENTUM, in [0, 1) */
+  struct xf_schedule schedule; /* of lr */
 };
 
 /* What a fold needs (xf_fold_job). */

@@ -70,6 +70,14 @@ struct xf_plan_model_part {
   uint32_t steps;                                /* dkt, char-*: of a training chunk */
 };
 
+/* What becomes of a rate over a stage's commits. 0: not given. */
+struct xf_plan_schedule_part {
+  enum xf_plan_schedule kind;
+  uint32_t warmup, every; /* commits */
+  double factor;          /* step, exponential, inverse */
+  double floor;           /* linear, cosine: what is left at the end, of the rate */
+};
+
 struct xf_plan_stage_part {
   enum xf_plan_stage kind;
   char name[XF_PLAN_NAME_MAX];                   /* of its artifact; "" in a plan of one stage */
@@ -97,6 +105,7 @@ struct xf_plan_stage_part {
       double momentum;
       enum xf_plan_anneal anneal;
     } server;
+    struct xf_plan_schedule_part schedule; /* of server.lr */
   } fed;
   struct {
     uint32_t epochs, steps; /* exactly one is > 0 */
@@ -106,6 +115,7 @@ struct xf_plan_stage_part {
       double lr, momentum, b1, b2, eps, weight_decay;
       enum xf_plan_sparse sparse;
     } optimizer;
+    struct xf_plan_schedule_part schedule; /* of optimizer.lr */
     double l2;
     uint32_t negatives; /* per positive; bpr and bce of interactions */
     struct {

@@ -31,6 +31,7 @@ static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAM
 static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME) LATER("adam"),
                                                    LATER("yogi"), LATER("adagrad"), END};
 static const struct xf_conf_name anneal_names[] = {XF_PLAN_ANNEAL_LIST(NAME) END};
+static const struct xf_conf_name schedule_names[] = {XF_PLAN_SCHEDULE_LIST(NAME) END};
 static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME) LATER("float16"),
                                                      LATER("bfloat16"), LATER("int8"), END};
 static const struct xf_conf_name optimizer_names[] = {XF_PLAN_OPTIMIZER_LIST(NAME) END};
@@ -63,6 +64,9 @@ const char *xf_plan_arm_text(enum xf_plan_arm value) {
 
 const char *xf_plan_stage_text(enum xf_plan_stage value) {
   return xf_conf_name_text(stage_names, (int)value);
+}
+const char *xf_plan_schedule_text(enum xf_plan_schedule value) {
+  return xf_conf_name_text(schedule_names, (int)value);
 }
 
 /* Rows: AT is the field, the rest as in conf/schema.h. A plan is fixed for a run: every key is RESTART. */
@@ -128,7 +132,17 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(fed.server.momentum), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 26,
      .help = "of kind momentum"},
     {STAGE(fed.server.anneal), WORD(anneal_names), .def = "none", .tag = 27,
-     .help = "linear: the rate falls to 0 over the stage"},
+     .help = "linear: the rate falls to 0 over the stage; the same as schedule.kind: linear"},
+    {STAGE(fed.schedule.kind), WORD(schedule_names), .def = "constant", .tag = 30,
+     .help = "server.lr over the stage's commits"},
+    {STAGE(fed.schedule.warmup), UINT, .def = "0", RANGE(0, 10000000), .unit = "commits", .tag = 31,
+     .help = "commits over which the rate first rises linearly to its full size"},
+    {STAGE(fed.schedule.every), UINT, .def = "0", RANGE(0, 10000000), .unit = "commits", .tag = 32,
+     .help = "step: commits from one cut to the next"},
+    {STAGE(fed.schedule.factor), REAL, .def = "0", RANGE(0, 1), .tag = 33,
+     .help = "step: of each cut; exponential: of each commit; inverse: c of 1 / (1 + c t)"},
+    {STAGE(fed.schedule.floor), REAL, .def = "0", RANGE(0, 1), .tag = 34,
+     .help = "linear, cosine: part of the rate that is left at the stage's end"},
     {STAGE(local.epochs), UINT, RANGE(1, 100000), .tag = 40,
      .help = "passes over the silo's train part per round; 1 when neither is given"},
     {STAGE(local.steps), UINT, RANGE(1, 10000000), .tag = 41,
@@ -151,6 +165,16 @@ static const struct xf_conf_key stage_keys[] = {
      .help = "Adam on embeddings: dense is exact, lazy updates touched rows only"},
     {STAGE(local.optimizer.weight_decay), REAL, .def = "0", RANGE(0, 0.9999), .tag = 52,
      .help = "adamw: parameters shrink by lr times this before each step"},
+    {STAGE(local.schedule.kind), WORD(schedule_names), .def = "constant", .tag = 54,
+     .help = "optimizer.lr over the stage's commits"},
+    {STAGE(local.schedule.warmup), UINT, .def = "0", RANGE(0, 10000000), .unit = "commits",
+     .tag = 55, .help = "commits over which the rate first rises linearly to its full size"},
+    {STAGE(local.schedule.every), UINT, .def = "0", RANGE(0, 10000000), .unit = "commits",
+     .tag = 56, .help = "step: commits from one cut to the next"},
+    {STAGE(local.schedule.factor), REAL, .def = "0", RANGE(0, 1), .tag = 57,
+     .help = "step: of each cut; exponential: of each commit; inverse: c of 1 / (1 + c t)"},
+    {STAGE(local.schedule.floor), REAL, .def = "0", RANGE(0, 1), .tag = 58,
+     .help = "linear, cosine: part of the rate that is left at the stage's end"},
     {STAGE(local.l2), REAL, .def = "0", RANGE(0, 1000), .tag = 50,
      .help = "weight decay, on the rows a batch touches"},
     {STAGE(local.negatives), UINT, .def = "1", RANGE(1, 1000), .tag = 51,

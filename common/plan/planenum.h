@@ -128,6 +128,16 @@
   X(XF_PLAN_ANNEAL_NONE, "none") \
   X(XF_PLAN_ANNEAL_LINEAR, "linear")
 
+/* A rate over the commits of a stage (fed/schedule.h has the formulas). */
+#define XF_PLAN_SCHEDULE_LIST(X)                 \
+  X(XF_PLAN_SCHEDULE_CONSTANT, "constant")       \
+  X(XF_PLAN_SCHEDULE_LINEAR, "linear")           \
+  X(XF_PLAN_SCHEDULE_COSINE, "cosine")           \
+  X(XF_PLAN_SCHEDULE_STEP, "step")               \
+  X(XF_PLAN_SCHEDULE_EXPONENTIAL, "exponential") \
+  X(XF_PLAN_SCHEDULE_INVERSE, "inverse")         \
+  X(XF_PLAN_SCHEDULE_INVERSE_ROOT, "inverse-root")
+
 /* How an update travels: all its floats, or those that are not 0 (statistics without noise). */
 #define XF_PLAN_ENCODING_LIST(X)         \
   X(XF_PLAN_ENCODING_FLOAT32, "float32") \
@@ -197,6 +207,7 @@ enum xf_plan_hessian { XF_PLAN_HESSIAN_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_weighting { XF_PLAN_WEIGHTING_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_server { XF_PLAN_SERVER_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_anneal { XF_PLAN_ANNEAL_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_schedule { XF_PLAN_SCHEDULE_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_encoding { XF_PLAN_ENCODING_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_optimizer { XF_PLAN_OPTIMIZER_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_sparse { XF_PLAN_SPARSE_LIST(XF_PLAN_ENUMERATOR_) };
@@ -215,5 +226,6 @@ const char *xf_plan_algorithm_text(enum xf_plan_algorithm value);
 const char *xf_plan_optimizer_text(enum xf_plan_optimizer value);
 const char *xf_plan_arm_text(enum xf_plan_arm value);
 const char *xf_plan_stage_text(enum xf_plan_stage value);
+const char *xf_plan_schedule_text(enum xf_plan_schedule value);
 
 #endif

@@ -22,6 +22,9 @@ bool xf_plan_has_sequences(const struct xf_plan *plan);
 XF_WARN_UNUSED enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan,
                                               const struct xf_plan_stage_part *stage,
                                               struct xf_diag *diag);
+/* The rates' schedules of a stage (schedules.c). @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_schedules(const struct xf_plan_stage_part *stage,
+                                                  struct xf_diag *diag);
 
 /* local.meta of a train stage: of a meta-learning algorithm, or where a metric adapts (meta.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_meta(const struct xf_plan *plan,

@@ -3,6 +3,7 @@
 #include "plan/metric.h"
 #include "plan/view.h"
 
+#include <float.h>
 #include <string.h>
 
 static enum xf_rc not_here(struct xf_diag *diag, const char *what) {
@@ -177,6 +178,25 @@ struct xf_metawork_config xf_resolve_meta(const struct xf_plan *plan, uint32_t s
   return c;
 }
 
+static struct xf_schedule schedule(const struct xf_plan_schedule_part *p, uint32_t rounds) {
+  enum xf_schedule_kind kind = XF_SCHEDULE_CONSTANT;
+  switch (p->kind) {
+  case XF_PLAN_SCHEDULE_CONSTANT: break;
+  case XF_PLAN_SCHEDULE_LINEAR: kind = XF_SCHEDULE_LINEAR; break;
+  case XF_PLAN_SCHEDULE_COSINE: kind = XF_SCHEDULE_COSINE; break;
+  case XF_PLAN_SCHEDULE_STEP: kind = XF_SCHEDULE_STEP; break;
+  case XF_PLAN_SCHEDULE_EXPONENTIAL: kind = XF_SCHEDULE_EXPONENTIAL; break;
+  case XF_PLAN_SCHEDULE_INVERSE: kind = XF_SCHEDULE_INVERSE; break;
+  case XF_PLAN_SCHEDULE_INVERSE_ROOT: kind = XF_SCHEDULE_INVERSE_ROOT; break;
+  }
+  return (struct xf_schedule){.kind = kind,
+                              .rounds = rounds,
+                              .warmup = p->warmup,
+                              .every = p->every,
+                              .factor = p->factor,
+                              .floor = p->floor};
+}
+
 struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage) {
   const struct xf_plan_stage_part *st = &plan->stages[stage];
   return (struct xf_strategy){
@@ -186,8 +206,16 @@ struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stag
           st->fed.server.kind == XF_PLAN_SERVER_MOMENTUM ? XF_STRATEGY_MOMENTUM : XF_STRATEGY_SGD,
       .lr = st->fed.server.lr,
       .momentum = st->fed.server.momentum,
-      .anneal = st->fed.server.anneal == XF_PLAN_ANNEAL_LINEAR,
-      .rounds = st->fed.rounds};
+      .schedule = st->fed.server.anneal == XF_PLAN_ANNEAL_LINEAR
+                      ? (struct xf_schedule){.kind = XF_SCHEDULE_LINEAR, .rounds = st->fed.rounds}
+                      : schedule(&st->fed.schedule, st->fed.rounds)};
+}
+
+float xf_resolve_rate(const struct xf_plan *plan, uint32_t stage, uint64_t commit) {
+  const struct xf_plan_stage_part *st = &plan->stages[stage];
+  const struct xf_schedule s = schedule(&st->local.schedule, st->fed.rounds);
+  const float rate = (float)(st->local.optimizer.lr * xf_schedule_get(&s, commit));
+  return rate > FLT_MIN ? rate : FLT_MIN;
 }
 
 enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage) {

@@ -16,9 +16,10 @@ const char *xf_silo_arm_name(enum xf_silo_arm arm) {
   return (size_t)arm < sizeof names / sizeof names[0] ? names[arm] : "?";
 }
 
-static void alone_streams(void *arg, uint32_t task, struct xf_rng *shuffle,
-                          struct xf_rng *negative) {
-  silo_streams(arg, ((uint64_t)1 << 32) + task, shuffle, negative);
+static void begin_alone(void *arg, uint32_t task, struct xf_train_job *job) {
+  const struct xf_silo *s = arg;
+  silo_streams(s, ((uint64_t)1 << 32) + task, &job->shuffle, &job->negative);
+  job->lr = xf_resolve_rate(s->cfg.plan, 0, task - 1);
 }
 
 static enum xf_rc make_alone(struct xf_silo *s, struct xf_diag *diag) {
@@ -30,14 +31,14 @@ static enum xf_rc make_alone(struct xf_silo *s, struct xf_diag *diag) {
   struct xf_train_job job = {.start = s->arm, .data = &s->data, .cancel = s->cancel, .out = s->arm};
   const uint32_t rounds = s->cfg.plan->stages[0].fed.rounds;
   if (rc || !xf_plan_by_units(s->cfg.plan))
-    return rc ? rc : xf_train_alone(s->trainer, &job, rounds, alone_streams, s, diag);
+    return rc ? rc : xf_train_alone(s->trainer, &job, rounds, begin_alone, s, diag);
   /* it never leaves, so it is neither sampled, clipped nor noised: the same steps of the same batch */
   struct xf_local_config local = xf_resolve_local(s->cfg.plan, 0);
   struct xf_trainer *plain = NULL;
   local.unit = XF_UNIT_NONE;
   rc = xf_trainer_new(&plain, s->model, &local,
                       (uint32_t)xf_model_samples(s->model, &s->data, XF_PART_TRAIN), diag);
-  if (!rc) rc = xf_train_alone(plain, &job, rounds, alone_streams, s, diag);
+  if (!rc) rc = xf_train_alone(plain, &job, rounds, begin_alone, s, diag);
   xf_trainer_free(plain);
   return rc;
 }

@@ -112,16 +112,19 @@ static void relay_progress(void *arg, const struct xf_train_progress *p) {
 enum xf_rc silo_scorer_work(struct xf_silo *s, const struct xf_silo_task *task, const float *in,
                             const float *own, struct xf_silo_answer *a, struct xf_diag *diag) {
   const uint32_t stage = task->offer.stage;
+  uint64_t first = 0;
+  (void)xf_plan_stage_at(s->cfg.plan, task->offer.committed, &first);
   enum xf_rc rc = make(s, stage, in, diag);
   if (rc) return rc;
   struct relay relay = {task};
-  struct xf_train_job job = {.start = own,
-                             .data = &s->scorer->lists,
-                             .cancel = task->cancel,
-                             .progress = relay_progress,
-                             .arg = &relay,
-                             .out =
-                                 s->wire}; /* all its segments are shared: the slice is the net */
+  struct xf_train_job job = {
+      .start = own,
+      .data = &s->scorer->lists,
+      .cancel = task->cancel,
+      .progress = relay_progress,
+      .arg = &relay,
+      .lr = xf_resolve_rate(s->cfg.plan, stage, task->offer.committed - first),
+      .out = s->wire}; /* all its segments are shared: the slice is the net */
   silo_streams(s, task->offer.round, &job.shuffle, &job.negative);
   rc = xf_trainer_run(s->scorer->trainer, &job, diag);
   if (rc) return rc;

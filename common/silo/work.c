@@ -154,6 +154,7 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
                              .cancel = task->cancel,
                              .progress = relay_progress,
                              .arg = &relay,
+                             .lr = xf_resolve_rate(s->cfg.plan, 0, task->offer.committed),
                              .out = s->task};
   silo_streams(s, task->offer.round, &job.shuffle, &job.negative);
   silo_start(s, s->task, task->base);

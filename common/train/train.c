@@ -152,14 +152,14 @@ static enum xf_rc check_params(const struct xf_trainer *t, const float *params, 
                      "after step %llu parameter %s[%zu][%zu] is %g; training diverged, lower "
                      "local.optimizer.lr (now %g)",
                      (unsigned long long)step, seg->name, at / seg->cols, at % seg->cols,
-                     (double)params[bad], (double)t->config.optimizer.lr);
+                     (double)params[bad], (double)t->lr);
 }
 
 static enum xf_rc diverged(const struct xf_trainer *t, uint64_t step, struct xf_diag *diag) {
   return xf_diag_set(diag, XF_E_NAN,
                      "the loss is not a number in step %llu; training diverged, lower "
                      "local.optimizer.lr (now %g)",
-                     (unsigned long long)step, (double)t->config.optimizer.lr);
+                     (unsigned long long)step, (double)t->lr);
 }
 
 /* One step on params, as the plan has them. *loss = the batch's mean data loss. */
@@ -172,9 +172,8 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = *n};
   if (t->net.masks) xf_nnplan_set_seed(t->plan, xf_rng_u64(task->negative));
   xf_optim_touch(t->optim, params, t->plan, extent);
-  const enum xf_rc rc =
-      t->fused ? xf_nnplan_run_sgd(t->plan, params, t->grad, t->config.optimizer.lr, extent, diag)
-               : xf_nnplan_run(t->plan, params, t->grad, extent, diag);
+  const enum xf_rc rc = t->fused ? xf_nnplan_run_sgd(t->plan, params, t->grad, t->lr, extent, diag)
+                                 : xf_nnplan_run(t->plan, params, t->grad, extent, diag);
   if (rc == XF_E_NAN) return diverged(t, job->n_steps + 1, diag);
   if (rc) return rc;
   const float *data = xf_nnplan_get(t->plan, t->net.data, NULL, NULL);
@@ -243,10 +242,9 @@ static enum xf_rc run_pairs(struct xf_trainer *t, struct xf_train_job *job, uint
       ids[n] = *next;
     }
     xf_feeder_fill(&t->feeder, &task, ids, n);
-    sum += xf_kern_get()->bpr(job->out + user->offset,
-                              job->out + xf_layout_find(layout, "item")->offset,
-                              bias ? job->out + bias->offset : NULL, id, n, user->cols,
-                              t->config.optimizer.lr, (float)t->config.l2);
+    sum += xf_kern_get()->bpr(
+        job->out + user->offset, job->out + xf_layout_find(layout, "item")->offset,
+        bias ? job->out + bias->offset : NULL, id, n, user->cols, t->lr, (float)t->config.l2);
     job->n_steps += n;
     if (!isfinite(sum)) return diverged(t, job->n_steps, diag);
     job->loss = sum / (double)job->n_steps;
@@ -266,11 +264,13 @@ enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
   if (rc) return rc;
   if (job->out != job->start) memcpy(job->out, job->start, n_param * sizeof *job->out);
   if (n == 0) return XF_OK;
+  trainer->lr = job->lr > 0 ? job->lr : trainer->config.optimizer.lr;
   rc = check_params(trainer, job->out, 0, diag);
   if (rc) return rc;
   rc = start_batches(trainer, n, &job->shuffle);
   if (rc) return xf_diag_set(diag, rc, "not enough memory to order %u samples", n);
   xf_optim_reset(trainer->optim);
+  xf_optim_set_lr(trainer->optim, job->out, trainer->lr);
   const uint64_t n_steps = trainer->config.steps ? trainer->config.steps
                                                  : (uint64_t)trainer->config.epochs *
                                                        xf_batches_count(&trainer->batches);
@@ -290,15 +290,14 @@ enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
 }
 
 enum xf_rc xf_train_alone(struct xf_trainer *trainer, struct xf_train_job *job, uint32_t n_tasks,
-                          void (*streams)(void *arg, uint32_t task, struct xf_rng *shuffle,
-                                          struct xf_rng *negative),
+                          void (*begin)(void *arg, uint32_t task, struct xf_train_job *job),
                           void *arg, struct xf_diag *diag) {
   struct xf_train_job one = *job;
   uint64_t n_steps = 0;
   enum xf_rc rc = XF_OK;
   one.prior = NULL;
   for (uint32_t t = 1; !rc && t <= n_tasks; t++) {
-    streams(arg, t, &one.shuffle, &one.negative);
+    begin(arg, t, &one);
     rc = xf_trainer_run(trainer, &one, diag);
     n_steps += one.n_steps;
     one.start = one.out;

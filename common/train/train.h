@@ -62,6 +62,7 @@ struct xf_train_job {
   const float *start; /* [layout.n] */
   const struct xf_dataset *data;
   struct xf_rng shuffle, negative;
+  float lr;                           /* of this task; 0: the optimizer's */
   const float *prior;                 /* [layout.n] aligned user rows at their place; NULL: none */
   const uint8_t *held;                /* [n_users] 1 where prior holds a row; NULL: everywhere */
   const struct xf_train_units *units; /* needed with config.unit, else NULL */
@@ -92,12 +93,12 @@ void xf_trainer_set_steps(struct xf_trainer *trainer, uint32_t steps);
    @err E_NAN (step or parameter named) E_CANCELLED E_SHAPE (data do not fit the model) E_LIMIT (more than max_samples) */
 XF_WARN_UNUSED enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
                                          struct xf_diag *diag);
-/* Runs the job n_tasks times, each on the result of the one before and with the streams that `streams` sets for task
-   t = 1 .. n_tasks; no prior. Sums of steps and the last loss are in job. @err as xf_trainer_run */
-XF_WARN_UNUSED enum xf_rc xf_train_alone(
-    struct xf_trainer *trainer, struct xf_train_job *job, uint32_t n_tasks,
-    void (*streams)(void *arg, uint32_t task, struct xf_rng *shuffle, struct xf_rng *negative),
-    void *arg, struct xf_diag *diag);
+/* Runs the job n_tasks times, each on the result of the one before and with the streams and rate that `begin` sets for
+   task t = 1 .. n_tasks; no prior. Sums of steps and the last loss are in job. @err as xf_trainer_run */
+XF_WARN_UNUSED enum xf_rc
+xf_train_alone(struct xf_trainer *trainer, struct xf_train_job *job, uint32_t n_tasks,
+               void (*begin)(void *arg, uint32_t task, struct xf_train_job *job), void *arg,
+               struct xf_diag *diag);
 /* One job with a trainer of its own: adaptation of given parameters, a run outside rounds. @err as xf_trainer_new, xf_trainer_run */
 XF_WARN_UNUSED enum xf_rc xf_train_once(const struct xf_model *model,
                                         const struct xf_local_config *config,

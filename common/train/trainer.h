@@ -21,6 +21,7 @@ struct xf_trainer {
   struct xf_optim *optim;
   struct xf_feeder feeder;
   struct xf_batches batches; /* of the last data set's size */
+  float lr;                  /* of the task */
   float *grad;               /* [layout.n] */
   float *work; /* [layout.n] the parameters in panels while a task runs; NULL: nothing lies so */
   bool fused;  /* the plan applies SGD to the weights in panels itself */

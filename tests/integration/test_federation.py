@@ -22,7 +22,7 @@ model: {{kind: mf, dim: 8, loss: bpr, users: aligned, items: domain}}
 stages:
   - fed: {{algorithm: fedavg, rounds: {rounds}, cohort: 1.0, quorum: 1.0, min_domains: 2, deadline_s: 600,
           select_timeout_s: 60, eval_deadline_s: 600{fed}}}
-    local: {{epochs: 1, batch: 64, optimizer: {{kind: adam, lr: 0.01}}, l2: 1.0e-4}}
+    local: {{epochs: 1, batch: 64, optimizer: {{kind: adam, lr: 0.01}}, l2: 1.0e-4{local}}}
     rows: {{rule: pull, kappa: 0.25, min_holders: 2}}
 eval: {{every: 2, metrics: [hr@10, ndcg@10], protocol: [full]}}
 arms: [popularity, alone, federated]
@@ -49,10 +49,10 @@ def write_events(path, canary=None):
     path.write_text("\n".join(lines) + "\n")
 
 
-def make(tmp_path, bin_dir, rounds=4, fed="", more="", canary=None, **kwargs):
+def make(tmp_path, bin_dir, rounds=4, fed="", local="", more="", canary=None, **kwargs):
     data = tmp_path / "events.tsv"
     write_events(data, canary)
-    plan = PLAN.format(rounds=rounds, fed=fed, more=more, data=data)
+    plan = PLAN.format(rounds=rounds, fed=fed, local=local, more=more, data=data)
     members = {f"silo-{d}": (d, {"path": str(data), "columns": {"user": 1, "item": 2, "domain": 3, "value": 4, "time": 5},
                                  "only_domain": d}) for d in DOMAINS}
     return Federation(tmp_path / "fed", bin_dir, plan, members, **kwargs)
@@ -200,6 +200,20 @@ def test_an_answer_may_be_larger_than_the_offer_and_a_report(tmp_path, bin_dir, 
     assert [row[0] for row in rows] == ["silo-d0", "silo-d1", "silo-d2"] and all(row[1] == "ndcg_10_full" for row in rows)
     for row in rows:  # popularity, alone, federated or -, what is served and its name
         assert 0 <= float(row[2]) <= 1 and 0 <= float(row[5]) <= 1 and row[6] in ("guarded", "alone", "popularity")
+
+
+def test_schedules_follow_the_commits(tmp_path, bin_dir, crossfed, simulated):
+    """Both rates by schedule: daemons, simulator and `verify`, which folds again, read the same ones; without them the model is another."""
+    with make(tmp_path, bin_dir, fed=", server: {lr: 0.5}, schedule: {kind: step, every: 2, factor: 0.5}",
+              local=", schedule: {kind: cosine, floor: 0.1, warmup: 1}") as fed:
+        summary = fed.start().finish()
+        digest = simulated(fed)["model_blake2b"]
+        assert summary["model_blake2b"] == digest
+        fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+        for key in ("fed", "local"):
+            off = ("kind=constant", "every=0", "factor=0") if key == "fed" else ("kind=constant", "floor=0", "warmup=0")
+            sets = [word for text in off for word in ("--set", f"{key}.schedule.{text}")]
+            assert simulated(fed, *sets)["model_blake2b"] != digest
 
 
 def test_verify_sees_a_flipped_byte(tmp_path, bin_dir):

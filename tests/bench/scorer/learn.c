@@ -51,7 +51,10 @@ static enum xf_rc fold(const struct xf_fold_shape *shape, float *const *delta, s
 int learn_rounds(const struct xf_model *model, const struct xf_dataset *const *domain, size_t n,
                  enum xf_strategy_kind kind, uint32_t steps, uint64_t seed, float *w) {
   const struct xf_strategy strategy = {
-      .kind = kind, .lr = 1, .anneal = kind == XF_STRATEGY_REPTILE, .rounds = LEARN_ROUNDS};
+      .kind = kind,
+      .lr = 1,
+      .schedule = {.kind = kind == XF_STRATEGY_REPTILE ? XF_SCHEDULE_LINEAR : XF_SCHEDULE_CONSTANT,
+                   .rounds = LEARN_ROUNDS}};
   const struct xf_local_config local = local_of(steps, LEARN_BATCH, XF_OPTIM_SGD, .1f);
   const size_t n_param = xf_model_get_layout(model)->n;
   struct xf_trainer *trainer[LEARN_DOMAINS] = {0};

@@ -89,7 +89,7 @@ static void test_momentum(void **state) {
   float w[2] = {1, -1}, v[2] = {0, 0};
   const struct xf_fold_shape shape = {.n_shared = 2};
   const struct xf_fold_member m = {"a", 0, 7, NULL};
-  const struct xf_strategy strategy = {XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 1, 0.9, false, 0};
+  const struct xf_strategy strategy = {XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 1, 0.9, {0}};
   for (uint32_t t = 0; t < 3; t++) {
     const float *member[1] = {delta[t]};
     struct xf_fold_memory memory = {member, w, w, v};
@@ -115,7 +115,7 @@ static void test_reptile(void **state) {
   struct xf_fold_memory memory = {member, phi, out, NULL};
   const struct xf_fold_shape shape = {.n_shared = 2};
   const struct xf_fold_member m[3] = {{"a", 0, 1, NULL}, {"b", 1, 1, NULL}, {"c", 2, 1, NULL}};
-  const struct xf_strategy strategy = {XF_STRATEGY_REPTILE, XF_STRATEGY_SGD, 0.1, 0, false, 0};
+  const struct xf_strategy strategy = {XF_STRATEGY_REPTILE, XF_STRATEGY_SGD, 0.1, 0, {0}};
   struct xf_fold_job job = {.shape = &shape,
                             .member = m,
                             .n_member = 3,

@@ -55,7 +55,8 @@ static void test_strategies(void **state) {
   assert_string_equal(xf_strategy_find(XF_STRATEGY_FEDAVG)->name, "fedavg");
   assert_string_equal(xf_strategy_find(XF_STRATEGY_REPTILE)->name, "reptile");
   assert_null(xf_strategy_find(2));
-  struct xf_strategy s = {XF_STRATEGY_REPTILE, XF_STRATEGY_SGD, 0.8, 0, true, 4};
+  struct xf_strategy s = {
+      XF_STRATEGY_REPTILE, XF_STRATEGY_SGD, 0.8, 0, {.kind = XF_SCHEDULE_LINEAR, .rounds = 4}};
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_UNIFORM, NULL), XF_OK);
   const double want[6] = {0.8, 0.6, 0.4, 0.2, 0, 0};
   for (uint32_t t = 0; t < 6; t++) assert_true(fabs(xf_strategy_get(&s, t).eta - want[t]) < 1e-15);
@@ -65,7 +66,7 @@ static void test_strategies(void **state) {
   assert_non_null(strstr(diag.text, "uniform"));
   s.server = XF_STRATEGY_MOMENTUM;
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_UNIFORM, NULL), XF_E_UNSUPPORTED);
-  s = (struct xf_strategy){XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 1, 0.9, false, 0};
+  s = (struct xf_strategy){XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 1, 0.9, {0}};
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_OK);
   const struct xf_strategy_step step = xf_strategy_get(&s, 1000);
   assert_true(step.eta == 1 && step.mu == 0.9 && step.momentum);
@@ -75,7 +76,7 @@ static void test_strategies(void **state) {
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_E_RANGE);
   s.lr = INFINITY;
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_E_RANGE);
-  s = (struct xf_strategy){XF_STRATEGY_FEDAVG, XF_STRATEGY_SGD, 1, 0, true, 0};
+  s = (struct xf_strategy){XF_STRATEGY_FEDAVG, XF_STRATEGY_SGD, 1, 0, {.kind = XF_SCHEDULE_LINEAR}};
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_E_RANGE);
 }
 

@@ -108,6 +108,9 @@ static void test_digest(void **state) {
                                      "init=/x",
                                      "model.users=aligned",
                                      "fed.server.anneal=linear",
+                                     "fed.schedule.kind=linear",
+                                     "local.schedule.kind=linear",
+                                     "local.schedule.warmup=1",
                                      "data.split.min=6",
                                      "eval.protocol=s999"};
   for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {

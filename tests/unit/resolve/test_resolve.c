@@ -137,6 +137,28 @@ static void test_local(void **state) {
   assert_false(xf_resolve_pulls(&plan, 0));
 }
 
+static void test_schedules(void **state) {
+  (void)state;
+  plans_load(&plan, plans_mf, "local.optimizer.lr=0.25");
+  assert_true(xf_resolve_rate(&plan, 0, 0) == 0.25F && xf_resolve_rate(&plan, 0, 99) == 0.25F);
+  plans_load(&plan, plans_mf,
+             "local.optimizer.lr=0.25 local.schedule.kind=linear local.schedule.floor=0.5 "
+             "fed.rounds=9 local.schedule.warmup=1 fed.schedule.kind=step fed.schedule.every=2 "
+             "fed.schedule.factor=0.5 fed.server.lr=0.5");
+  assert_true(xf_resolve_rate(&plan, 0, 0) == 0.25F && xf_resolve_rate(&plan, 0, 1) == 0.25F);
+  assert_true(xf_resolve_rate(&plan, 0, 5) == 0.1875F && xf_resolve_rate(&plan, 0, 9) == 0.125F);
+  const struct xf_strategy s = xf_resolve_strategy(&plan, 0);
+  assert_true(xf_strategy_get(&s, 1).eta == 0.5 && xf_strategy_get(&s, 4).eta == 0.125);
+  plans_load(&plan, plans_mf,
+             "fed.rounds=5 local.schedule.kind=exponential local.schedule.factor=1e-30");
+  assert_true(xf_resolve_rate(&plan, 0, 4) > 0); /* a rate of 0 is no rate */
+  /* every kind of the plan is that of the library */
+  for (int k = XF_PLAN_SCHEDULE_CONSTANT; k <= XF_PLAN_SCHEDULE_INVERSE_ROOT; k++) {
+    plan.stages[0].fed.schedule.kind = (enum xf_plan_schedule)k;
+    assert_int_equal(xf_resolve_strategy(&plan, 0).schedule.kind, k);
+  }
+}
+
 static void test_strategy_and_weight(void **state) {
   (void)state;
   plans_load(&plan, plans_mf,
@@ -145,8 +167,8 @@ static void test_strategy_and_weight(void **state) {
   struct xf_strategy s = xf_resolve_strategy(&plan, 0);
   assert_int_equal(s.kind, XF_STRATEGY_FEDAVG);
   assert_int_equal(s.server, XF_STRATEGY_MOMENTUM);
-  assert_true(s.lr == 0.5 && s.momentum == 0.25 && !s.anneal);
-  assert_int_equal(s.rounds, 4);
+  assert_true(s.lr == 0.5 && s.momentum == 0.25 && s.schedule.kind == XF_SCHEDULE_CONSTANT);
+  assert_int_equal(s.schedule.rounds, 4);
   assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_CAPPED);
 
   plans_load(&plan, plans_mf,
@@ -154,7 +176,7 @@ static void test_strategy_and_weight(void **state) {
   s = xf_resolve_strategy(&plan, 0);
   assert_int_equal(s.kind, XF_STRATEGY_REPTILE);
   assert_int_equal(s.server, XF_STRATEGY_SGD);
-  assert_true(s.anneal);
+  assert_int_equal(s.schedule.kind, XF_SCHEDULE_LINEAR);
   assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_UNIFORM);
   plans_load(&plan, plans_mf, "fed.weighting=samples");
   assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_SAMPLES);
@@ -254,6 +276,7 @@ int main(void) {
       cmocka_unit_test(test_accepts),
       cmocka_unit_test(test_model),
       cmocka_unit_test(test_local),
+      cmocka_unit_test(test_schedules),
       cmocka_unit_test(test_strategy_and_weight),
       cmocka_unit_test(test_measures),
       cmocka_unit_test(test_measures_refused),

@@ -49,7 +49,7 @@ static void expect(float *model, float *state, uint64_t commit, float x[IO_MEMBE
   const float *vec[IO_MEMBERS] = {x[0], x[1], x[2]};
   const struct xf_fold_member member[IO_MEMBERS] = {
       {"ann", 0, 3, NULL}, {"bob", 1, 1, NULL}, {"cyd", 2, 5, NULL}};
-  const struct xf_strategy s = {XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 0.5, 0.9, false, 4};
+  const struct xf_strategy s = {XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 0.5, 0.9, {0}};
   const struct xf_strategy_step step = xf_strategy_get(&s, (uint32_t)commit);
   struct xf_fold_memory memory = {vec, model, model, state};
   const struct xf_fold_job job = {&shape,   member,  IO_MEMBERS,    false,

@@ -458,10 +458,41 @@ static void test_refusals(void **state) {
   xf_dataset_deinit(&events);
 }
 
-static void streams(void *arg, uint32_t task, struct xf_rng *shuffle, struct xf_rng *negative) {
+static void begin(void *arg, uint32_t task, struct xf_train_job *job) {
   (void)arg;
-  xf_rng_init(shuffle, 3, task);
-  xf_rng_init(negative, 4, task);
+  xf_rng_init(&job->shuffle, 3, task);
+  xf_rng_init(&job->negative, 4, task);
+  job->lr = .02f / (float)task;
+}
+
+/* A task's own rate: that of another trainer's optimiser, for each way a trainer makes its steps; then the trainer's again. */
+static void test_rate(void **state) {
+  (void)state;
+  struct xf_dataset d;
+  pattern_data(&d);
+  const enum xf_optim_kind kinds[] = {XF_OPTIM_SGD, XF_OPTIM_MOMENTUM, XF_OPTIM_ADAM};
+  for (int k = 0; k < 4; k++) { /* the last: pair by pair */
+    struct xf_local_config c = adam(.02f), other;
+    c.optimizer = xf_optim_default(kinds[k % 3], .02f);
+    if (k == 3) c.batch = 1;
+    other = c;
+    other.optimizer.lr = .005f;
+    struct bench a, b;
+    bench_init(&a, &mf, c, &d, d.split.n_users, d.split.n_items);
+    bench_init(&b, &mf, other, &d, d.split.n_users, d.split.n_items);
+    const size_t n = xf_model_get_layout(a.model)->n;
+    for (int own = 0; own < 2; own++) {
+      a.job.lr = own ? .005f : 0;
+      b.job.lr = own ? 0 : .02f;
+      assert_int_equal(xf_trainer_run(a.trainer, &a.job, NULL), XF_OK);
+      assert_int_equal(xf_trainer_run(b.trainer, &b.job, NULL), XF_OK);
+      assert_memory_equal(a.out, b.out, n * sizeof *a.out);
+      assert_memory_not_equal(a.out, a.job.start, n * sizeof *a.out);
+    }
+    bench_deinit(&a);
+    bench_deinit(&b);
+  }
+  xf_dataset_deinit(&d);
 }
 
 /* `alone` is the same tasks in a row. */
@@ -472,9 +503,9 @@ static void test_alone(void **state) {
   struct bench a, b;
   bench_init(&a, &mf, adam(.02f), &d, d.split.n_users, d.split.n_items);
   bench_init(&b, &mf, adam(.02f), &d, d.split.n_users, d.split.n_items);
-  assert_int_equal(xf_train_alone(a.trainer, &a.job, 3, streams, NULL, NULL), XF_OK);
+  assert_int_equal(xf_train_alone(a.trainer, &a.job, 3, begin, NULL, NULL), XF_OK);
   for (uint32_t t = 1; t <= 3; t++) {
-    streams(NULL, t, &b.job.shuffle, &b.job.negative);
+    begin(NULL, t, &b.job);
     assert_int_equal(xf_trainer_run(b.trainer, &b.job, NULL), XF_OK);
     b.job.start = b.out;
   }
@@ -499,6 +530,7 @@ int main(void) {
       cmocka_unit_test(test_progress_and_cancel),
       cmocka_unit_test(test_divergence),
       cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_rate),
       cmocka_unit_test(test_alone),
   };
   if (xf_blas_start(NULL, &diag)) return 1;
