@@ -21,7 +21,7 @@ static const char usage[] =
     "retained)\n"
     "  I4 rounds are numbered without gaps          I5 the newest model is there and whole\n"
     "  I6 every release was charged before          I7 the chain of events is intact\n"
-    "  I8 no temporary or left-over files\n"
+    "  I8 no temporary or left-over files           I10 the run ends where its plan says\n"
     "What could not be checked is listed with its reason. Exit status 0, or 7 when something is "
     "damaged.\n"
     "  --json   one JSON object\n";
@@ -48,7 +48,8 @@ static void report(void *arg, const char *invariant, enum xf_verify_level level,
 
 /* Exit status of one directory. */
 static int verify(struct output *o, const char *dir) {
-  const struct xf_verify_opts opts = {.report = report, .report_arg = o, .fold = xf_tool_recompute};
+  const struct xf_verify_opts opts = {
+      .report = report, .report_arg = o, .fold = xf_tool_recompute, .end = xf_tool_ended};
   struct xf_verify_result result;
   struct xf_diag diag;
   if (o->json) {

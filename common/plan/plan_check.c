@@ -333,9 +333,8 @@ static enum xf_rc check_eval(const struct xf_plan *plan, struct xf_diag *diag) {
   }
   if (!stop_known)
     REFUSE("early_stop.metric: %s is not in eval.metrics; add it there", plan->early_stop.metric);
-  if (plan->early_stop.patience && plan->eval.every == 0)
-    REFUSE("early_stop: with eval.every 0 nothing is evaluated before the end");
-  return check_protocols(plan, ranks, diag);
+  const enum xf_rc rc = xf_plan_check_stop(plan, diag);
+  return rc ? rc : check_protocols(plan, ranks, diag);
 }
 
 static enum xf_rc check_arms(const struct xf_plan *plan, struct xf_diag *diag) {

@@ -48,7 +48,6 @@ enum xf_rc xf_resolve_check(const struct xf_plan *plan, struct xf_diag *diag) {
   if (!recommends && plan->n_stages != 1)
     return not_here(diag, "stages: more than one, but in plans of model.kind recommender");
   if (plan->init[0]) return not_here(diag, "init");
-  if (plan->early_stop.patience) return not_here(diag, "early_stop");
   for (uint32_t i = 0; i < plan->n_arms; i++)
     if (plan->arms[i] == XF_PLAN_ARM_POOLED ||
         (plan->arms[i] == XF_PLAN_ARM_GUARDED && !recommends))

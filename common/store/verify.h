@@ -5,9 +5,10 @@
  *   I3 the newest model recomputes from its parent, the frozen list and the retained spool
  *   I4 rounds are numbered without gaps, committed ones are whole   I5 the newest checkpoint exists and verifies
  *   I6 charges cover releases   I7 the event chain is intact and covers the rows   I8 no temporary or orphan file
+ *   I10 the run went on to the round, and only to the round, where its plan ends it
  *
  * Read only; a running daemon may be writing (then I8 is not judged). Folding updates is `fed`'s business:
- * the caller injects it. I9 (liveness) belongs to the deterministic simulation.
+ * the caller injects it, and what a plan says. I9 (liveness) belongs to the deterministic simulation.
  * Owner: the caller. Thread: any.
  */
 #ifndef XF_STORE_VERIFY_H
@@ -18,7 +19,7 @@
 #include "store/spool.h"
 
 enum xf_verify_level { XF_VERIFY_OK, XF_VERIFY_SKIPPED, XF_VERIFY_DAMAGED };
-/* One finding: the invariant ("I1" ... "I8", or "STATE" when something cannot even be opened) and a
+/* One finding: the invariant ("I1" ... "I10", or "STATE" when something cannot even be opened) and a
    sentence that names the record. */
 typedef void (*xf_verify_report)(void *arg, const char *invariant, enum xf_verify_level level,
                                  const char *text);
@@ -43,11 +44,19 @@ struct xf_verify_round {
 typedef enum xf_rc (*xf_verify_fold)(void *arg, const struct xf_verify_round *round, float *model,
                                      uint64_t n, struct xf_diag *diag);
 
+/* Whether the current run of a ledger ended where its plan (canonical bytes) says, and is not going on behind it.
+   @err E_CORRUPT with the sentence */
+typedef enum xf_rc (*xf_verify_end)(void *arg, struct xf_ledger *ledger,
+                                    const struct xf_ledger_status *status, const uint8_t *plan,
+                                    size_t plan_len, struct xf_diag *diag);
+
 struct xf_verify_opts {
   xf_verify_report report;
   void *report_arg;
   xf_verify_fold fold; /* NULL: I3 is skipped and says so */
   void *fold_arg;
+  xf_verify_end end; /* NULL: I10 is skipped and says so */
+  void *end_arg;
   const char *vfs; /* see ledger.h; NULL: the operating system's */
 };
 struct xf_verify_result {

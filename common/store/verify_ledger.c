@@ -89,6 +89,29 @@ static enum xf_rc verify_chain(struct xf_verify *v, uint64_t *damages, struct xf
   return rc ? xf_diag_set(diag, rc, "%s", xf_diag_text(&why, rc)) : XF_OK;
 }
 
+enum { PLAN_MAX = 1 << 20 };
+
+static enum xf_rc verify_end(struct xf_verify *v, const struct xf_ledger_status *s,
+                             struct xf_diag *diag) {
+  struct xf_buf plan;
+  struct xf_diag why;
+  if (!v->opts->end) {
+    xf_verify_say(v, "I10", XF_VERIFY_SKIPPED, "nobody was given who reads the plan");
+    return XF_OK;
+  }
+  xf_diag_init(&why);
+  xf_buf_init(&plan, PLAN_MAX);
+  enum xf_rc rc = xf_ledger_plan(v->l, &plan, diag);
+  if (!rc) rc = v->opts->end(v->opts->end_arg, v->l, s, plan.p, plan.len, &why);
+  xf_buf_deinit(&plan);
+  if (rc == XF_E_NOMEM || rc == XF_E_IO) return xf_diag_set(diag, rc, "%s", why.text);
+  xf_verify_say(v, "I10", rc ? XF_VERIFY_DAMAGED : XF_VERIFY_OK, "%s",
+                rc                               ? xf_diag_text(&why, rc)
+                : s->state == XF_LEDGER_RUN_DONE ? "the run ended where its plan ends"
+                                                 : "the run has not passed its plan's end");
+  return XF_OK;
+}
+
 static void say_fine(struct xf_verify *v, const char *invariant, const struct xf_ledger_status *s) {
   unsigned long long a = s->accepted, r = s->rounds, c = s->commits, e = s->events;
   if (invariant[1] == '1')
@@ -107,6 +130,7 @@ enum xf_rc xf_verify_ledger(struct xf_verify *v, struct xf_diag *diag) {
   const size_t n = sizeof checks / sizeof checks[0];
   uint64_t damages = 0;
   enum xf_rc rc = xf_ledger_status(v->l, &status, diag);
+  if (!rc) rc = verify_end(v, &status, diag);
   for (size_t i = 0; i < n && !rc; i++) {
     const struct check *c = &checks[i];
     rc = xf_verify_rows(v, &v->l->sql, c->invariant, c->what, c->query, &damages, diag);

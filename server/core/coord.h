@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/time.h"
+#include "plan/stop.h"
 #include "plan/view.h"
 #include "wire/msg.h"
 
@@ -71,6 +72,7 @@ struct xf_coord_recovery {
   uint64_t
       evaluated_at; /* value of `committed` at the last committed evaluation, UINT64_MAX: none */
   uint32_t abandoned_in_row;     /* training rounds, since the last commit or resume */
+  struct xf_plan_stop stop;      /* of all committed evaluations */
   struct xf_digest model_digest; /* of the committed model */
   bool frozen;                   /* directory exists (or the plan aligns nothing) */
   bool paused;
@@ -113,7 +115,7 @@ struct xf_coord_recovery {
   X(RESERVED)   /* answer to RESERVE: rc */                                              \
   X(SPOOLED)    /* answer to SPOOL_FINISH: member, rc, text */                           \
   X(PERSISTED)  /* answer to PERSIST: token, rc */                                       \
-  X(AGGREGATED) /* answer to AGGREGATE: rc, digest, text */                              \
+  X(AGGREGATED) /* answer to AGGREGATE: rc, digest, text, figure */                      \
   X(PUBLISHED)  /* answer to PUBLISH: rc, text */                                        \
   X(COMMAND)    /* operator: command */
 
@@ -135,6 +137,7 @@ struct xf_coord_event {
   enum xf_rc rc;
   const char *text; /* human reason beside rc; may be NULL */
   struct xf_digest digest;
+  double figure; /* AGGREGATED of EVALUATE: what early_stop judges (plan/stop.h); NAN: none */
   enum xf_coord_command command;
 };
 
@@ -198,7 +201,7 @@ struct xf_coord_record {
   size_t n_member;
   const struct xf_msg_update_begin *update; /* UPDATE, VERDICT */
   enum xf_verdict verdict;                  /* VERDICT */
-  const char *code, *text;                  /* reasons */
+  const char *code, *text;                  /* reasons; DONE: why before the last round, or NULL */
 };
 
 struct xf_coord_action {

@@ -77,6 +77,7 @@ enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
   c->last_round = r->last_round;
   c->committed = r->committed;
   c->evaluated_at = r->evaluated_at;
+  c->stop = r->stop;
   round_stage(c);
   c->abandoned_in_row = r->abandoned_in_row;
   c->model_digest = r->model_digest;

@@ -112,6 +112,17 @@ void round_member_ready(struct xf_coord *c, struct member *m) {
   }
 }
 
+static const char *stop_reason(struct xf_coord *c) {
+  struct xf_buf text;
+  xf_buf_init(&text, XF_REASON_LEN);
+  const char *kept =
+      xf_plan_stop_print(&text, &c->stop, c->cfg.plan) ? "early_stop" : xf_buf_cstr(&text);
+  kept = coord_text(c, "%s", kept);
+  xf_log(XF_LOG_INFO, "stopped", XF_U("committed", c->committed), XF_S("reason", kept));
+  xf_buf_deinit(&text);
+  return kept;
+}
+
 /* IDLE: decides what comes next and asks for disk space first. */
 static void step_idle(struct xf_coord *c) {
   uint32_t connected = 0, aligned = 0, here = 0;
@@ -152,9 +163,12 @@ static void step_idle(struct xf_coord *c) {
     return;
   }
   bool evaluate = evaluation_due(c);
-  if (!evaluate && c->committed >= c->rounds) {
+  const bool stop = xf_plan_stop_over(&c->stop, c->cfg.plan);
+  if (!evaluate && (stop || c->committed >= c->rounds)) {
     round_set(c, XF_ROUND_DONE);
-    coord_persist(c, XF_RECORD_DONE, 0)->model_digest = c->model_digest;
+    struct xf_coord_record *r = coord_persist(c, XF_RECORD_DONE, 0);
+    r->model_digest = c->model_digest;
+    if (c->committed < c->rounds) r->text = stop_reason(c);
     return;
   }
   if (evaluate && here == 0) {
@@ -385,6 +399,7 @@ void round_aggregated(struct xf_coord *c, const struct xf_coord_event *e) {
     return;
   }
   c->new_digest = c->kind == XF_TASK_TRAIN ? e->digest : c->model_digest;
+  c->figure = e->figure;
   round_set(c, XF_ROUND_COMMITTING);
   coord_persist(c, XF_RECORD_COMMITTING, 0)->model_digest = c->new_digest;
 }
@@ -416,6 +431,7 @@ static void committed(struct xf_coord *c) {
     c->abandoned_in_row = 0;
   } else {
     c->evaluated_at = c->committed;
+    xf_plan_stop_take(&c->stop, c->cfg.plan, c->committed, c->figure);
   }
   xf_log(XF_LOG_INFO, "round_committed", XF_U("round", c->round),
          XF_S("kind", xf_task_kind_name(c->kind)), XF_U("committed", c->committed),

@@ -88,6 +88,8 @@ struct xf_coord {
   enum xf_task_kind kind;
   uint64_t round, last_round;
   uint64_t committed, evaluated_at;
+  struct xf_plan_stop stop;
+  double figure; /* of the evaluation that is being committed */
   uint32_t abandoned_in_row;
   struct xf_digest model_digest, new_digest;
   bool frozen, freezing, reserving, paused, draining, exiting, done;

@@ -262,6 +262,8 @@ enum xf_rc srv_agg_run(struct srv_agg *a, struct xf_diag *diag) {
     rc = srv_sums_print(&a->metrics, sums, &a->drift);
     if (rc) xf_diag_set(diag, rc, "the round's metrics exceed %d bytes", METRICS_MAX);
   }
+  if (!rc && a->kind == XF_TASK_EVALUATE)
+    rc = srv_metrics_stop(a->st, xf_buf_cstr(&a->metrics), &a->figure, diag);
   for (size_t k = 0; k < a->n_part; k++) xf_spool_close(&entry[k]);
   xf_free(entry);
   srv_sums_free(sums);

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "rec/metrics.h"
+#include "resolve/stop.h"
+#include "store/roundmetrics.h"
 #include "json/json.h"
 #include "json/jsonw.h"
 
@@ -194,6 +196,18 @@ static enum xf_rc each_line(const struct srv_state *st, const char *json, on_lin
   return rc;
 }
 
+enum xf_rc srv_metrics_stop(const struct srv_state *st, const char *json, double *figure,
+                            struct xf_diag *diag) {
+  const size_t i = xf_resolve_stop_measure(&st->plan, &st->measures);
+  double sum = 0;
+  uint64_t count = 0;
+  *figure = (double)NAN;
+  if (i == st->measures.n) return XF_OK;
+  const enum xf_rc rc = xf_roundmetrics_valid(&sum, &count, json, st->measures.key[i], diag);
+  if (!rc) *figure = xf_resolve_stop_value(&st->plan, &st->measures, sum, count);
+  return rc;
+}
+
 struct writer {
   struct srv_state *st;
   uint64_t round;
@@ -380,6 +394,7 @@ enum xf_rc srv_metrics_summary(struct srv_state *st, uint64_t bytes_down, struct
         {"wall_s", XF_RUNDIR_FLOAT, .f = (double)(xf_wall_now_us() - st->created_us) * 1e-6},
         {"threads", XF_RUNDIR_UINT, .u = st->cfg->workers},
         {"best_round", XF_RUNDIR_UINT, .u = b.best_round},
+        {"stopped", XF_RUNDIR_STR, .s = status.reason}, /* before the last round, or "" */
         {"metrics", XF_RUNDIR_JSON, .s = xf_buf_cstr(&json)},
         {"drift", XF_RUNDIR_JSON, .s = xf_buf_cstr(&drift)},
         {"bytes_up", XF_RUNDIR_UINT, .u = status.bytes_up},

@@ -27,6 +27,7 @@ static void agg_done(struct srv *srv, struct srv_job *job) {
   if (!w->rc) {
     srv_agg_give(&w->agg, &srv->st);
     e.digest = srv->st.next.model;
+    e.figure = w->agg.figure;
   }
   if (!w->rc || !srv->stopping) srv_feed(srv, &e);
   srv_agg_deinit(&w->agg);

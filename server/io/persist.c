@@ -214,7 +214,7 @@ static enum xf_rc apply(struct srv_state *st, const struct srv_record *rec, stru
   case XF_RECORD_ABANDON: return xf_ledger_round_abandon(st->ledger, r->round, text, diag);
   case XF_RECORD_PAUSE: return xf_ledger_run_set(st->ledger, XF_LEDGER_RUN_PAUSED, text, diag);
   case XF_RECORD_RESUME: return xf_ledger_run_set(st->ledger, XF_LEDGER_RUN_RUNNING, text, diag);
-  case XF_RECORD_DONE: return xf_ledger_run_set(st->ledger, XF_LEDGER_RUN_DONE, "", diag);
+  case XF_RECORD_DONE: return xf_ledger_run_set(st->ledger, XF_LEDGER_RUN_DONE, text, diag);
   case XF_RECORD_ALARM: {
     const uint32_t who = (uint32_t)rec->token;
     return text_event(st, "alarm", who < st->n ? st->cfg->members[who].id : NULL, NULL, text, diag);

@@ -40,7 +40,11 @@ static enum xf_rc on_round(void *arg, const struct xf_ledger_round *r) {
   if (r->kind == XF_LEDGER_KIND_TRAIN) w->commits += committed;
   else if (committed || r->state == XF_LEDGER_ROUND_ABANDONED)
     w->out->r.evaluated_at = w->commits; /* one try */
-  return XF_OK;
+  if (r->kind == XF_LEDGER_KIND_TRAIN || !committed) return XF_OK;
+  double figure = 0;
+  const enum xf_rc rc = srv_metrics_stop(w->st, r->metrics, &figure, w->diag);
+  if (!rc) xf_plan_stop_take(&w->out->r.stop, &w->st->plan, w->commits, figure);
+  return rc;
 }
 
 static enum xf_rc on_update(void *arg, const struct xf_ledger_stored *s) {

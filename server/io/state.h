@@ -192,6 +192,7 @@ struct srv_agg {
   struct xf_digest model;
   struct srv_drift drift;
   struct xf_buf metrics;
+  double figure; /* of an evaluation, for early_stop */
 };
 /* Prepares on the loop thread; participants by member index with their weights. */
 void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
@@ -214,6 +215,9 @@ void srv_sums_add(struct srv_sums *sums, uint32_t member, const struct xf_eval_m
 /* {"v":1,"drift":{...}|null,"lines":[{"scope","arm","split","values":{name:[sum,count]}}]} */
 XF_WARN_UNUSED enum xf_rc srv_sums_print(struct xf_buf *out, const struct srv_sums *sums,
                                          const struct srv_drift *drift);
+/* What early_stop judges of an evaluation's metrics; NAN: nothing. */
+XF_WARN_UNUSED enum xf_rc srv_metrics_stop(const struct srv_state *st, const char *json,
+                                           double *figure, struct xf_diag *diag);
 /* Appends a committed round's lines to metrics.jsonl. */
 XF_WARN_UNUSED enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, const char *json,
                                             struct xf_diag *diag);

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import threading
 import time
 
@@ -216,6 +217,34 @@ def test_schedules_follow_the_commits(tmp_path, bin_dir, crossfed, simulated):
             assert simulated(fed, *sets)["model_blake2b"] != digest
 
 
+# No figure is better than another by .9: the first evaluation is the best one, the second ends the run.
+STOPS = "early_stop: {patience: 1, metric: ndcg@10, min_delta: 0.9}"
+
+
+def test_early_stop_ends_daemons_and_simulator_at_the_same_commit(tmp_path, bin_dir, simulated):
+    with make(tmp_path, bin_dir, rounds=9, more=STOPS) as fed:
+        summary = fed.start().finish()
+        sim = simulated(fed)
+        assert summary["model_blake2b"] == sim["model_blake2b"]
+        assert summary["rounds"] == sim["rounds"] == 4 and summary["status"] == "done"  # eval.every is 2
+        assert summary["stopped"] == sim["stopped"] and sim["stopped"].startswith("early_stop: ndcg@10 ")
+        status = json.loads(fed.crossfed("status", "--state", fed.folder / "server", "--json").stdout)
+        assert status["reason"] == sim["stopped"]
+        verified = fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
+        assert "the run ended where its plan ends" in verified.stdout
+        edit = sqlite3.connect(fed.folder / "server/ledger/ledger.db")  # as if the second evaluation had been far better
+        (text,) = edit.execute("SELECT metrics FROM round WHERE kind='evaluate' ORDER BY round DESC LIMIT 1").fetchone()
+        better = json.loads(text)
+        for line in better["lines"]:
+            if line["split"] == "valid":
+                line["values"]["ndcg_10_full"][0] += 1000
+        edit.execute("UPDATE round SET metrics=? WHERE metrics=?", (json.dumps(better), text))
+        edit.commit()
+        edit.close()
+        done = fed.crossfed("verify", fed.folder / "server", status=7)
+        assert "early_stop did not end it" in done.stdout
+
+
 def test_verify_sees_a_flipped_byte(tmp_path, bin_dir):
     with make(tmp_path, bin_dir, rounds=2) as fed:
         fed.start().finish()
@@ -257,6 +286,22 @@ def crash_and_finish(fed, victim, point, passage, undisturbed):
 def test_coordinator_killed_at(point, tmp_path, faults_dir, undisturbed):
     with make(tmp_path, faults_dir, rounds=3) as fed:
         crash_and_finish(fed, fed.server, point, 2 if point not in ("K1",) else 1, undisturbed)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, faults_dir):
+    with make(tmp_path_factory.mktemp("stopped"), faults_dir, rounds=9, more=STOPS) as fed:
+        summary = fed.start().finish()
+        assert summary["rounds"] == 4
+        return summary["model_blake2b"]
+
+
+@pytest.mark.parametrize("point", ["K8", "K13"])
+def test_coordinator_killed_at_the_evaluation_that_stops_the_run(point, tmp_path, faults_dir, stopped):
+    """Before its row and after it: rounds 1, 2, 4 and 5 train, 3 and 6 evaluate."""
+    with make(tmp_path, faults_dir, rounds=9, more=STOPS) as fed:
+        crash_and_finish(fed, fed.server, point, 6, stopped)
+        assert json.loads((fed.folder / "server/summary.json").read_text())["rounds"] == 4
 
 
 @pytest.mark.parametrize("point", CLIENT_POINTS)

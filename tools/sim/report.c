@@ -1,6 +1,7 @@
 /* What a run leaves: metrics.jsonl while it goes, the arms at its end, the table, summary.json. */
 #include "base/alloc.h"
 #include "base/log.h"
+#include "resolve/stop.h"
 #include "store/checkpoint.h"
 #include "tensor/blas.h"
 #include "tools/sim/sim.h"
@@ -72,6 +73,23 @@ enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf
 
 static bool is_fresh(const struct sim *sim, const struct sim_client *c) {
   return sim->n_fresh && c >= sim->fresh && c < sim->fresh + sim->n_fresh;
+}
+
+enum xf_rc sim_stop_figure(const struct sim *sim, const struct xf_buf *payload, const uint32_t *who,
+                           size_t n, double *figure, struct xf_diag *diag) {
+  const size_t i = xf_resolve_stop_measure(&sim->plan, &sim->measures);
+  struct xf_measure_sum total[XF_RESOLVE_MEASURES] = {{0}}, sum[XF_RESOLVE_MEASURES];
+  enum xf_rc rc = XF_OK;
+  *figure = (double)NAN;
+  if (i == sim->measures.n) return XF_OK;
+  for (size_t k = 0; k < n && !rc; k++) {
+    rc = report_sums(sim, &payload[who[k]], "federated", "valid", sum, diag);
+    if (!rc) add(sim, total, sum);
+  }
+  if (!rc)
+    *figure =
+        xf_resolve_stop_value(&sim->plan, &sim->measures, total[i].sum, (uint64_t)total[i].count);
+  return rc;
 }
 
 static bool arm_wanted(const struct sim *sim, const struct sim_client *c, enum xf_silo_arm arm) {
@@ -232,6 +250,7 @@ static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double
   xf_jsonw_kuint(&w, "seed", sim->plan.seed);
   xf_jsonw_kuint(&w, "rounds", sim->rounds);
   xf_jsonw_kuint(&w, "abandoned", sim->abandoned);
+  if (sim->stopped[0]) xf_jsonw_kstr(&w, "stopped", sim->stopped);
   xf_jsonw_kdouble(&w, "wall_s", wall_s);
   xf_jsonw_kuint(&w, "threads", sim->threads);
   json_metrics(&w, sim);
@@ -307,6 +326,7 @@ static void table(const struct sim *sim, double wall_s) {
   printf("%llu rounds, %llu abandoned, %.2f s, up %llu bytes, down %llu bytes\n",
          (unsigned long long)sim->rounds, (unsigned long long)sim->abandoned, wall_s,
          (unsigned long long)sim->bytes_up, (unsigned long long)sim->bytes_down);
+  if (sim->stopped[0]) printf("%s\n", sim->stopped);
   if (sim->plan.privacy.noise_multiplier > 0)
     printf("epsilon %.4g replace-one, %.4g %s at delta %g: %s\nNOT PRIVATE: seeded noise\n",
            epsilon, zero_out,

@@ -67,6 +67,7 @@ struct sim {
   uint32_t threads;
   struct xf_blas_info blas;
   uint64_t bytes_up, bytes_down, rounds, abandoned;
+  char stopped[256]; /* why before the last round; "": at it */
   struct xf_rundir run;
 };
 
@@ -110,6 +111,10 @@ XF_WARN_UNUSED enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action
 XF_WARN_UNUSED enum xf_rc sim_report_round(struct sim *sim, uint64_t round,
                                            const struct xf_buf *payload, const uint32_t *who,
                                            size_t n, struct xf_diag *diag);
+/* What early_stop judges of an evaluation's reports (resolve/stop.h). @err E_FORMAT E_NOMEM */
+XF_WARN_UNUSED enum xf_rc sim_stop_figure(const struct sim *sim, const struct xf_buf *payload,
+                                          const uint32_t *who, size_t n, double *figure,
+                                          struct xf_diag *diag);
 /* Which domains lose, by paired test figures (rec/paired.h); as a member "verdict" of an open JSON object, or as text.
    @err E_NOMEM */
 XF_WARN_UNUSED enum xf_rc sim_verdict(const struct sim *sim, struct xf_jsonw *json,

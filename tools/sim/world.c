@@ -101,6 +101,10 @@ static void aggregate(struct world *w, const struct xf_coord_action *a) {
     if (e.rc) e.text = w->diag->text;
     sim_model_digest(&w->next_digest, w->sim, w->sim->next_x);
     e.digest = w->next_digest;
+  } else {
+    e.rc =
+        sim_stop_figure(w->sim, w->accepted, a->participant, a->n_participant, &e.figure, w->diag);
+    if (e.rc) e.text = w->diag->text;
   }
   w->round = a->round;
   w->n_who = a->n_participant;
@@ -129,6 +133,8 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
     }
   } else if (r->type == XF_RECORD_ABANDON) {
     w->sim->abandoned++;
+  } else if (r->type == XF_RECORD_DONE && r->text) {
+    (void)snprintf(w->sim->stopped, sizeof w->sim->stopped, "%s", r->text);
   } else if (r->type == XF_RECORD_PAUSE) {
     stop(w, XF_E_STATE, r->text ? r->text : "the run paused itself");
   }

@@ -195,6 +195,8 @@ static const struct {
     {base, "eval.protocol=full,full", "full is given twice"},
     {base, "early_stop.patience=2 early_stop.metric=mrr", "mrr is not in eval.metrics"},
     {base, "early_stop.patience=2 eval.every=0", "nothing is evaluated before the end"},
+    {table_base, "early_stop.patience=2 eval.every=1 data.split.valid_fraction=0",
+     "early_stop: judges the validation part, and data.split.valid_fraction is 0"},
     {base, "arms=", "arms: nothing is computed"},
     {base, "arms=alone,alone", "alone is given twice"},
     {base, "arms=guarded,federated", "guarded chooses between alone and federated; list both"},

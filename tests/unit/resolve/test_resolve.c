@@ -1,7 +1,9 @@
 /* What a plan may say and this version cannot do is refused by its key; the rest arrives in the libraries' structs. */
 #include "plans.h"
 #include "resolve/resolve.h"
+#include "resolve/stop.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +20,6 @@ static void two_stages(struct xf_plan *p) {
   p->n_stages = 2;
 }
 static void from_checkpoint(struct xf_plan *p) { memcpy(p->init, "x.ckpt", 7); }
-static void early(struct xf_plan *p) { p->early_stop.patience = 3; }
 static void pooled(struct xf_plan *p) {
   p->arms[0] = XF_PLAN_ARM_FEDERATED;
   p->arms[1] = XF_PLAN_ARM_POOLED;
@@ -41,7 +42,6 @@ static void test_refusals(void **state) {
   } row[] = {
       {two_stages, "stages: more than one", XF_E_UNSUPPORTED},
       {from_checkpoint, "init", XF_E_UNSUPPORTED},
-      {early, "early_stop", XF_E_UNSUPPORTED},
       {pooled, "arms: pooled", XF_E_UNSUPPORTED},
       {guarded, "arms: pooled, guarded (but of a recommender)", XF_E_UNSUPPORTED},
       {aligned_items, "model.items: aligned", XF_E_UNSUPPORTED},
@@ -157,6 +157,24 @@ static void test_schedules(void **state) {
     plan.stages[0].fed.schedule.kind = (enum xf_plan_schedule)k;
     assert_int_equal(xf_resolve_strategy(&plan, 0).schedule.kind, k);
   }
+}
+
+static void test_stop(void **state) {
+  (void)state;
+  struct xf_measures m;
+  struct xf_diag diag;
+  plans_load(&plan, plans_mf,
+             "eval.metrics=hr@10,mrr eval.protocol=full,s9 early_stop.patience=2 "
+             "early_stop.metric=mrr");
+  assert_int_equal(xf_resolve_check(&plan, &diag), XF_OK);
+  assert_int_equal(xf_resolve_measures(&m, &plan, &diag), XF_OK);
+  assert_int_equal(xf_resolve_stop_measure(&plan, &m), 1);
+  assert_string_equal(m.key[1], "mrr_full"); /* of the first protocol */
+  assert_true(xf_resolve_stop_value(&plan, &m, 3, 4) == 0.75);
+  assert_true(isnan(xf_resolve_stop_value(&plan, &m, 0, 0)));
+  plan.early_stop.patience = 0;
+  assert_int_equal(xf_resolve_stop_measure(&plan, &m), m.n);
+  assert_true(isnan(xf_resolve_stop_value(&plan, &m, 3, 4)));
 }
 
 static void test_strategy_and_weight(void **state) {
@@ -277,6 +295,7 @@ int main(void) {
       cmocka_unit_test(test_model),
       cmocka_unit_test(test_local),
       cmocka_unit_test(test_schedules),
+      cmocka_unit_test(test_stop),
       cmocka_unit_test(test_strategy_and_weight),
       cmocka_unit_test(test_measures),
       cmocka_unit_test(test_measures_refused),

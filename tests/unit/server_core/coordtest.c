@@ -118,6 +118,8 @@ static void note_record(struct ct *t, const struct xf_coord_record *r) {
                           .verdict = r->verdict,
                           .n_member = (uint32_t)r->n_member};
   for (uint32_t i = 0; i < k->n_member; i++) k->member[i] = r->member[i];
+  if (r->type == XF_RECORD_DONE && r->text)
+    (void)snprintf(t->done_text, sizeof t->done_text, "%s", r->text);
   if (r->type == XF_RECORD_UPDATE || r->type == XF_RECORD_VERDICT || r->type == XF_RECORD_REFUSED ||
       r->type == XF_RECORD_STORED)
     assert_non_null(r->task_id);
@@ -150,6 +152,7 @@ static void perform_aggregate(struct ct *t, const struct xf_coord_action *a) {
   }
   struct xf_coord_event e = {
       .type = XF_COORD_EV_AGGREGATED, .rc = t->aggregate_rc, .text = "as the test wants"};
+  if (a->kind == XF_TASK_EVALUATE) e.figure = t->figure;
   memset(e.digest.b, ++t->models, XF_DIGEST_LEN);
   hold_or_queue(t, t->hold_aggregate, &e);
 }

@@ -56,6 +56,8 @@ struct ct {
   uint32_t participant[CT_MEMBERS], n_participant;
   uint64_t weight[CT_MEMBERS];
   uint8_t models;
+  double figure;       /* that the next evaluation gives */
+  char done_text[256]; /* of the DONE record */
   uint32_t exits;
   enum xf_rc exit_rc;
 };

@@ -46,11 +46,23 @@ static enum xf_rc fold(void *arg, const struct xf_verify_round *round, float *mo
   return XF_OK;
 }
 
+static bool passed_its_end;
+
+static enum xf_rc end(void *arg, struct xf_ledger *ledger, const struct xf_ledger_status *status,
+                      const uint8_t *plan, size_t plan_len, struct xf_diag *diag) {
+  (void)arg;
+  assert_non_null(ledger);
+  assert_true(status->rounds > 0 && plan != NULL);
+  assert_int_equal(plan_len, 9);
+  return passed_its_end ? xf_diag_set(diag, XF_E_CORRUPT, "it is over") : XF_OK;
+}
+
 static enum xf_rc verify(const char *dir, struct log *log, bool with_fold) {
   struct xf_verify_result result;
   struct xf_diag diag;
   struct xf_verify_opts opts = {.report = report, .report_arg = log};
   if (with_fold) opts.fold = fold;
+  if (with_fold) opts.end = end;
   *log = (struct log){0};
   enum xf_rc rc = xf_store_verify(xf_fs_posix(), dir, &opts, &result, &diag);
   assert_int_equal(rc == XF_E_CORRUPT, result.damages > 0);
@@ -87,7 +99,12 @@ static void test_healthy(void **state) {
   st_run_stop(&r);
   assert_rc(verify(r.dir, &log, true), XF_OK); /* with a round open */
   assert_rc(verify(r.dir, &log, false), XF_OK);
-  assert_int_equal(log.skipped, 1); /* I3 says that it was not recomputed */
+  assert_int_equal(log.skipped,
+                   2); /* I3 says that it was not recomputed, I10 that nobody read the plan */
+  passed_its_end = true;
+  assert_rc(verify(r.dir, &log, true), XF_E_CORRUPT);
+  assert_string_equal(log.text, "I10: it is over\n");
+  passed_its_end = false;
   assert_rc(verify(st_path(r.dir, "nothing"), &log, true), XF_E_NOTFOUND);
   st_dir_remove();
 }
