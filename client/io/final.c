@@ -115,7 +115,7 @@ static enum xf_rc make_arm(struct finishing *f, enum xf_silo_arm arm) {
   struct arm_result *r = &f->arm[arm];
   if (!xf_silo_has_arm(c->silo, arm)) return XF_OK;
   enum xf_rc rc = xf_silo_arm_make(c->silo, arm, c->base, &f->base.diag);
-  for (int part = XF_PART_VALID; part <= XF_PART_TEST && !rc; part++)
+  for (int part = xf_silo_first_part(c->silo); part <= XF_PART_TEST && !rc; part++)
     rc = xf_silo_measure(c->silo, (enum xf_part)part, r->sum[part], &f->base.diag);
   const bool recommends = xf_resolve_recommends(c->plan);
   if (rc == XF_E_NOTFOUND && recommends) return XF_OK; /* nothing came from the federation for it */
@@ -149,7 +149,7 @@ static void choose(struct finishing *f) {
 
 static void report_part(struct xf_jsonw *w, const struct finishing *f, int arm, enum xf_part part) {
   const struct xf_measures *m = xf_silo_measures(f->base.client->silo);
-  xf_jsonw_key(w, part == XF_PART_TEST ? "test" : "valid");
+  xf_jsonw_key(w, xf_silo_part_name(part));
   xf_jsonw_object(w);
   for (size_t i = 0; i < m->n; i++) xf_jsonw_kdouble(w, m->key[i], value(f, arm, part, i));
   xf_jsonw_object_end(w);
@@ -177,8 +177,8 @@ static enum xf_rc report(struct xf_buf *out, const struct finishing *f) {
     if (!f->arm[arm].made) continue;
     xf_jsonw_key(&w, xf_silo_arm_name((enum xf_silo_arm)arm));
     xf_jsonw_object(&w);
-    report_part(&w, f, arm, XF_PART_VALID);
-    report_part(&w, f, arm, XF_PART_TEST);
+    for (int part = xf_silo_first_part(c->silo); part <= XF_PART_TEST; part++)
+      report_part(&w, f, arm, (enum xf_part)part);
     xf_jsonw_object_end(&w);
   }
   xf_jsonw_object_end(&w);

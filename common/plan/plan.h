@@ -190,6 +190,7 @@ struct xf_plan {
     uint32_t n_metrics;
     char protocol[XF_PLAN_PROTOCOLS_MAX][XF_PLAN_NAME_MAX];
     uint32_t n_protocol;
+    bool train; /* figures of the train part too, under its name */
   } eval;
   enum xf_plan_arm arms[XF_PLAN_ARMS_MAX];
   uint32_t n_arms;

@@ -319,6 +319,8 @@ static enum xf_rc check_protocols(const struct xf_plan *plan, bool ranks, struct
 }
 
 static enum xf_rc check_eval(const struct xf_plan *plan, struct xf_diag *diag) {
+  if (plan->eval.train && is_events(plan))
+    REFUSE("eval.train: rankings leave out the items that were learned from; write false");
   bool ranks = false, stop_known = plan->early_stop.patience == 0;
   for (uint32_t i = 0; i < plan->eval.n_metrics; i++) {
     const char *text = plan->eval.metrics[i];

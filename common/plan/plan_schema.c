@@ -304,6 +304,8 @@ static const struct xf_conf_key plan_keys[] = {
              "steps on own samples (local.meta); by data, loss and algorithm when not given"},
     {PLAN_LIST(eval.protocol, eval.n_protocol), TEXT, .tag = 72,
      .help = "ranking among all items (full) or N sampled ones (s999)"},
+    {PLAN(eval.train), .type = XF_CONF_BOOL, .def = "false", .tag = 73,
+     .help = "also the figures of the train part, reported as train; not of interactions"},
     {PLAN_LIST(arms, n_arms), WORD(arm_names), .def = "federated", .tag = 80,
      .help = "what is computed and compared"},
     {PLAN(early_stop.patience), UINT, .def = "0", RANGE(0, 100000), .unit = "evaluations",

@@ -16,6 +16,14 @@ const char *xf_silo_arm_name(enum xf_silo_arm arm) {
   return (size_t)arm < sizeof names / sizeof names[0] ? names[arm] : "?";
 }
 
+const char *xf_silo_part_name(enum xf_part part) {
+  return part == XF_PART_TRAIN ? "train" : part == XF_PART_VALID ? "valid" : "test";
+}
+
+enum xf_part xf_silo_first_part(const struct xf_silo *silo) {
+  return silo->cfg.plan->eval.train ? XF_PART_TRAIN : XF_PART_VALID;
+}
+
 static void begin_alone(void *arg, uint32_t task, struct xf_train_job *job) {
   const struct xf_silo *s = arg;
   silo_streams(s, ((uint64_t)1 << 32) + task, &job->shuffle, &job->negative);

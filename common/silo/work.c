@@ -253,12 +253,12 @@ static enum xf_rc measure_arm(struct xf_silo *s, enum xf_silo_arm arm, struct xf
                               size_t *n, struct xf_diag *diag) {
   const struct xf_measures *m = &s->measures;
   enum xf_rc rc = XF_OK;
-  for (int part = XF_PART_VALID; part <= XF_PART_TEST && !rc; part++) {
+  for (int part = xf_silo_first_part(s); part <= XF_PART_TEST && !rc; part++) {
     struct xf_measure_sum sum[XF_RESOLVE_MEASURES];
     rc = xf_silo_measure(s, (enum xf_part)part, sum, diag);
     for (size_t i = 0; i < m->n && !rc; i++)
       row[(*n)++] =
-          (struct xf_eval_metric){xf_silo_arm_name(arm), part == XF_PART_TEST ? "test" : "valid",
+          (struct xf_eval_metric){xf_silo_arm_name(arm), xf_silo_part_name((enum xf_part)part),
                                   m->key[i], sum[i].sum, (uint64_t)sum[i].count};
   }
   return rc;
@@ -266,7 +266,7 @@ static enum xf_rc measure_arm(struct xf_silo *s, enum xf_silo_arm arm, struct xf
 
 static enum xf_rc work_evaluate(struct xf_silo *s, const struct xf_silo_task *task,
                                 struct xf_silo_answer *a, struct xf_diag *diag) {
-  struct xf_eval_metric row[XF_SILO_N_ARM * 2 * XF_RESOLVE_MEASURES];
+  struct xf_eval_metric row[XF_SILO_N_ARM * XF_N_PART * XF_RESOLVE_MEASURES];
   size_t n = 0;
   if (!s->cfg.metrics)
     return xf_diag_set(diag, XF_E_POLICY,

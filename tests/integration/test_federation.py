@@ -106,7 +106,7 @@ def as_exported(tmp_path, bin_dir, crossfed, plan):
 def test_an_exported_simulation_gives_the_same_bytes(tmp_path, bin_dir, crossfed):
     data, plan = tmp_path / "events.tsv", tmp_path / "plan.yaml"
     write_events(data)
-    plan.write_text(PLAN.format(rounds=3, fed="", more="", data=data))
+    plan.write_text(PLAN.format(rounds=3, fed="", local="", more="", data=data))
     as_exported(tmp_path, bin_dir, crossfed, plan)
 
 
@@ -118,7 +118,7 @@ stages:
   - kind: train
     fed: {{algorithm: fedavg, rounds: 2, cohort: 1.0, quorum: 1.0, weighting: samples}}
     local: {{epochs: 1, batch: 16, optimizer: {{kind: sgd, lr: 0.05}}}}
-eval: {{every: 1, metrics: [acc]}}
+eval: {{every: 1, metrics: [acc], train: true}}
 arms: [federated]
 sim:
   data: "{data}"
@@ -142,7 +142,16 @@ def test_exported_images_give_the_same_bytes(tmp_path, bin_dir, crossfed, kind, 
     data.mkdir()
     write_images(data)
     plan.write_text(IMAGES.format(kind=kind, by=by, data=data))
-    as_exported(tmp_path, bin_dir, crossfed, plan)
+    summary = as_exported(tmp_path, bin_dir, crossfed, plan)
+    lines = [json.loads(line) for line in (tmp_path / "out/coordinator/metrics.jsonl").read_text().splitlines()]
+    for split in ("train", "test"):  # the last evaluation's, each under its name
+        daemons = {e["scope"]: e["acc"] for e in lines if e["split"] == split and e["scope"].startswith("domain:") and "acc" in e}
+        simulated = json.loads(crossfed("sim", plan, "--json").out)["metrics"]
+        assert daemons == {e["scope"]: e["acc"] for e in simulated if e["split"] == split} and len(daemons) == 3
+        assert 0 < summary["metrics"][f"federated.{split}"]["acc"] <= 1
+    assert summary["metrics"]["federated.train"]["acc"] != summary["metrics"]["federated.test"]["acc"]
+    table = crossfed("sim", plan).out.splitlines()
+    assert sum(" acc, train " in line for line in table) == 3
 
 
 ANSWERS = """\

@@ -54,19 +54,20 @@ static enum xf_rc report_sums(const struct sim *sim, const struct xf_buf *payloa
 
 enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf *payload,
                             const uint32_t *who, size_t n, struct xf_diag *diag) {
-  static const char *const splits[] = {"valid", "test"};
   if (!sim->run.open) return XF_OK;
   enum xf_rc rc = XF_OK;
-  for (size_t s = 0; s < 2 && !rc; s++) {
+  const int first = sim->plan.eval.train ? XF_PART_TRAIN : XF_PART_VALID;
+  for (int part = first; part <= XF_PART_TEST && !rc; part++) {
+    const char *split = xf_silo_part_name((enum xf_part)part);
     struct xf_measure_sum total[XF_RESOLVE_MEASURES] = {{0}}, sum[XF_RESOLVE_MEASURES];
     for (size_t k = 0; k < n && !rc; k++) {
       char scope[XF_PLAN_CLIENT_ID + 8];
       (void)snprintf(scope, sizeof scope, "domain:%s", sim->client[who[k]].domain);
-      rc = report_sums(sim, &payload[who[k]], "federated", splits[s], sum, diag);
-      if (!rc) rc = put_line(sim, round, scope, "federated", splits[s], sum, diag);
+      rc = report_sums(sim, &payload[who[k]], "federated", split, sum, diag);
+      if (!rc) rc = put_line(sim, round, scope, "federated", split, sum, diag);
       add(sim, total, sum);
     }
-    if (!rc) rc = put_line(sim, round, "global", "federated", splits[s], total, diag);
+    if (!rc) rc = put_line(sim, round, "global", "federated", split, total, diag);
   }
   return rc;
 }
@@ -105,8 +106,9 @@ static void choose(const struct sim *sim, struct sim_client *c) {
   const size_t main = xf_measures_main(&sim->measures);
   double valid[XF_SILO_N_ARM];
   for (int a = 0; a < XF_SILO_N_ARM; a++)
-    valid[a] =
-        c->arm_run[a] ? xf_measure_value(sim->measures.measure[main].kind, c->valid[a][main]) : NAN;
+    valid[a] = c->arm_run[a] ? xf_measure_value(sim->measures.measure[main].kind,
+                                                c->sum[XF_PART_VALID][a][main])
+                             : NAN;
   c->served = xf_silo_choose(&sim->measures, valid, NULL);
   if (!c->arm_run[c->served]) c->served = XF_SILO_FEDERATED; /* `alone` was not asked for */
 }
@@ -136,8 +138,8 @@ static void run_arms(struct xf_job *job) {
     const enum xf_silo_arm arm = (enum xf_silo_arm)a;
     if (!arm_wanted(j->sim, c, arm)) continue;
     j->rc = xf_silo_arm_make(c->silo, arm, c->base, &j->diag);
-    if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_VALID, c->valid[a], &j->diag);
-    if (!j->rc) j->rc = xf_silo_measure(c->silo, XF_PART_TEST, c->test[a], &j->diag);
+    for (int p = xf_silo_first_part(c->silo); p <= XF_PART_TEST && !j->rc; p++)
+      j->rc = xf_silo_measure(c->silo, (enum xf_part)p, c->sum[p][a], &j->diag);
     if (!j->rc) j->rc = figures(j, arm);
     if (j->rc == XF_E_NOTFOUND && xf_resolve_recommends(&j->sim->plan)) j->rc = XF_OK;
     else c->arm_run[a] = j->rc == XF_OK;
@@ -170,7 +172,8 @@ static enum xf_rc make_arms(struct sim *sim, struct xf_diag *diag) {
 /* What the final model does on clients that never trained, over all of them. @shape sum[measures.n] */
 static void fresh_sums(const struct sim *sim, struct xf_measure_sum *sum) {
   memset(sum, 0, sim->measures.n * sizeof *sum);
-  for (size_t i = 0; i < sim->n_fresh; i++) add(sim, sum, sim->fresh[i].test[XF_SILO_FEDERATED]);
+  for (size_t i = 0; i < sim->n_fresh; i++)
+    add(sim, sum, sim->fresh[i].sum[XF_PART_TEST][XF_SILO_FEDERATED]);
 }
 
 static enum xf_rc put_final(struct sim *sim, struct xf_diag *diag) {
@@ -182,8 +185,9 @@ static enum xf_rc put_final(struct sim *sim, struct xf_diag *diag) {
       if (!c->arm_run[a]) continue;
       (void)snprintf(scope, sizeof scope, "domain:%s", c->domain);
       const char *arm = xf_silo_arm_name((enum xf_silo_arm)a);
-      rc = put_line(sim, sim->rounds, scope, arm, "valid", c->valid[a], diag);
-      if (!rc) rc = put_line(sim, sim->rounds, scope, arm, "test", c->test[a], diag);
+      for (int p = xf_silo_first_part(c->silo); p <= XF_PART_TEST && !rc; p++)
+        rc = put_line(sim, sim->rounds, scope, arm, xf_silo_part_name((enum xf_part)p),
+                      c->sum[p][a], diag);
     }
   if (!rc && sim->n_fresh) {
     struct xf_measure_sum sum[XF_RESOLVE_MEASURES];
@@ -208,25 +212,30 @@ static double max_epsilon(const struct sim *sim, double *zero_out) {
   return most;
 }
 
+static void json_arm(struct xf_jsonw *w, const struct sim *sim, const struct sim_client *c, int a,
+                     enum xf_part part) {
+  char scope[XF_PLAN_CLIENT_ID + 8];
+  (void)snprintf(scope, sizeof scope, "%s:%s", is_fresh(sim, c) ? "fresh" : "domain", c->domain);
+  xf_jsonw_object(w);
+  xf_jsonw_kstr(w, "scope", scope);
+  xf_jsonw_kstr(w, "arm", xf_silo_arm_name((enum xf_silo_arm)a));
+  xf_jsonw_kstr(w, "split", xf_silo_part_name(part));
+  xf_jsonw_kbool(w, "served", c->served == (enum xf_silo_arm)a);
+  for (size_t m = 0; m < sim->measures.n; m++)
+    xf_jsonw_kdouble(w, sim->measures.key[m],
+                     xf_measure_value(sim->measures.measure[m].kind, c->sum[part][a][m]));
+  xf_jsonw_object_end(w);
+}
+
 static void json_metrics(struct xf_jsonw *w, const struct sim *sim) {
   xf_jsonw_key(w, "metrics");
   xf_jsonw_array(w);
   for (size_t i = 0; i < sim->n_client + sim->n_fresh; i++)
     for (int a = 0; a < XF_SILO_N_ARM; a++) {
       const struct sim_client *c = sim_client_at(sim, i);
-      char scope[XF_PLAN_CLIENT_ID + 8];
       if (!c->arm_run[a]) continue;
-      (void)snprintf(scope, sizeof scope, "%s:%s", is_fresh(sim, c) ? "fresh" : "domain",
-                     c->domain);
-      xf_jsonw_object(w);
-      xf_jsonw_kstr(w, "scope", scope);
-      xf_jsonw_kstr(w, "arm", xf_silo_arm_name((enum xf_silo_arm)a));
-      xf_jsonw_kstr(w, "split", "test");
-      xf_jsonw_kbool(w, "served", c->served == (enum xf_silo_arm)a);
-      for (size_t m = 0; m < sim->measures.n; m++)
-        xf_jsonw_kdouble(w, sim->measures.key[m],
-                         xf_measure_value(sim->measures.measure[m].kind, c->test[a][m]));
-      xf_jsonw_object_end(w);
+      if (sim->plan.eval.train && !is_fresh(sim, c)) json_arm(w, sim, c, a, XF_PART_TRAIN);
+      json_arm(w, sim, c, a, XF_PART_TEST);
     }
   xf_jsonw_array_end(w);
 }
@@ -277,17 +286,23 @@ static bool column(const struct sim *sim, int arm) {
   return arm != XF_SILO_GUARDED || xf_resolve_recommends(&sim->plan);
 }
 
-static void table_line(const struct sim *sim, const struct sim_client *c, size_t m) {
+/* Figures of the test part have the measure's name, those of the train part say so. */
+static void table_line(const struct sim *sim, const struct sim_client *c, size_t m,
+                       enum xf_part part) {
   const enum xf_measure_kind kind = sim->measures.measure[m].kind;
-  printf("%-26s %-16s", m ? "" : c->domain, sim->measures.key[m]);
+  const bool first = m == 0 && part == XF_PART_TEST;
+  char name[XF_MEASURE_KEY + 8];
+  (void)snprintf(name, sizeof name, "%s%s", sim->measures.key[m],
+                 part == XF_PART_TRAIN ? ", train" : "");
+  printf("%-26s %-16s", first ? c->domain : "", name);
   for (int a = 0; a < XF_SILO_N_ARM; a++) {
     if (!column(sim, a)) continue;
-    const double v = xf_measure_value(kind, c->test[a][m]);
+    const double v = xf_measure_value(kind, c->sum[part][a][m]);
     if (c->arm_run[a] && isfinite(v)) printf(" %10.4f", v);
     else printf(" %10s", "-");
   }
-  printf(" %10.4f%s%s\n", xf_measure_value(kind, c->test[c->served][m]), m ? "" : "  ",
-         m ? "" : xf_silo_arm_name(c->served));
+  printf(" %10.4f%s%s\n", xf_measure_value(kind, c->sum[part][c->served][m]), first ? "  " : "",
+         first ? xf_silo_arm_name(c->served) : "");
 }
 
 /* What each silo decided, in its own words. */
@@ -313,7 +328,10 @@ static void table(const struct sim *sim, double wall_s) {
     if (column(sim, a)) printf(" %10s", xf_silo_arm_name((enum xf_silo_arm)a));
   printf(" %10s\n", "served");
   for (size_t i = 0; i < sim->n_client; i++)
-    for (size_t m = 0; m < sim->measures.n; m++) table_line(sim, &sim->client[i], m);
+    for (size_t m = 0; m < sim->measures.n; m++) {
+      table_line(sim, &sim->client[i], m, XF_PART_TEST);
+      if (sim->plan.eval.train) table_line(sim, &sim->client[i], m, XF_PART_TRAIN);
+    }
   if (sim->n_fresh) {
     struct xf_measure_sum sum[XF_RESOLVE_MEASURES];
     fresh_sums(sim, sum);

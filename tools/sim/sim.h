@@ -41,8 +41,7 @@ struct sim_client {
   struct xf_diag diag;
   atomic_bool cancel;
   bool done; /* the pool has given the job back */
-  struct xf_measure_sum valid[XF_SILO_N_ARM][XF_RESOLVE_MEASURES];
-  struct xf_measure_sum test[XF_SILO_N_ARM][XF_RESOLVE_MEASURES];
+  struct xf_measure_sum sum[XF_N_PART][XF_SILO_N_ARM][XF_RESOLVE_MEASURES];
   bool arm_run[XF_SILO_N_ARM];
   float
       *figure[XF_SILO_N_ARM]; /* [n_users] on test, of the measure that decides; NULL for tables */

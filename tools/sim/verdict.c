@@ -26,7 +26,8 @@ static bool find_baseline(const struct sim *sim, const struct sim_client *c,
   double best = NAN;
   for (size_t i = 0; i < sizeof arm / sizeof arm[0]; i++) {
     if (!has(c, arm[i])) continue;
-    const double v = xf_measure_value(sim->measures.measure[main].kind, c->valid[arm[i]][main]);
+    const double v =
+        xf_measure_value(sim->measures.measure[main].kind, c->sum[XF_PART_VALID][arm[i]][main]);
     if (isnan(v) || (!isnan(best) && !(v > best))) continue;
     best = v;
     *out = arm[i];

@@ -50,6 +50,8 @@ static const struct {
   const char *text, *sets, *says;
 } refusals[] = {
     {meta_base, "local.meta.lr=0", "local.meta.lr: the rate of inner steps is missing"},
+    {meta_base, "local.schedule.kind=cosine",
+     "local.schedule: is not followed by fed.algorithm maml; write fed.schedule"},
     {meta_base, "local.meta.hessian=none", "maml without the Hessian is fomaml"},
     {meta_base, "fed.algorithm=fomaml local.meta.hessian=exact", "write fed.algorithm: maml"},
     {meta_base, "fed.algorithm=perfedavg local.optimizer.lr=1",
@@ -197,6 +199,7 @@ static const struct {
     {base, "early_stop.patience=2 eval.every=0", "nothing is evaluated before the end"},
     {table_base, "early_stop.patience=2 eval.every=1 data.split.valid_fraction=0",
      "early_stop: judges the validation part, and data.split.valid_fraction is 0"},
+    {base, "eval.train=true", "eval.train: rankings leave out the items that were learned from"},
     {base, "arms=", "arms: nothing is computed"},
     {base, "arms=alone,alone", "alone is given twice"},
     {base, "arms=guarded,federated", "guarded chooses between alone and federated; list both"},
