@@ -20,7 +20,7 @@ const char *xf_silo_part_name(enum xf_part part) {
   return part == XF_PART_TRAIN ? "train" : part == XF_PART_VALID ? "valid" : "test";
 }
 
-enum xf_part xf_silo_first_part(const struct xf_silo *silo) {
+int xf_silo_first_part(const struct xf_silo *silo) {
   return silo->cfg.plan->eval.train ? XF_PART_TRAIN : XF_PART_VALID;
 }
 

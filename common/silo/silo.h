@@ -140,7 +140,7 @@ const char *xf_silo_arm_name(enum xf_silo_arm arm);
 /* A part in reports: train, valid, test. @own static */
 const char *xf_silo_part_name(enum xf_part part);
 /* The first part that is measured; the others follow it: the train part only with eval.train. @thread any */
-enum xf_part xf_silo_first_part(const struct xf_silo *silo);
+int xf_silo_first_part(const struct xf_silo *silo);
 /* Makes an arm ready to be measured or asked: FEDERATED from base (the committed model's wire vector), ALONE by
    training it (the same local work, rounds times), POPULARITY by counting. A recommender makes all arms from base in one
    decision (rec/recommender.h) and keeps it while base stays the same; only it has GUARDED. @err train's, rec's

@@ -66,6 +66,12 @@ def sim(name, plan, table, data, *args):
     return Cell(name, ("build/bin/crossfed", "sim", path, "--out", OUT, *args), table, data, parts=FINAL_ONLY, inputs=(path,), seeds="the plan's")
 
 
+def fedavg(name, plan, seeds):
+    """Rounds to a target: without FINAL=1 the rate is chosen on held-out train images. It goes on where a limit has ended it."""
+    inputs = ("build/bin/crossfed", f"deploy/examples/plans/{plan}.yaml")
+    return Cell(f"fedavg-{name}", ("tests/bench/fedavg.py", name), "FedAvg on MNIST: rounds to a target", "mnist", inputs=inputs, seeds=seeds)
+
+
 CELLS = (
     bench("xmrec", "XMRec: disjoint users, shared items", "xmrec-wsdm22", seeds="none"),
     bench("xmcold", "XMRec: a cold market", "xmrec-wsdm22", seeds="3 draws of users and noise"),
@@ -80,6 +86,12 @@ CELLS = (
     bench("kglastfm", "Last.FM: a knowledge graph", "kg-lastfm"),
     bench("diversity", "Diverse lists: MovieLens-100K", "ml-100k"),
     Cell("sinusoid-plans", ("tests/bench/sinusoid/plans.py",), "Sinusoids: as plans", inputs=("build/bin/crossfed", "deploy/examples/plans/sinusoid-maml.yaml", "deploy/examples/plans/sinusoid-reptile.yaml"), seeds="3"),
+    fedavg("2nn-iid-b10", "mnist-2nn", "5"),
+    fedavg("2nn-shards-b10", "mnist-2nn", "5"),
+    fedavg("2nn-iid-fedsgd", "mnist-2nn", "5"),
+    fedavg("cnn-iid-b10-e5", "mnist-cnn", "3"),
+    fedavg("cnn-shards-b10-e5", "mnist-cnn", "3"),
+    fedavg("cnn-iid-fedsgd", "mnist-cnn", "1"),
     sim("sim-markets", "markets", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-markets-private", "markets-private", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-categories", "categories", "Through the simulator", "ciao"),

@@ -80,7 +80,7 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
         fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
 
 
-def as_exported(tmp_path, bin_dir, crossfed, plan):
+def as_exported(tmp_path, bin_dir, crossfed, plan, n=3, limit_s=None):
     """crossfed sim --export, then the commands it prints (decision 36): the same model. Gives the coordinator's summary."""
     out = tmp_path / "out"
     said = crossfed("sim", plan, "--export", out).out
@@ -88,13 +88,13 @@ def as_exported(tmp_path, bin_dir, crossfed, plan):
         if line.startswith("  crossfed pki "):
             crossfed(*line.split()[1:], cwd=out)
     names = sorted(p.parent.name for p in out.glob("*/client.yaml"))
-    assert len(names) == 3 and all(n.startswith("silo-d") for n in names)
+    assert len(names) == n and all(name.startswith("silo-d") for name in names)
     processes = [Process("server", [bin_dir / "crossfed-server", "-c", out / "server.yaml"], tmp_path / "server.log")]
     processes += [Process(n, [bin_dir / "crossfed-client", "-c", out / n / "client.yaml"], tmp_path / f"{n}.log") for n in names]
     try:
         for p in processes:
             p.start()
-        assert [p.wait() for p in processes] == [0] * (1 + len(names)), "\n".join(p.tail() for p in processes)
+        assert [p.wait(*([limit_s] if limit_s else [])) for p in processes] == [0] * (1 + len(names)), "\n".join(p.tail() for p in processes)
     finally:
         for p in processes:
             p.kill()

@@ -1,5 +1,6 @@
 """Real data where they are ($CROSSFED_DATA, else ../shared/data beside the repository): daemons give the simulator's bytes."""
 
+import functools
 import gzip
 import json
 import os
@@ -9,6 +10,7 @@ import pytest
 
 from conftest import REPO, run_command
 from federation import Federation
+from test_federation import as_exported
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +91,23 @@ def test_knowledge_tracing(data, tmp_path, crossfed):
     rows = map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
     auc = [m["auc"] for m in rows if m["scope"] == "global" and m["split"] == "valid"]
     assert len(auc) == 1 and auc[0] > 0.81, auc
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name,rounds,local,least", [("mnist-2nn", 2, "epochs: 1, batch: 50", 0.9), ("mnist-cnn", 1, "steps: 60, batch: 50", 0.8)])
+def test_four_silos_with_mnist(name, rounds, local, least, data, tmp_path, bin_dir, crossfed):
+    """60,000 images in four real silos: the simulator's bytes, accuracy on the 10,000 test images."""
+    folder = data("mnist")
+    text = (REPO / f"deploy/examples/plans/{name}.yaml").read_text().replace("${CROSSFED_DATA:-../shared/data}", str(folder.parent))
+    fed, old = text.index("    fed: "), text.index("eval: ")
+    text = text[:fed] + f"""\
+    fed: {{algorithm: fedavg, rounds: {rounds}, cohort: 1.0, quorum: 1.0, deadline_s: 3600, select_timeout_s: 600}}
+    local: {{{local}, optimizer: {{kind: sgd, lr: 0.1}}}}
+""" + text[old:].replace("every: 1", "every: 0").replace("n: 100", "n: 4").replace("client-{}", "silo-d{}")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(text)
+    summary = as_exported(tmp_path, bin_dir, functools.partial(crossfed, limit_s=1200), plan, n=4, limit_s=1200)
+    assert summary["rounds"] == rounds and summary["metrics"]["federated.test"]["acc"] > least
 
 
 MARKETS = """\
