@@ -118,7 +118,7 @@ stages:
   - kind: train
     fed: {{algorithm: fedavg, rounds: 2, cohort: 1.0, quorum: 1.0, weighting: samples}}
     local: {{epochs: 1, batch: 16, optimizer: {{kind: sgd, lr: 0.05}}}}
-eval: {{every: 1, metrics: [acc], train: true}}
+eval: {{every: 1, metrics: [logloss, acc], train: true}}
 arms: [federated]
 sim:
   data: "{data}"
@@ -145,11 +145,11 @@ def test_exported_images_give_the_same_bytes(tmp_path, bin_dir, crossfed, kind, 
     summary = as_exported(tmp_path, bin_dir, crossfed, plan)
     lines = [json.loads(line) for line in (tmp_path / "out/coordinator/metrics.jsonl").read_text().splitlines()]
     for split in ("train", "test"):  # the last evaluation's, each under its name
-        daemons = {e["scope"]: e["acc"] for e in lines if e["split"] == split and e["scope"].startswith("domain:") and "acc" in e}
+        daemons = {e["scope"]: e["logloss"] for e in lines if e["split"] == split and e["scope"].startswith("domain:") and "acc" in e}
         simulated = json.loads(crossfed("sim", plan, "--json").out)["metrics"]
-        assert daemons == {e["scope"]: e["acc"] for e in simulated if e["split"] == split} and len(daemons) == 3
+        assert daemons == {e["scope"]: e["logloss"] for e in simulated if e["split"] == split} and len(daemons) == 3
         assert 0 < summary["metrics"][f"federated.{split}"]["acc"] <= 1
-    assert summary["metrics"]["federated.train"]["acc"] != summary["metrics"]["federated.test"]["acc"]
+    assert summary["metrics"]["federated.train"]["logloss"] != summary["metrics"]["federated.test"]["logloss"]
     table = crossfed("sim", plan).out.splitlines()
     assert sum(" acc, train " in line for line in table) == 3
 
