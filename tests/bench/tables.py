@@ -92,6 +92,7 @@ CELLS = (
     fedavg("cnn-iid-b10-e5", "mnist-cnn", "3"),
     fedavg("cnn-shards-b10-e5", "mnist-cnn", "3"),
     fedavg("cnn-iid-fedsgd", "mnist-cnn", "1"),
+    bench("omniglot", "Omniglot: characters from one drawing", "omniglot-small", seeds="1"),
     sim("sim-markets", "markets", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-markets-private", "markets-private", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-categories", "categories", "Through the simulator", "ciao"),
