@@ -29,8 +29,8 @@ static void outer_step(struct world *w, struct xf_optim *adam, const double *sum
 }
 
 int learn_maml(struct world *w, bool exact, uint32_t iters, float *start) {
-  const uint32_t n_task = (uint32_t)setting("TASKS", 4), shots = 1,
-                 asked = (uint32_t)setting("ASKED", 5), s = WAYS * shots, q = WAYS * asked;
+  const uint32_t n_task = (uint32_t)setting("TASKS", 4), shots = 1, asked = 5, s = WAYS * shots,
+                 q = WAYS * asked;
   const double outer = setting("OUTER", 2e-3);
   const struct xf_meta_spec spec = {.kind = exact ? XF_META_MAML : XF_META_FOMAML,
                                     .inner_steps = (uint32_t)setting("INNER", exact ? 1 : 3),
