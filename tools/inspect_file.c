@@ -97,7 +97,7 @@ static enum xf_rc put_checkpoint(struct xf_jsonw *w, const char *path, struct xf
     xf_jsonw_kdigest(w, "model_blake2b", &c.info.model);
     xf_jsonw_kdigest(w, "layout_digest", &c.info.layout);
     xf_jsonw_kuint(w, "floats", c.n);
-    xf_jsonw_kbool(w, "momentum", c.has_momentum);
+    xf_jsonw_kbool(w, "momentum", c.n_state > 0);
   }
   xf_jsonw_kbool(w, "verified", !rc);
   xf_checkpoint_close(&c);

@@ -158,19 +158,17 @@ static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
   return XF_OK;
 }
 
-static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+static enum xf_rc read_state(void *arg, uint32_t k, uint64_t at, float *out, size_t n) {
   struct again *a = arg;
-  if (a->round->base->has_momentum)
-    return xf_checkpoint_read_momentum(a->round->base, out, at, n, a->diag);
-  memset(out, 0, n * sizeof *out); /* before the first commit */
-  return XF_OK;
+  return xf_checkpoint_read_state(a->round->base, k, out, at, n, a->diag);
 }
 
-static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+static enum xf_rc write_state(void *arg, uint32_t k, uint64_t at, const float *x, size_t n) {
   const struct again *a = arg;
-  if (!a->round->momentum)
-    return xf_diag_set(a->diag, XF_E_CORRUPT, "the plan has momentum, the newest model has none");
-  memcpy(a->round->momentum + at, x, n * sizeof *x);
+  if (!a->round->state[k])
+    return xf_diag_set(a->diag, XF_E_CORRUPT,
+                       "the plan's server optimiser keeps a state that the newest model lacks");
+  memcpy(a->round->state[k] + at, x, n * sizeof *x);
   return XF_OK;
 }
 

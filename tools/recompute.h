@@ -3,7 +3,7 @@
  * `crossfed verify`.
  *
  * Nothing of the coordinator's process is used: the plan comes from its stored canonical bytes, the directory from
- * the members' manifests, weights from the frozen list, updates from the spool, old values and momentum from
+ * the members' manifests, weights from the frozen list, updates from the spool, old values and server state from
  * the parent's checkpoint. What two records say about the same thing must agree.
  * Not for: the other invariants (store/verify.h). Owner: the caller. Thread: any.
  */

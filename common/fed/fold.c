@@ -14,7 +14,7 @@ enum { BLOCK = 8192 };
 struct xf_fold_scratch {
   double acc[BLOCK];
   uint64_t weight[BLOCK + 1]; /* per row of the block */
-  float old_value[BLOCK], new_value[BLOCK], state[BLOCK];
+  float old_value[BLOCK], new_value[BLOCK], state[XF_SERVER_STATES][BLOCK];
   float member[XF_FOLD_GROUP][BLOCK];
 };
 
@@ -30,6 +30,7 @@ struct pass {
   const struct xf_fold_kern *kern;
   struct xf_fold_scratch *scratch;
   struct xf_diag *diag;
+  uint32_t n_state;
   double lane[XF_FOLD_LANES]; /* squares of the means */
   uint64_t rows_untouched;
 };
@@ -55,28 +56,38 @@ static enum xf_rc member_floats(const struct pass *p, const struct xf_fold_membe
 static enum xf_rc read_old(const struct pass *p, uint64_t at, size_t n) {
   const struct xf_fold_job *job = p->job;
   enum xf_rc rc = job->io.read_old(job->io.arg, at, p->scratch->old_value, n);
-  if (!rc && job->momentum) rc = job->io.read_state(job->io.arg, at, p->scratch->state, n);
+  for (uint32_t k = 0; k < p->n_state && !rc; k++) {
+    float *state = p->scratch->state[k];
+    if (job->step.first) xf_server_start(&job->step, k, state, n);
+    else rc = job->io.read_state(job->io.arg, k, at, state, n);
+  }
   return rc;
 }
 
 static enum xf_rc write_new(const struct pass *p, uint64_t at, size_t n) {
   const struct xf_fold_job *job = p->job;
   enum xf_rc rc = job->io.write_new(job->io.arg, at, p->scratch->new_value, n);
-  if (!rc && job->momentum) rc = job->io.write_state(job->io.arg, at, p->scratch->state, n);
+  for (uint32_t k = 0; k < p->n_state && !rc; k++)
+    rc = job->io.write_state(job->io.arg, k, at, p->scratch->state[k], n);
   return rc;
 }
 
 /* The step of n coordinates of a block from `from` on; `at` is the global position of the first. */
 static enum xf_rc finish(struct pass *p, size_t from, size_t n, double weight, uint64_t at) {
   struct xf_fold_scratch *s = p->scratch;
+  const struct xf_server_step *step = &p->job->step;
   const struct xf_fold_finish f = {.acc = s->acc + from,
                                    .old_value = s->old_value + from,
-                                   .state = p->job->momentum ? s->state + from : NULL,
+                                   .state = p->n_state ? s->state[0] + from : NULL,
                                    .new_value = s->new_value + from,
                                    .weight = weight,
-                                   .eta = p->job->eta,
-                                   .mu = p->job->mu};
-  if (p->kern->finish(&f, p->lane, n)) return XF_OK;
+                                   .eta = step->eta,
+                                   .mu = step->b1};
+  const struct xf_server_part part = {
+      f.acc, weight, f.old_value, {s->state[0] + from, s->state[1] + from}, f.new_value};
+  const bool fast = step->kind == XF_SERVER_SGD || step->kind == XF_SERVER_MOMENTUM;
+  if (fast ? p->kern->finish(&f, p->lane, n) : xf_server_apply(step, &part, p->lane, n))
+    return XF_OK;
   size_t bad = 0;
   while (bad + 1 < n && isfinite(f.new_value[bad])) bad++;
   return xf_diag_set(p->diag, XF_E_NAN,
@@ -156,7 +167,7 @@ static enum xf_rc add_rows(struct pass *p, const struct row_block *b,
   return XF_OK;
 }
 
-/* Rows with a holder step, the others keep value and momentum. */
+/* Rows with a holder step, the others keep value and state. */
 static enum xf_rc finish_rows(struct pass *p, const struct row_block *b, uint64_t at) {
   struct xf_fold_scratch *s = p->scratch;
   for (uint64_t j = b->begin, r = 0; j < b->end; r++) {
@@ -202,7 +213,11 @@ enum xf_rc xf_fold_range(const struct xf_fold_job *job, struct xf_fold_scratch *
                          uint64_t begin, uint64_t end, struct xf_fold_stats *stats,
                          struct xf_diag *diag) {
   const struct xf_fold_shape *shape = job->shape;
-  struct pass p = {.job = job, .kern = xf_fold_kern_get(), .scratch = scratch, .diag = diag};
+  struct pass p = {.job = job,
+                   .kern = xf_fold_kern_get(),
+                   .scratch = scratch,
+                   .diag = diag,
+                   .n_state = xf_server_states(job->step.kind)};
   enum xf_rc rc = XF_OK;
   uint64_t at = begin;
   while (!rc && at < end && at < shape->n_shared) {

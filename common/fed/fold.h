@@ -3,7 +3,7 @@
  *
  *   acc += (double)w_k * (double)x_kj     over the participants in bytewise order of their ids
  *   mean = acc / W                        W: sum of the weights; 1 for a job that sums
- *   new  = (float)((double)old + eta * mean)
+ *   new  = (float)((double)old + eta * mean), or another server optimiser's step
  *
  * Weights are integers below 2^29, so every product is exact and the result depends only on the order
  * of the members: not on arrival, tiles, threads or instruction set. Memory is O(tile).
@@ -11,18 +11,19 @@
  * Global vector: [shared floats][for each aligned segment: directory rows x cols]. Wire vector of a
  * member: [shared floats][for each aligned segment: the member's rows x cols], rows ascending in the
  * directory. A row's mean is over the members that hold it (their weights renormalised); a row that
- * none of them holds stays as it is, and so does its momentum.
+ * none of them holds stays as it is, and so does the optimiser's state of it.
  *
  * Not for: checking updates (admission does), reading files or starting threads: bytes come and go
- * through struct xf_fold_io, and the caller runs tiles where it likes. Momentum: strategy.h.
+ * through struct xf_fold_io, and the caller runs tiles where it likes. Steps: serveropt.h.
  * Owner: the caller; nothing is kept. Thread: tiles of one job may run at the same time, each with its
  * own scratch; the callbacks of struct xf_fold_io must bear that.
- * @source McMahan et al. 2017 (FedAvg); Hsu, Qi, Brown 2019, arXiv 1909.06335 (FedAvgM)
+ * @source McMahan et al. 2017 (FedAvg)
  */
 #ifndef XF_FED_FOLD_H
 #define XF_FED_FOLD_H
 
 #include "base/diag.h"
+#include "fed/serveropt.h"
 #include "param/layout.h"
 
 #include <stddef.h>
@@ -69,19 +70,18 @@ struct xf_fold_io {
   /* The global vector before and after; they may be the same storage. */
   enum xf_rc (*read_old)(void *arg, uint64_t at, float *out, size_t n);
   enum xf_rc (*write_new)(void *arg, uint64_t at, const float *x, size_t n);
-  /* Server momentum, as long as the global vector; used only when the job's `momentum` is set. */
-  enum xf_rc (*read_state)(void *arg, uint64_t at, float *out, size_t n);
-  enum xf_rc (*write_state)(void *arg, uint64_t at, const float *x, size_t n);
+  /* State k of the server optimiser, as long as the global vector; not read at a first commit. May be absent when the
+     optimiser keeps none. */
+  enum xf_rc (*read_state)(void *arg, uint32_t k, uint64_t at, float *out, size_t n);
+  enum xf_rc (*write_state)(void *arg, uint32_t k, uint64_t at, const float *x, size_t n);
 };
 
 struct xf_fold_job {
   const struct xf_fold_shape *shape;
   const struct xf_fold_member *member; /* ascending by id */
   size_t n_member;
-  bool sum;      /* no division: mean is the plain sum (statistics; weights are 1) */
-  double eta;    /* server rate of this commit */
-  double mu;     /* v = mu v + mean; new = old + eta v */
-  bool momentum; /* false: no state, mu unused */
+  bool sum; /* no division: mean is the plain sum (statistics; weights are 1) */
+  struct xf_server_step step;
   struct xf_fold_io io;
 };
 
@@ -138,8 +138,8 @@ void xf_fold_stats_add(struct xf_fold_stats *total, const struct xf_fold_stats *
 struct xf_fold_memory {
   const float *const *member;
   const float *old_value;
-  float *new_value; /* may equal old_value */
-  float *state;     /* NULL without momentum */
+  float *new_value;               /* may equal old_value */
+  float *state[XF_SERVER_STATES]; /* those that the optimiser keeps */
 };
 /* Callbacks over such vectors. @own borrows memory */
 struct xf_fold_io xf_fold_memory_io(struct xf_fold_memory *memory);

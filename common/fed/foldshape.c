@@ -96,12 +96,13 @@ enum xf_rc xf_fold_check(const struct xf_fold_job *job, struct xf_diag *diag) {
   const struct xf_fold_io *io = &job->io;
   if (!job->n_member) return xf_diag_set(diag, XF_E_INVAL, "no participant to aggregate");
   if (!io->read || !io->read_old || !io->write_new ||
-      (job->momentum && (!io->read_state || !io->write_state)))
+      (xf_server_states(job->step.kind) && (!io->read_state || !io->write_state)))
     return xf_diag_set(diag, XF_E_INVAL, "aggregation without its callbacks");
-  if (!isfinite(job->eta) || (job->momentum && !(job->mu >= 0 && job->mu < 1)))
+  if (!xf_server_in_range(&job->step))
     return xf_diag_set(diag, XF_E_RANGE,
-                       "server rate %g, momentum %g: the rate must be finite, momentum in [0, 1)",
-                       job->eta, job->mu);
+                       "server rate %g, b1 %g, b2 %g, tau %g, v0 %g: the rate must be finite, b1 "
+                       "and b2 in [0, 1), tau above 0, v0 not below",
+                       job->step.eta, job->step.b1, job->step.b2, job->step.tau, job->step.v0);
   for (size_t k = 0; k < job->n_member; k++) {
     const struct xf_fold_member *m = &job->member[k];
     if (k && strcmp(job->member[k - 1].id, m->id) >= 0)
@@ -137,13 +138,13 @@ static enum xf_rc memory_write_new(void *arg, uint64_t at, const float *x, size_
   return XF_OK;
 }
 
-static enum xf_rc memory_read_state(void *arg, uint64_t at, float *out, size_t n) {
-  memcpy(out, ((const struct xf_fold_memory *)arg)->state + at, n * sizeof *out);
+static enum xf_rc memory_read_state(void *arg, uint32_t k, uint64_t at, float *out, size_t n) {
+  memcpy(out, ((const struct xf_fold_memory *)arg)->state[k] + at, n * sizeof *out);
   return XF_OK;
 }
 
-static enum xf_rc memory_write_state(void *arg, uint64_t at, const float *x, size_t n) {
-  memcpy(((const struct xf_fold_memory *)arg)->state + at, x, n * sizeof *x);
+static enum xf_rc memory_write_state(void *arg, uint32_t k, uint64_t at, const float *x, size_t n) {
+  memcpy(((const struct xf_fold_memory *)arg)->state[k] + at, x, n * sizeof *x);
   return XF_OK;
 }
 
@@ -153,6 +154,6 @@ struct xf_fold_io xf_fold_memory_io(struct xf_fold_memory *memory) {
                              .read = memory_read,
                              .read_old = memory_read_old,
                              .write_new = memory_write_new,
-                             .read_state = memory->state ? memory_read_state : NULL,
-                             .write_state = memory->state ? memory_write_state : NULL};
+                             .read_state = memory->state[0] ? memory_read_state : NULL,
+                             .write_state = memory->state[0] ? memory_write_state : NULL};
 }

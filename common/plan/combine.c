@@ -31,6 +31,7 @@ static const char *const table[XF_COMBINE_N_STRATEGY][XF_COMBINE_N_ENCODING][XF_
   }
         [XF_COMBINE_FEDAVG] = ENCODINGS(NULL, NO_SECURE),
         [XF_COMBINE_FEDAVG_MOMENTUM] = ENCODINGS(NULL, NO_SECURE),
+        [XF_COMBINE_FEDAVG_ADAPTIVE] = ENCODINGS(NULL, NO_SECURE),
         [XF_COMBINE_REPTILE] = ENCODINGS(NULL, NO_SECURE),
         [XF_COMBINE_ROWS_PULL] = ENCODINGS(NULL, NO_SECURE_PULL),
         [XF_COMBINE_ROWS_AVERAGE] = ENCODINGS(NULL, NO_SECURE),
@@ -40,6 +41,7 @@ static const char *const table[XF_COMBINE_N_STRATEGY][XF_COMBINE_N_ENCODING][XF_
 
 static const char *const strategies[] = {"fedavg",
                                          "fedavg + server momentum",
+                                         "fedavg + adaptive server",
                                          "reptile",
                                          "aligned rows: pull",
                                          "aligned rows: average",
@@ -75,10 +77,15 @@ static enum xf_combine_strategy row_strategy(enum xf_plan_row_rule rule) {
 void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_part *stage,
                         enum xf_combine_strategy *strategy, enum xf_combine_strategy *rows,
                         enum xf_combine_encoding *encoding, enum xf_combine_privacy *privacy) {
-  bool momentum = stage->fed.server.kind == XF_PLAN_SERVER_MOMENTUM;
-  *strategy = stage->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE ? XF_COMBINE_REPTILE
-              : momentum                                        ? XF_COMBINE_FEDAVG_MOMENTUM
-                                                                : XF_COMBINE_FEDAVG;
+  switch (stage->fed.server.kind) {
+  case XF_PLAN_SERVER_SGD: *strategy = XF_COMBINE_FEDAVG; break;
+  case XF_PLAN_SERVER_MOMENTUM:
+  case XF_PLAN_SERVER_NESTEROV: *strategy = XF_COMBINE_FEDAVG_MOMENTUM; break;
+  case XF_PLAN_SERVER_ADAM:
+  case XF_PLAN_SERVER_YOGI:
+  case XF_PLAN_SERVER_ADAGRAD: *strategy = XF_COMBINE_FEDAVG_ADAPTIVE; break;
+  }
+  if (stage->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE) *strategy = XF_COMBINE_REPTILE;
   *rows = *strategy;
   if (xf_plan_is_aligned(plan)) *rows = row_strategy(stage->rows.rule);
   *encoding = XF_COMBINE_FLOAT32; /* sparse is float32 without its zeros */

@@ -101,8 +101,10 @@ struct xf_plan_stage_part {
     enum xf_plan_encoding encoding;
     struct {
       enum xf_plan_server kind;
-      double lr; /* Reptile: epsilon */
-      double momentum;
+      double lr;              /* Reptile: epsilon */
+      double momentum;        /* of momentum and nesterov */
+      double b1, b2, tau, v0; /* of adam, yogi, adagrad (without b1); v0 below 0: tau squared */
+      bool bias_correction;   /* of adam, yogi */
       enum xf_plan_anneal anneal;
     } server;
     struct xf_plan_schedule_part schedule; /* of server.lr */

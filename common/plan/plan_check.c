@@ -183,6 +183,9 @@ static enum xf_rc check_algorithm(const struct xf_plan_stage_part *s, struct xf_
       s->local.optimizer.kind != XF_PLAN_OPTIMIZER_ADAMW)
     REFUSE("local.optimizer.sparse: lazy belongs to kind adam, and it is %s",
            xf_plan_optimizer_text(s->local.optimizer.kind));
+  if (s->fed.server.bias_correction && s->fed.server.kind != XF_PLAN_SERVER_ADAM &&
+      s->fed.server.kind != XF_PLAN_SERVER_YOGI)
+    REFUSE("fed.server.bias_correction: belongs to the server kinds adam and yogi; leave it out");
   if (s->fed.algorithm != XF_PLAN_ALGORITHM_REPTILE) return XF_OK;
   if (s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM)
     REFUSE("fed.weighting: reptile weighs every task equally; write weighting: uniform");
@@ -191,7 +194,7 @@ static enum xf_rc check_algorithm(const struct xf_plan_stage_part *s, struct xf_
         "local.steps: with one local step reptile is joint training and does not learn to adapt; "
         "write steps: 2 or more");
   if (s->fed.server.kind != XF_PLAN_SERVER_SGD)
-    REFUSE("fed.server.kind: reptile moves by epsilon (fed.server.lr) without momentum; write sgd");
+    REFUSE("fed.server.kind: reptile moves by epsilon (fed.server.lr) alone; write sgd");
   return XF_OK;
 }
 

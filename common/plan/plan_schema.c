@@ -28,8 +28,7 @@ static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAM
                                                       LATER("scaffold"), LATER("fednova"), END};
 static const struct xf_conf_name hessian_names[] = {XF_PLAN_HESSIAN_LIST(NAME) END};
 static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAME) END};
-static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME) LATER("adam"),
-                                                   LATER("yogi"), LATER("adagrad"), END};
+static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME) END};
 static const struct xf_conf_name anneal_names[] = {XF_PLAN_ANNEAL_LIST(NAME) END};
 static const struct xf_conf_name schedule_names[] = {XF_PLAN_SCHEDULE_LIST(NAME) END};
 static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME) LATER("float16"),
@@ -130,9 +129,18 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(fed.server.lr), REAL, .def = "1", ABOVE(0, 1000), .tag = 25,
      .help = "server learning rate; Reptile's epsilon"},
     {STAGE(fed.server.momentum), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 26,
-     .help = "of kind momentum"},
+     .help = "of kinds momentum and nesterov"},
     {STAGE(fed.server.anneal), WORD(anneal_names), .def = "none", .tag = 27,
      .help = "linear: the rate falls to 0 over the stage; the same as schedule.kind: linear"},
+    {STAGE(fed.server.b1), REAL, .def = "0.9", RANGE(0, 0.9999), .tag = 28, .help = "adam, yogi"},
+    {STAGE(fed.server.b2), REAL, .def = "0.99", RANGE(0, 0.999999), .tag = 29,
+     .help = "adam, yogi"},
+    {STAGE(fed.server.tau), REAL, .def = "0.001", ABOVE(0, 1000), .tag = 35,
+     .help = "adam, yogi, adagrad: added to the root of v"},
+    {STAGE(fed.server.v0), REAL, .def = "-1", RANGE(-1, 1000000), .tag = 36,
+     .help = "adam, yogi, adagrad: v before the first commit; below 0: tau squared"},
+    {STAGE(fed.server.bias_correction), .type = XF_CONF_BOOL, .def = "false", .tag = 37,
+     .help = "adam, yogi: the rate of commit t times sqrt(1 - b2^t) / (1 - b1^t)"},
     {STAGE(fed.schedule.kind), WORD(schedule_names), .def = "constant", .tag = 30,
      .help = "server.lr over the stage's commits"},
     {STAGE(fed.schedule.warmup), UINT, .def = "0", RANGE(0, 10000000), .unit = "commits", .tag = 31,

@@ -119,9 +119,13 @@
   X(XF_PLAN_WEIGHTING_UNIFORM, "uniform") \
   X(XF_PLAN_WEIGHTING_CAPPED, "capped")
 
-#define XF_PLAN_SERVER_LIST(X) \
-  X(XF_PLAN_SERVER_SGD, "sgd") \
-  X(XF_PLAN_SERVER_MOMENTUM, "momentum")
+#define XF_PLAN_SERVER_LIST(X)           \
+  X(XF_PLAN_SERVER_SGD, "sgd")           \
+  X(XF_PLAN_SERVER_MOMENTUM, "momentum") \
+  X(XF_PLAN_SERVER_ADAM, "adam")         \
+  X(XF_PLAN_SERVER_YOGI, "yogi")         \
+  X(XF_PLAN_SERVER_ADAGRAD, "adagrad")   \
+  X(XF_PLAN_SERVER_NESTEROV, "nesterov")
 
 /* Server rate over the stage: constant, or falling linearly to 0 (commit t of T uses lr (1 - t/T)). */
 #define XF_PLAN_ANNEAL_LIST(X)   \

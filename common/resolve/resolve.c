@@ -196,15 +196,28 @@ static struct xf_schedule schedule(const struct xf_plan_schedule_part *p, uint32
                               .floor = p->floor};
 }
 
+static struct xf_server_step server_step(const struct xf_plan_stage_part *st) {
+  static const enum xf_server_kind kind[] = {
+      [XF_PLAN_SERVER_SGD] = XF_SERVER_SGD,         [XF_PLAN_SERVER_MOMENTUM] = XF_SERVER_MOMENTUM,
+      [XF_PLAN_SERVER_ADAM] = XF_SERVER_ADAM,       [XF_PLAN_SERVER_YOGI] = XF_SERVER_YOGI,
+      [XF_PLAN_SERVER_ADAGRAD] = XF_SERVER_ADAGRAD, [XF_PLAN_SERVER_NESTEROV] = XF_SERVER_NESTEROV};
+  struct xf_server_step step = {.kind = kind[st->fed.server.kind], .eta = st->fed.server.lr};
+  if (xf_server_states(step.kind) == 1) step.b1 = st->fed.server.momentum;
+  if (xf_server_states(step.kind) < 2) return step;
+  step.b1 = step.kind == XF_SERVER_ADAGRAD ? 0 : st->fed.server.b1;
+  step.b2 = st->fed.server.b2;
+  step.tau = st->fed.server.tau;
+  step.v0 = st->fed.server.v0 < 0 ? step.tau * step.tau : st->fed.server.v0;
+  return step;
+}
+
 struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage) {
   const struct xf_plan_stage_part *st = &plan->stages[stage];
   return (struct xf_strategy){
       .kind =
           st->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE ? XF_STRATEGY_REPTILE : XF_STRATEGY_FEDAVG,
-      .server =
-          st->fed.server.kind == XF_PLAN_SERVER_MOMENTUM ? XF_STRATEGY_MOMENTUM : XF_STRATEGY_SGD,
-      .lr = st->fed.server.lr,
-      .momentum = st->fed.server.momentum,
+      .server = server_step(st),
+      .bias_correction = st->fed.server.bias_correction,
       .schedule = st->fed.server.anneal == XF_PLAN_ANNEAL_LINEAR
                       ? (struct xf_schedule){.kind = XF_SCHEDULE_LINEAR, .rounds = st->fed.rounds}
                       : schedule(&st->fed.schedule, st->fed.rounds)};
@@ -215,6 +228,15 @@ float xf_resolve_rate(const struct xf_plan *plan, uint32_t stage, uint64_t commi
   const struct xf_schedule s = schedule(&st->local.schedule, st->fed.rounds);
   const float rate = (float)(st->local.optimizer.lr * xf_schedule_get(&s, commit));
   return rate > FLT_MIN ? rate : FLT_MIN;
+}
+
+uint32_t xf_resolve_server_states(const struct xf_plan *plan) {
+  uint32_t most = 0;
+  for (uint32_t i = 0; i < plan->n_stages; i++) {
+    const uint32_t n = xf_server_states(server_step(&plan->stages[i]).kind);
+    if (n > most) most = n;
+  }
+  return most;
 }
 
 enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage) {

@@ -32,6 +32,8 @@ float xf_resolve_rate(const struct xf_plan *plan, uint32_t stage, uint64_t commi
 /* What the coordinator does with a stage's mean. @own value */
 struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage);
 enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage);
+/* Vectors of the global model's length that the coordinator keeps beside it: the most of any stage. @unit vectors */
+uint32_t xf_resolve_server_states(const struct xf_plan *plan);
 /* Whether a stage pulls aligned rows (else it averages them, or aligns none). @thread any */
 bool xf_resolve_pulls(const struct xf_plan *plan, uint32_t stage);
 

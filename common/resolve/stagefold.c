@@ -75,13 +75,13 @@ static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
   const struct xf_stagefold *f = arg;
   return f->io.write_new(f->io.arg, place(f, at), x, n);
 }
-static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+static enum xf_rc read_state(void *arg, uint32_t k, uint64_t at, float *out, size_t n) {
   const struct xf_stagefold *f = arg;
-  return f->io.read_state(f->io.arg, place(f, at), out, n);
+  return f->io.read_state(f->io.arg, k, place(f, at), out, n);
 }
-static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+static enum xf_rc write_state(void *arg, uint32_t k, uint64_t at, const float *x, size_t n) {
   const struct xf_stagefold *f = arg;
-  return f->io.write_state(f->io.arg, place(f, at), x, n);
+  return f->io.write_state(f->io.arg, k, place(f, at), x, n);
 }
 
 static enum xf_rc progress(const struct xf_stagefold *f, uint64_t done, uint64_t total) {
@@ -103,9 +103,7 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
       .member = member,
       .n_member = f->n_member,
       .sum = s->sum,
-      .eta = f->step.eta,
-      .mu = f->step.mu,
-      .momentum = f->step.momentum,
+      .step = f->step,
       .io = {f, NULL, read_part, read_old, write_new, read_state, write_state}};
   enum xf_rc rc = xf_fold_check(&job, diag);
   struct xf_fold_scratch *scratch = xf_fold_scratch_new();

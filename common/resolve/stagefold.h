@@ -26,7 +26,7 @@ struct xf_stagefold_member {
 struct xf_stagefold {
   const struct xf_global *global;
   uint32_t stage;
-  struct xf_strategy_step step;
+  struct xf_server_step step;
   struct xf_stagefold_member *member; /* put in bytewise order here */
   size_t n_member;
   struct xf_fold_io io; /* without borrow */

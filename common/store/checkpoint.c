@@ -85,7 +85,10 @@ static enum xf_rc plan_file(struct plan *p, const struct xf_checkpoint_src *src)
   char name[XF_SAFETENSORS_NAME_MAX];
   uint64_t n = xf_checkpoint_floats(src->layout);
   enum xf_rc rc = plan_segments(p, src);
-  if (!rc && src->momentum) rc = add_tensor(p, XF_CHECKPOINT_MOMENTUM, XF_SAFETENSORS_F32, 1, n, 0);
+  static const char *const state[XF_CHECKPOINT_STATES] = {XF_CHECKPOINT_STATE0,
+                                                          XF_CHECKPOINT_STATE1};
+  for (uint32_t k = 0; k < XF_CHECKPOINT_STATES && src->state[k] && !rc; k++)
+    rc = add_tensor(p, state[k], XF_SAFETENSORS_F32, 1, n, 0);
   for (size_t i = 0; i < src->n_keys && !rc; i++) {
     int k = snprintf(name, sizeof name, XF_CHECKPOINT_KEYS "%s", src->keys[i].ns);
     rc = k < 0 || k >= (int)sizeof name ? XF_E_LIMIT : XF_OK;
@@ -102,8 +105,8 @@ static enum xf_rc write_data(struct xf_safetensors_writer *w, const struct xf_ch
     if (xf_segment_global(&layout->seg[i]))
       rc = xf_safetensors_put(w, src->global + xf_checkpoint_offset(layout, i),
                               (size_t)xf_segment_len(&layout->seg[i]) * sizeof(float), diag);
-  if (!rc && src->momentum)
-    rc = xf_safetensors_put(w, src->momentum, (size_t)xf_checkpoint_floats(layout) * sizeof(float),
+  for (uint32_t k = 0; k < XF_CHECKPOINT_STATES && src->state[k] && !rc; k++)
+    rc = xf_safetensors_put(w, src->state[k], (size_t)xf_checkpoint_floats(layout) * sizeof(float),
                             diag);
   for (size_t i = 0; i < src->n_keys && !rc; i++)
     rc = xf_safetensors_put(w, src->keys[i].key, src->keys[i].n * XF_KEY_LEN, diag);
@@ -178,7 +181,7 @@ enum xf_rc xf_checkpoint_save(const struct xf_fs *fs, const char *path,
                        XF_CHECKPOINT_NS_MAX);
   xf_buf_init(&p.names, (size_t)XF_SEGMENT_MAX * XF_NAME_MAX);
   xf_buf_init(&p.aligned, (size_t)2 * XF_SEGMENT_MAX * XF_NAME_MAX);
-  p.tensor = xf_calloc(src->layout->n_seg + 1 + src->n_keys, sizeof *p.tensor);
+  p.tensor = xf_calloc(src->layout->n_seg + XF_CHECKPOINT_STATES + src->n_keys, sizeof *p.tensor);
   xf_checkpoint_digest(&out->model, src->layout, src->global);
   (void)snprintf(p.round, sizeof p.round, "%llu", (unsigned long long)info->round);
   (void)snprintf(p.version, sizeof p.version, "%d", XF_CHECKPOINT_VERSION);

@@ -7,7 +7,7 @@
  * directory's). Segments with role domain or user are skipped: they have no place in a checkpoint.
  * Tensors: one per shared or keyed segment, in layout order (name = segment name, shape [rows, cols], of a paired one
  * [pairs, 1]);
- * "server.momentum" [n] when there is one; "keys.<ns>" U8 [rows, 16] per namespace.
+ * "server.momentum" and "server.second" [n] where the server optimiser keeps them; "keys.<ns>" U8 [rows, 16] per namespace.
  * A checkpoint whose digest does not match is E_CORRUPT, never used.
  * Owner: the caller. Thread: one at a time. Formats: docs/FORMATS.md.
  */
@@ -35,10 +35,13 @@ struct xf_checkpoint_keys {
   size_t n;
 };
 
+enum { XF_CHECKPOINT_STATES = 2 };
+
 struct xf_checkpoint_src {
   const struct xf_layout *layout;
-  const float *global;   /* [xf_checkpoint_floats(layout)] */
-  const float *momentum; /* the same length, or NULL */
+  const float *global; /* [xf_checkpoint_floats(layout)] */
+  const float *state
+      [XF_CHECKPOINT_STATES]; /* of the server optimiser, the same length; NULL: none, and none behind it */
   const struct xf_checkpoint_keys *keys;
   size_t n_keys; /* namespaces */
 };
@@ -77,8 +80,8 @@ struct xf_checkpoint {
   struct xf_checkpoint_info info;
   struct xf_checkpoint_part *part;
   size_t n_part;
-  uint64_t n; /* floats in the global vector */
-  bool has_momentum;
+  uint64_t n;       /* floats in the global vector */
+  uint32_t n_state; /* vectors of the server optimiser */
 };
 
 /* Opens and checks header and metadata, not the data (xf_checkpoint_verify does).
@@ -94,12 +97,12 @@ XF_WARN_UNUSED enum xf_rc xf_checkpoint_verify(struct xf_checkpoint *c, struct x
    difference. @err E_SHAPE */
 XF_WARN_UNUSED enum xf_rc xf_checkpoint_check(const struct xf_checkpoint *c,
                                               const struct xf_layout *layout, struct xf_diag *diag);
-/* Floats [at, at+n) of the global vector, or of the momentum. @shape out[n]
-   @err E_RANGE E_NOTFOUND (no momentum) E_IO */
+/* Floats [at, at+n) of the global vector, or of state k of the server optimiser. @shape out[n]
+   @err E_RANGE E_NOTFOUND (no such state) E_IO */
 XF_WARN_UNUSED enum xf_rc xf_checkpoint_read(struct xf_checkpoint *c, float *out, uint64_t at,
                                              size_t n, struct xf_diag *diag);
-XF_WARN_UNUSED enum xf_rc xf_checkpoint_read_momentum(struct xf_checkpoint *c, float *out,
-                                                      uint64_t at, size_t n, struct xf_diag *diag);
+XF_WARN_UNUSED enum xf_rc xf_checkpoint_read_state(struct xf_checkpoint *c, uint32_t k, float *out,
+                                                   uint64_t at, size_t n, struct xf_diag *diag);
 /* The keys of a namespace. @own out: xf_manifest_deinit @err E_NOTFOUND E_CORRUPT E_NOMEM E_IO */
 XF_WARN_UNUSED enum xf_rc xf_checkpoint_keys(struct xf_checkpoint *c, struct xf_manifest *out,
                                              const char *ns, struct xf_diag *diag);

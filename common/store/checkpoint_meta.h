@@ -8,7 +8,8 @@
 #include "store/safetensors.h"
 
 #define XF_CHECKPOINT_FORMAT "crossfed-checkpoint"
-#define XF_CHECKPOINT_MOMENTUM "server.momentum"
+#define XF_CHECKPOINT_STATE0 "server.momentum"
+#define XF_CHECKPOINT_STATE1 "server.second"
 #define XF_CHECKPOINT_KEYS "keys."
 #define XF_CHECKPOINT_CHECK "metadata_blake2b"
 

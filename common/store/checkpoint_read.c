@@ -108,6 +108,12 @@ static enum xf_rc add_part(struct xf_checkpoint *c, const char *path, const char
   return XF_OK;
 }
 
+static const struct xf_safetensors_tensor *find_state(const struct xf_checkpoint *c, uint32_t k) {
+  static const char *const name[XF_CHECKPOINT_STATES] = {XF_CHECKPOINT_STATE0,
+                                                         XF_CHECKPOINT_STATE1};
+  return k < XF_CHECKPOINT_STATES ? xf_safetensors_find(&c->st, name[k]) : NULL;
+}
+
 static enum xf_rc read_parts(struct xf_checkpoint *c, const char *path, struct xf_diag *diag) {
   const char *names = NULL, *aligned = NULL;
   char name[XF_NAME_MAX];
@@ -128,11 +134,10 @@ static enum xf_rc read_parts(struct xf_checkpoint *c, const char *path, struct x
         c->part[i].at = c->n;
         c->n += c->part[i].tensor->len / sizeof(float);
       }
-  const struct xf_safetensors_tensor *m = xf_safetensors_find(&c->st, XF_CHECKPOINT_MOMENTUM);
-  c->has_momentum = m != NULL;
-  if (m && (m->dtype != XF_SAFETENSORS_F32 || m->len != c->n * sizeof(float)))
-    return xf_diag_set(diag, XF_E_CORRUPT, "\"%s\": the momentum has another length than the model",
-                       path);
+  for (const struct xf_safetensors_tensor *t; (t = find_state(c, c->n_state)); c->n_state++)
+    if (t->dtype != XF_SAFETENSORS_F32 || t->len != c->n * sizeof(float))
+      return xf_diag_set(diag, XF_E_CORRUPT, "\"%s\": \"%s\" has another length than the model",
+                         path, t->name);
   return XF_OK;
 }
 
@@ -223,12 +228,12 @@ enum xf_rc xf_checkpoint_read(struct xf_checkpoint *c, float *out, uint64_t at, 
   return rc;
 }
 
-enum xf_rc xf_checkpoint_read_momentum(struct xf_checkpoint *c, float *out, uint64_t at, size_t n,
-                                       struct xf_diag *diag) {
-  const struct xf_safetensors_tensor *m = xf_safetensors_find(&c->st, XF_CHECKPOINT_MOMENTUM);
-  if (!m) return xf_diag_set(diag, XF_E_NOTFOUND, "the checkpoint holds no server momentum");
+enum xf_rc xf_checkpoint_read_state(struct xf_checkpoint *c, uint32_t k, float *out, uint64_t at,
+                                    size_t n, struct xf_diag *diag) {
+  const struct xf_safetensors_tensor *m = k < c->n_state ? find_state(c, k) : NULL;
+  if (!m) return xf_diag_set(diag, XF_E_NOTFOUND, "the checkpoint holds no server state %u", k);
   if (at > c->n || n > c->n - at)
-    return xf_diag_set(diag, XF_E_RANGE, "floats %llu+%zu of a momentum of %llu",
+    return xf_diag_set(diag, XF_E_RANGE, "floats %llu+%zu of a server state of %llu",
                        (unsigned long long)at, n, (unsigned long long)c->n);
   return xf_safetensors_read(&c->st, m, out, n * sizeof(float), at * sizeof(float), diag);
 }

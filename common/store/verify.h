@@ -36,10 +36,11 @@ struct xf_verify_round {
   struct xf_spool_entry *part;      /* [n_part] payloads, in the frozen order */
   const struct xf_ledger_part *who; /* [n_part] member and weight */
   size_t n_part;
-  float *
-      momentum; /* [n] the base's on entry (zeros without), the round's on return; NULL: the made model has none */
+  float *state
+      [XF_CHECKPOINT_STATES]; /* [n] of the server optimiser: the base's on entry (zeros without), the round's on
+                                         return; NULL: the made model has none */
 };
-/* Folds the round into `model` (which holds the base's global vector on entry), and into round->momentum, exactly as the
+/* Folds the round into `model` (which holds the base's global vector on entry), and into round->state, exactly as the
    coordinator does. @shape model[n] */
 typedef enum xf_rc (*xf_verify_fold)(void *arg, const struct xf_verify_round *round, float *model,
                                      uint64_t n, struct xf_diag *diag);

@@ -159,42 +159,44 @@ static enum xf_rc open_parts(struct files *f, struct parts *p, struct xf_diag *w
   return rc;
 }
 
-/* The momentum of the newest model is behind no digest of the ledger: it is compared bit by bit. */
-static enum xf_rc same_momentum(struct xf_checkpoint *made, const float *momentum,
-                                struct xf_diag *why) {
+/* The server state of the newest model is behind no digest of the ledger: it is compared bit by bit. */
+static enum xf_rc same_state(struct xf_checkpoint *made, uint32_t k, const float *state,
+                             struct xf_diag *why) {
   enum { BLOCK = 4096 };
   float *have = xf_alloc(BLOCK * sizeof *have);
   enum xf_rc rc = XF_OK;
   for (uint64_t at = 0; at < made->n && !rc; at += BLOCK) {
     const size_t n = made->n - at < BLOCK ? (size_t)(made->n - at) : BLOCK;
-    rc = xf_checkpoint_read_momentum(made, have, at, n, why);
-    if (!rc && memcmp(have, momentum + at, n * sizeof *have) != 0)
-      rc =
-          xf_diag_set(why, XF_E_CORRUPT,
-                      "the server momentum in \"ckpt\" differs from the recomputed one at or after "
-                      "float %llu; the next round would go on from it",
-                      (unsigned long long)at);
+    rc = xf_checkpoint_read_state(made, k, have, at, n, why);
+    if (!rc && memcmp(have, state + at, n * sizeof *have) != 0)
+      rc = xf_diag_set(why, XF_E_CORRUPT,
+                       "the state of the server optimiser in \"ckpt\" differs from the recomputed "
+                       "one at or after "
+                       "float %llu; the next round would go on from it",
+                       (unsigned long long)at);
   }
   xf_free(have);
   return rc;
 }
 
-/* Opens the round's own model and makes room for its momentum, which begins as the parent's. */
+/* Opens the round's own model and makes room for its server state, which begins as the parent's. */
 static enum xf_rc open_made(struct files *f, struct xf_verify_round *round,
                             struct xf_checkpoint *made, struct xf_diag *why) {
   char path[XF_PATH_MAX];
   enum xf_rc rc = state_path(f, path, f->newest.path);
   if (!rc) rc = xf_checkpoint_open(made, f->v->fs, path, why);
-  if (rc || !made->has_momentum) return rc;
+  if (rc || !made->n_state) return rc;
   if (made->n != round->base->n)
     return xf_diag_set(why, XF_E_CORRUPT, "the newest model has %llu floats, its parent %llu",
                        (unsigned long long)made->n, (unsigned long long)round->base->n);
-  round->momentum = xf_try_calloc((size_t)made->n + 1, sizeof *round->momentum);
-  if (!round->momentum)
-    return xf_diag_set(why, XF_E_NOMEM, "no memory for %llu floats", (unsigned long long)made->n);
-  return round->base->has_momentum
-             ? xf_checkpoint_read_momentum(round->base, round->momentum, 0, (size_t)made->n, why)
-             : XF_OK;
+  for (uint32_t k = 0; k < made->n_state && !rc; k++) {
+    round->state[k] = xf_try_calloc((size_t)made->n + 1, sizeof *round->state[k]);
+    if (!round->state[k])
+      rc = xf_diag_set(why, XF_E_NOMEM, "no memory for %llu floats", (unsigned long long)made->n);
+    else if (k < round->base->n_state)
+      rc = xf_checkpoint_read_state(round->base, k, round->state[k], 0, (size_t)made->n, why);
+  }
+  return rc;
 }
 
 static enum xf_rc fold(struct files *f, struct xf_verify_round *round, struct xf_diag *why) {
@@ -215,9 +217,10 @@ static enum xf_rc fold(struct files *f, struct xf_verify_round *round, struct xf
       rc = xf_diag_set(why, XF_E_CORRUPT, "recomputed as %.16s..., committed as %.16s...",
                        xf_digest_print(a, &got), xf_digest_print(b, &f->newest.model));
   }
-  if (!rc && round->momentum) rc = same_momentum(&made, round->momentum, why);
+  for (uint32_t k = 0; k < made.n_state && !rc; k++)
+    rc = same_state(&made, k, round->state[k], why);
   if (made.part) xf_checkpoint_close(&made);
-  xf_free(round->momentum);
+  for (uint32_t k = 0; k < XF_CHECKPOINT_STATES; k++) xf_free(round->state[k]);
   xf_free(model);
   return rc;
 }

@@ -35,7 +35,7 @@ void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
 void srv_agg_deinit(struct srv_agg *a) {
   xf_free(a->part);
   xf_free_pages(a->global, a->n * sizeof *a->global);
-  xf_free_pages(a->momentum, a->n * sizeof *a->momentum);
+  for (int k = 0; k < XF_SERVER_STATES; k++) xf_free_pages(a->state[k], a->n * sizeof *a->state[k]);
   xf_buf_deinit(&a->metrics);
   *a = (struct srv_agg){0};
 }
@@ -44,11 +44,11 @@ void srv_agg_give(struct srv_agg *a, struct srv_state *st) {
   srv_next_drop(st);
   st->next = (struct srv_next){.round = a->round,
                                .global = a->global,
-                               .momentum = a->momentum,
+                               .state = {a->state[0], a->state[1]},
                                .n = a->n,
                                .model = a->kind == XF_TASK_TRAIN ? a->model : a->base_digest,
                                .metrics = xf_strdup(xf_buf_cstr(&a->metrics))};
-  a->global = a->momentum = NULL;
+  a->global = a->state[0] = a->state[1] = NULL;
 }
 
 static bool cancelled(const struct srv_agg *a) { return a->cancel && atomic_load(a->cancel); }
@@ -101,16 +101,14 @@ static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
   return XF_OK;
 }
 
-static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+static enum xf_rc read_state(void *arg, uint32_t k, uint64_t at, float *out, size_t n) {
   struct fold_files *f = arg;
-  if (f->base.has_momentum) return xf_checkpoint_read_momentum(&f->base, out, at, n, f->diag);
-  memset(out, 0, n * sizeof *out); /* before the first commit */
-  return XF_OK;
+  return xf_checkpoint_read_state(&f->base, k, out, at, n, f->diag);
 }
 
-static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+static enum xf_rc write_state(void *arg, uint32_t k, uint64_t at, const float *x, size_t n) {
   struct fold_files *f = arg;
-  memcpy(f->a->momentum + at, x, n * sizeof *x);
+  memcpy(f->a->state[k] + at, x, n * sizeof *x);
   return XF_OK;
 }
 
@@ -137,17 +135,23 @@ static enum xf_rc progress(void *arg, uint64_t done, uint64_t total) {
 }
 
 /* What other stages wrote stays: the new vectors begin as the old ones. */
-static enum xf_rc start_vectors(struct fold_files *f, bool momentum, struct xf_diag *diag) {
+static enum xf_rc start_vectors(struct fold_files *f, uint32_t n_state, struct xf_diag *diag) {
   struct srv_agg *a = f->a;
   a->n = a->st->global.n;
   a->global = xf_try_pages(a->n * sizeof *a->global);
-  if (momentum) a->momentum = xf_try_pages(a->n * sizeof *a->momentum);
-  if (!a->global || (momentum && !a->momentum))
+  bool room = a->global != NULL;
+  for (uint32_t k = 0; k < n_state; k++) {
+    a->state[k] = xf_try_pages(a->n * sizeof *a->state[k]);
+    room = room && a->state[k];
+  }
+  if (!room)
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
                        (unsigned long long)a->n);
   if (a->st->global.n_stage == 1) return XF_OK; /* the fold writes all of it */
   enum xf_rc rc = xf_checkpoint_read(&f->base, a->global, 0, (size_t)a->n, diag);
-  return rc || !momentum ? rc : read_state(f, 0, a->momentum, (size_t)a->n);
+  for (uint32_t k = 0; k < n_state && k < f->base.n_state && !rc; k++)
+    rc = read_state(f, k, 0, a->state[k], (size_t)a->n);
+  return rc;
 }
 
 static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
@@ -185,7 +189,7 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
       rc = xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes", st->cfg->members[i].id,
                        (unsigned long long)len);
   }
-  if (!rc) rc = start_vectors(f, job.step.momentum, diag);
+  if (!rc) rc = start_vectors(f, xf_server_states(job.step.kind), diag);
   if (!rc) rc = xf_stagefold_run(&job, diag);
   if (!rc) xf_checkpoint_digest(&a->model, st->global.layout, a->global);
   if (!rc && st->plan.stages[stage].kind != XF_PLAN_STAGE_STATISTIC) take_drift(f, &job.stats);

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+_Static_assert((int)XF_SERVER_STATES == (int)XF_CHECKPOINT_STATES,
+               "a checkpoint holds all server states");
+
 static struct xf_checkpoint_info info_of(const struct srv_state *st, uint64_t round,
                                          const struct xf_digest *parent) {
   struct xf_checkpoint_info info = {
@@ -18,7 +21,7 @@ static struct xf_checkpoint_info info_of(const struct srv_state *st, uint64_t ro
 }
 
 static enum xf_rc save(const struct srv_state *st, uint64_t round, const float *global,
-                       const float *momentum, const struct xf_digest *parent,
+                       const float *const *state, const struct xf_digest *parent,
                        char name[XF_STATE_CKPT_NAME], struct xf_checkpoint_saved *saved,
                        struct xf_diag *diag) {
   char path[XF_PATH_MAX];
@@ -28,7 +31,7 @@ static enum xf_rc save(const struct srv_state *st, uint64_t round, const float *
                                           st->directory[k].all.n};
   const struct xf_checkpoint_src src = {.layout = st->global.layout,
                                         .global = global,
-                                        .momentum = momentum,
+                                        .state = {state ? state[0] : NULL, state ? state[1] : NULL},
                                         .keys = keys,
                                         .n_keys = st->spaces.n};
   const struct xf_checkpoint_info info = info_of(st, round, parent);
@@ -136,21 +139,22 @@ enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, struct xf_globa
 
 enum xf_rc srv_publish_run(struct srv_state *st, struct xf_diag *diag) {
   struct srv_next *next = &st->next;
-  enum xf_rc rc = save(st, next->round, next->global, next->momentum, &st->model_digest, next->path,
-                       &next->saved, diag);
+  enum xf_rc rc = save(st, next->round, next->global, (const float *const *)next->state,
+                       &st->model_digest, next->path, &next->saved, diag);
   if (!rc && !xf_digest_equal(&next->saved.model, &next->model))
     rc = xf_diag_set(diag, XF_E_CORRUPT,
                      "round %llu: memory changed between computing the model and storing it",
                      (unsigned long long)next->round);
   xf_free_pages(next->global, next->n * sizeof(float));
-  xf_free_pages(next->momentum, next->n * sizeof(float));
-  next->global = next->momentum = NULL;
+  for (int k = 0; k < XF_SERVER_STATES; k++) xf_free_pages(next->state[k], next->n * sizeof(float));
+  next->global = next->state[0] = next->state[1] = NULL;
   return rc;
 }
 
 void srv_next_drop(struct srv_state *st) {
   xf_free_pages(st->next.global, st->next.n * sizeof(float));
-  xf_free_pages(st->next.momentum, st->next.n * sizeof(float));
+  for (int k = 0; k < XF_SERVER_STATES; k++)
+    xf_free_pages(st->next.state[k], st->next.n * sizeof(float));
   xf_free(st->next.metrics);
   st->next = (struct srv_next){0};
 }

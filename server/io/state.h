@@ -57,7 +57,8 @@ struct srv_member {
 /* A model computed and not yet committed. */
 struct srv_next {
   uint64_t round;
-  float *global, *momentum; /* [n], xf_try_pages: given back to the system once published */
+  float *global,
+      *state[XF_SERVER_STATES]; /* [n], xf_try_pages: given back to the system once published */
   uint64_t n;
   struct xf_checkpoint_saved saved;
   struct xf_digest model;
@@ -187,7 +188,7 @@ struct srv_agg {
   struct srv_part *part;
   size_t n_part;
   /* results */
-  float *global, *momentum;
+  float *global, *state[XF_SERVER_STATES];
   uint64_t n;
   struct xf_digest model;
   struct srv_drift drift;

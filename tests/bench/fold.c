@@ -50,9 +50,9 @@ int main(void) {
     snprintf(id[k], sizeof id[k], "s%02d", k);
     member[k] = (struct xf_fold_member){id[k], (size_t)k, 600 + (uint32_t)k, NULL};
   }
-  struct xf_fold_memory memory = {(const float *const *)x, w, w, NULL};
+  struct xf_fold_memory memory = {(const float *const *)x, w, w, {NULL}};
   struct xf_fold_shape shape = {.n_shared = N};
-  struct xf_fold_job job = {&shape, member, K, false, 1, 0, false, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, member, K, false, {.eta = 1}, xf_fold_memory_io(&memory)};
   double probe[REPEATS], borrowed[REPEATS], copied[REPEATS];
   axpy(w, x[0], 1e-9f);
   for (int r = 0; r < REPEATS; r++) {

@@ -67,7 +67,8 @@ static void as_checkpoint(const struct xf_fs *fs) {
   const size_t n = c.n < 64 ? (size_t)c.n : 64;
   XF_ASSERT(xf_checkpoint_read(&c, x, c.n - n, n, &diag) == XF_OK);
   XF_ASSERT(xf_checkpoint_read(&c, x, c.n, 1, &diag) == XF_E_RANGE);
-  if (c.has_momentum) XF_ASSERT(xf_checkpoint_read_momentum(&c, x, c.n - n, n, &diag) == XF_OK);
+  for (uint32_t k = 0; k < c.n_state; k++)
+    XF_ASSERT(xf_checkpoint_read_state(&c, k, x, c.n - n, n, &diag) == XF_OK);
   for (size_t i = 0; i < c.n_part; i++)
     if (c.part[i].ns[0] && !xf_checkpoint_keys(&c, &keys, c.part[i].ns, &diag)) {
       for (size_t k = 1; k < keys.n; k++)

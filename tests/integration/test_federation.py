@@ -80,6 +80,14 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
         fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
 
 
+@pytest.mark.parametrize("server", ["{kind: yogi, lr: 0.05, bias_correction: true}", "{kind: adagrad, lr: 0.05, v0: 0}", "{kind: nesterov, lr: 0.5}"])
+def test_server_optimisers_give_the_simulators_bytes(tmp_path, bin_dir, simulated, server):
+    """Rows of users without a holder, a state of one or two vectors, and its recomputation by verify."""
+    with make(tmp_path, bin_dir, fed=f", server: {server}") as fed:
+        assert fed.start().finish()["model_blake2b"] == simulated(fed)["model_blake2b"]
+        fed.crossfed("verify", fed.folder / "server")
+
+
 def as_exported(tmp_path, bin_dir, crossfed, plan, n=3, limit_s=None):
     """crossfed sim --export, then the commands it prints (decision 36): the same model. Gives the coordinator's summary."""
     out = tmp_path / "out"

@@ -179,7 +179,7 @@ def test_verify_recomputes_the_momentum(tmp_path, bin_dir, crossfed):
         db.close()
         found = json.loads(fed.crossfed("verify", state, "--json", status=STATE).stdout)["dirs"][0]["findings"]
         damaged = [f for f in found if f["level"] == "damaged"]
-        assert [f["invariant"] for f in damaged] == ["I3"] and "momentum" in damaged[0]["text"], damaged
+        assert [f["invariant"] for f in damaged] == ["I3"] and "server optimiser" in damaged[0]["text"], damaged
 
 
 def test_what_cannot_be_healed_is_refused(copied):

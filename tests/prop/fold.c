@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/worker.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,27 +31,45 @@ struct world {
   char id[MAX_MEMBERS][32];
   float *wire[MAX_MEMBERS];
   size_t n_member;
-  float *old_value, *state; // before
-  float *want, *want_state; // after, by plain loops
+  float *old_value, *state[2]; // before
+  float *want, *want_state[2]; // after, by plain loops
   uint64_t n;
-  double eta, mu;
-  bool momentum;
+  struct xf_server_step step;
 };
 
-static void plain(struct world *w, uint64_t at, double acc, double weight) {
-  const double mean = acc / weight;
-  double step = mean;
-  if (w->momentum) {
-    step = w->mu * (double)w->state[at] + mean;
-    w->want_state[at] = (float)step;
+// The definitions of serveropt.h.
+static double moved(const struct xf_server_step *s, double mean, double m, double v, double *new_m,
+                    double *new_v) {
+  const double square = mean * mean, slow = s->b1 * m + (1 - s->b1) * mean;
+  *new_m = slow;
+  *new_v = v;
+  switch (s->kind) {
+  case XF_SERVER_SGD: *new_m = m; return mean;
+  case XF_SERVER_MOMENTUM: return *new_m = s->b1 * m + mean;
+  case XF_SERVER_NESTEROV: *new_m = s->b1 * m + mean; return mean + s->b1 * *new_m;
+  case XF_SERVER_ADAGRAD: *new_v = v + square; break;
+  case XF_SERVER_ADAM: *new_v = s->b2 * v + (1 - s->b2) * square; break;
+  case XF_SERVER_YOGI:
+    *new_v = v - (1 - s->b2) * square * (double)((v > square) - (v < square));
+    break;
+  case XF_SERVER_N_KIND: fail();
   }
-  w->want[at] = (float)((double)w->old_value[at] + w->eta * step);
+  return slow / (sqrt(*new_v) + s->tau);
+}
+
+static void plain(struct world *w, uint64_t at, double acc, double weight) {
+  double m, v;
+  const double step =
+      moved(&w->step, acc / weight, (double)w->state[0][at], (double)w->state[1][at], &m, &v);
+  w->want_state[0][at] = (float)m;
+  w->want_state[1][at] = (float)v;
+  w->want[at] = (float)((double)w->old_value[at] + w->step.eta * step);
 }
 
 // Members are ascending here.
 static void world_solve(struct world *w) {
   memcpy(w->want, w->old_value, w->n * sizeof(float));
-  memcpy(w->want_state, w->state, w->n * sizeof(float));
+  for (int k = 0; k < 2; k++) memcpy(w->want_state[k], w->state[k], w->n * sizeof(float));
   for (uint64_t j = 0; j < w->shape.n_shared; j++) {
     double acc = 0, weight = 0;
     for (size_t k = 0; k < w->n_member; k++) {
@@ -118,12 +137,20 @@ static void world_init(struct world *w, struct xf_rng *rng) {
     w->wire[k] = floats(rng, xf_fold_wire(&w->shape, &w->member[k]));
   }
   w->old_value = floats(rng, w->n);
-  w->state = floats(rng, w->n);
+  for (int k = 0; k < 2; k++) w->state[k] = floats(rng, w->n);
+  for (uint64_t j = 0; j < w->n; j++) w->state[1][j] = fabsf(w->state[1][j]);
   w->want = floats(rng, w->n);
-  w->want_state = floats(rng, w->n);
-  w->eta = xf_rng_double(rng) * 2;
-  w->mu = xf_rng_double(rng);
-  w->momentum = xf_rng_below(rng, 2);
+  for (int k = 0; k < 2; k++) w->want_state[k] = floats(rng, w->n);
+  w->step =
+      (struct xf_server_step){.kind = (enum xf_server_kind)xf_rng_below(rng, XF_SERVER_N_KIND),
+                              .first = xf_rng_below(rng, 4) == 0,
+                              .eta = xf_rng_double(rng) * 2,
+                              .b1 = xf_rng_double(rng),
+                              .b2 = xf_rng_double(rng),
+                              .tau = xf_rng_double(rng) + 0.001,
+                              .v0 = xf_rng_double(rng)};
+  for (uint32_t k = 0; w->step.first && k < xf_server_states(w->step.kind); k++)
+    for (uint64_t j = 0; j < w->n; j++) w->state[k][j] = k ? (float)w->step.v0 : 0;
   world_solve(w);
 }
 
@@ -133,9 +160,8 @@ static void world_deinit(struct world *w) {
     for (int ns = 0; ns < MAX_NS; ns++) xf_free((void *)(uintptr_t)w->rows[k][ns].row);
   }
   xf_free(w->old_value);
-  xf_free(w->state);
+  for (int k = 0; k < 2; k++) xf_free(w->state[k]), xf_free(w->want_state[k]);
   xf_free(w->want);
-  xf_free(w->want_state);
 }
 
 struct slice {
@@ -193,18 +219,19 @@ static void test_fold(void **state) {
     xf_rng_init(&rng, 2024, (uint64_t)c);
     struct world w;
     world_init(&w, &rng);
-    float *out = xf_calloc(w.n + 1, sizeof *out), *v = xf_calloc(w.n + 1, sizeof *v);
-    struct xf_fold_memory memory = {(const float *const *)w.wire, w.old_value, out, v};
+    float *out = xf_calloc(w.n + 1, sizeof *out), *v[2];
+    for (int k = 0; k < 2; k++) v[k] = xf_calloc(w.n + 1, sizeof *v[k]);
+    struct xf_fold_memory memory = {(const float *const *)w.wire, w.old_value, out, {v[0], v[1]}};
     struct xf_fold_job job = {.shape = &w.shape,
                               .member = w.member,
                               .n_member = w.n_member,
-                              .eta = w.eta,
-                              .mu = w.mu,
-                              .momentum = w.momentum,
+                              .step = w.step,
                               .io = xf_fold_memory_io(&memory)};
+    const uint32_t n_state = xf_server_states(w.step.kind);
     struct xf_fold_stats first = {0}, stats;
     for (int way = 0; way < 6; way++) {
-      memcpy(v, w.state, w.n * sizeof *v);
+      for (uint32_t k = 0; k < n_state; k++) // a first commit reads none
+        memcpy(v[k], w.state[k], w.step.first ? 0 : w.n * sizeof *v[k]);
       memset(out, 0xee, w.n * sizeof *out);
       for (size_t k = w.n_member; k-- > 1;) { // arrival order
         const size_t other = xf_rng_below(&rng, (uint32_t)k + 1);
@@ -217,12 +244,13 @@ static void test_fold(void **state) {
       else run_pieces(&job, w.n, way < 4, (size_t)way, &rng, &stats);
       if (memcmp(out, w.want, w.n * sizeof *out) != 0)
         fail_msg("case %d, way %d: other bytes", c, way);
-      assert_memory_equal(v, w.momentum ? w.want_state : w.state, w.n * sizeof *v);
+      for (uint32_t k = 0; k < n_state; k++)
+        assert_memory_equal(v[k], w.want_state[k], w.n * sizeof *v[k]);
       if (way > 0 && way < 4) assert_memory_equal(&stats, &first, sizeof stats);
       if (way >= 4) assert_int_equal(stats.rows_untouched, first.rows_untouched);
     }
     xf_free(out);
-    xf_free(v);
+    for (int k = 0; k < 2; k++) xf_free(v[k]);
     world_deinit(&w);
   }
 }

@@ -126,7 +126,7 @@ static void federate(struct domain *dom, const struct xf_model *model, float *gl
     const struct xf_fold_job job = {.shape = &shape,
                                     .member = member,
                                     .n_member = 2,
-                                    .eta = 1,
+                                    .step.eta = 1,
                                     .io = xf_fold_memory_io(&memory)};
     struct xf_fold_stats stats = {0};
     OK(xf_fold_step(&job, &stats, &diag));

@@ -78,7 +78,7 @@ static enum xf_rc measure(struct bench *b, struct folding *f, const char *name,
                           const struct xf_fold_io *io) {
   struct xf_fold_shape shape = {.n_shared = f->n};
   const struct xf_fold_job job = {
-      .shape = &shape, .member = f->member, .n_member = K, .eta = 1, .io = *io};
+      .shape = &shape, .member = f->member, .n_member = K, .step.eta = 1, .io = *io};
   struct bench_pairs pairs = {.n = 0};
   struct xf_fold_stats stats;
   float *y = f->probe, *x = f->probe + f->n_probe;
@@ -105,7 +105,7 @@ static enum xf_rc from_memory(struct bench *b) {
   struct folding f;
   enum xf_rc rc = folding_init(&f, b, b->quick ? 100000 : 25000000);
   for (size_t k = 0; k < K && !rc; k++) rc = fill(&f, k);
-  struct xf_fold_memory memory = {(const float *const *)f.x, f.w, f.w, NULL};
+  struct xf_fold_memory memory = {(const float *const *)f.x, f.w, f.w, {NULL}};
   const struct xf_fold_io io = xf_fold_memory_io(&memory);
   if (!rc) rc = measure(b, &f, "memory", &io);
   folding_deinit(&f);

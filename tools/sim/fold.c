@@ -31,14 +31,14 @@ static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
   memcpy(f->sim->next_x + at, x, n * sizeof *x);
   return XF_OK;
 }
-static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+static enum xf_rc read_state(void *arg, uint32_t k, uint64_t at, float *out, size_t n) {
   const struct folding *f = arg;
-  memcpy(out, f->sim->momentum + at, n * sizeof *out);
+  memcpy(out, f->sim->state[k] + at, n * sizeof *out);
   return XF_OK;
 }
-static enum xf_rc write_state(void *arg, uint64_t at, const float *x, size_t n) {
+static enum xf_rc write_state(void *arg, uint32_t k, uint64_t at, const float *x, size_t n) {
   const struct folding *f = arg;
-  memcpy(f->sim->momentum + at, x, n * sizeof *x);
+  memcpy(f->sim->state[k] + at, x, n * sizeof *x);
   return XF_OK;
 }
 

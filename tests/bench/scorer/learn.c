@@ -42,7 +42,7 @@ static enum xf_rc fold(const struct xf_fold_shape *shape, float *const *delta, s
   const struct xf_fold_job job = {.shape = shape,
                                   .member = member,
                                   .n_member = n,
-                                  .eta = eta,
+                                  .step.eta = eta,
                                   .io = xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats = {0};
   return xf_fold_step(&job, &stats, &diag);
@@ -52,7 +52,7 @@ int learn_rounds(const struct xf_model *model, const struct xf_dataset *const *d
                  enum xf_strategy_kind kind, uint32_t steps, uint64_t seed, float *w) {
   const struct xf_strategy strategy = {
       .kind = kind,
-      .lr = 1,
+      .server.eta = 1,
       .schedule = {.kind = kind == XF_STRATEGY_REPTILE ? XF_SCHEDULE_LINEAR : XF_SCHEDULE_CONSTANT,
                    .rounds = LEARN_ROUNDS}};
   const struct xf_local_config local = local_of(steps, LEARN_BATCH, XF_OPTIM_SGD, .1f);

@@ -35,11 +35,14 @@ static void test_weighted(void **state) {
   const uint32_t weight[2][3] = {{10, 30, 60}, {1, 1, 1}};
   for (int i = 0; i < 2; i++) {
     float out[3];
-    struct xf_fold_memory memory = {member, w, out, NULL};
+    struct xf_fold_memory memory = {member, w, out, {NULL}};
     const struct xf_fold_member m[3] = {
         {"a", 0, weight[i][0], NULL}, {"b", 1, weight[i][1], NULL}, {"c", 2, weight[i][2], NULL}};
-    struct xf_fold_job job = {
-        .shape = &shape, .member = m, .n_member = 3, .eta = 1, .io = xf_fold_memory_io(&memory)};
+    struct xf_fold_job job = {.shape = &shape,
+                              .member = m,
+                              .n_member = 3,
+                              .step.eta = 1,
+                              .io = xf_fold_memory_io(&memory)};
     struct xf_fold_stats stats;
     run(&job, &stats);
     double norm2 = 0;
@@ -70,11 +73,11 @@ static void test_least_squares(void **state) {
   }
   const float w0 = 0.5f, *member[2] = {&delta[0], &delta[1]};
   float w1 = 0;
-  struct xf_fold_memory memory = {member, &w0, &w1, NULL};
+  struct xf_fold_memory memory = {member, &w0, &w1, {NULL}};
   const struct xf_fold_shape shape = {.n_shared = 1};
   const struct xf_fold_member m[2] = {{"a", 0, n[0], NULL}, {"b", 1, n[1], NULL}};
   struct xf_fold_job job = {
-      .shape = &shape, .member = m, .n_member = 2, .eta = 1, .io = xf_fold_memory_io(&memory)};
+      .shape = &shape, .member = m, .n_member = 2, .step.eta = 1, .io = xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
   run(&job, &stats);
   NEAR(w1, 0.5059375);
@@ -86,21 +89,79 @@ static void test_momentum(void **state) {
   const float delta[3][2] = {{0.1f, -0.3f}, {-0.2f, 0.1f}, {0.4f, 0}};
   const double want_w[3][2] = {{1.1, -1.3}, {0.99, -1.47}, {1.291, -1.623}};
   const double want_m[3][2] = {{0.1, -0.3}, {-0.11, -0.17}, {0.301, -0.153}};
-  float w[2] = {1, -1}, v[2] = {0, 0};
+  float w[2] = {1, -1}, v[2];
   const struct xf_fold_shape shape = {.n_shared = 2};
   const struct xf_fold_member m = {"a", 0, 7, NULL};
-  const struct xf_strategy strategy = {XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 1, 0.9, {0}};
+  const struct xf_strategy strategy = {.kind = XF_STRATEGY_FEDAVG,
+                                       .server = {.kind = XF_SERVER_MOMENTUM, .eta = 1, .b1 = 0.9}};
   for (uint32_t t = 0; t < 3; t++) {
     const float *member[1] = {delta[t]};
-    struct xf_fold_memory memory = {member, w, w, v};
-    const struct xf_strategy_step step = xf_strategy_get(&strategy, t);
+    struct xf_fold_memory memory = {member, w, w, {v}};
     struct xf_fold_job job = {
-        &shape, &m, 1, false, step.eta, step.mu, step.momentum, xf_fold_memory_io(&memory)};
+        &shape, &m, 1, false, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
     struct xf_fold_stats stats;
     run(&job, &stats);
     for (int j = 0; j < 2; j++) {
       NEAR(w[j], want_w[t][j]);
       NEAR(v[j], want_m[t][j]);
+    }
+  }
+}
+
+// vectors: fedyogi_3_steps, fedyogi_3_steps_v0_zero, fedadam_3_steps, fedadagrad_3_steps
+static void test_adaptive(void **state) {
+  (void)state;
+  static const struct {
+    enum xf_server_kind kind;
+    double b1, v0, w[3][2], v[3][2];
+  } rows[] = {
+      {XF_SERVER_YOGI,
+       0.9,
+       1e-6,
+       {{1.090498756211209, -1.0967222067986908},
+        {1.0434560917828903, -1.1488077996651824},
+        {1.1077219804980545, -1.195684833245025}},
+       {{0.000101, 0.000901}, {0.000501, 0.001001}, {0.002101, 0.001001}}},
+      {XF_SERVER_YOGI,
+       0.9,
+       0,
+       {{1.0909090909090908, -1.096774193548387},
+        {1.043821420062402, -1.1488850246023032},
+        {1.1081022816241795, -1.195784772550828}},
+       {{0.0001, 0.0009}, {0.0005, 0.001}, {0.0021, 0.001}}},
+      {XF_SERVER_ADAM,
+       0.9,
+       1e-6,
+       {{1.090502831185222, -1.096722726246938},
+        {1.0434142633799188, -1.1490373150956945},
+        {1.1077704437464904, -1.1963503062306313}},
+       {{0.00010099, 0.00090099}, {0.0004999801, 0.0009919801}, {0.002094980299, 0.000982060299}}},
+      {XF_SERVER_ADAGRAD,
+       0,
+       1e-6,
+       {{1.0990049998750062, -1.099667222220679},
+        {1.0099613863522956, -1.0681442875055074},
+        {1.097058274082531, -1.0681442875055074}},
+       {{0.010001, 0.090001}, {0.050001, 0.100001}, {0.210001, 0.100001}}}};
+  static const float delta[3][2] = {{0.1f, -0.3f}, {-0.2f, 0.1f}, {0.4f, 0}};
+  const struct xf_fold_shape shape = {.n_shared = 2};
+  const struct xf_fold_member one = {"a", 0, 7, NULL};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const struct xf_strategy strategy = {
+        .server = {rows[i].kind, false, 0.1, rows[i].b1, 0.99, 0.001, rows[i].v0}};
+    float w[2] = {1, -1}, m[2] = {NAN, NAN}, v[2] = {NAN, NAN}; // not read at first
+    assert_int_equal(xf_strategy_check(&strategy, XF_WEIGHT_SAMPLES, NULL), XF_OK);
+    for (uint32_t t = 0; t < 3; t++) {
+      const float *member[1] = {delta[t]};
+      struct xf_fold_memory memory = {member, w, w, {m, v}};
+      struct xf_fold_job job = {
+          &shape, &one, 1, false, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
+      struct xf_fold_stats stats;
+      run(&job, &stats);
+      for (int j = 0; j < 2; j++) {
+        NEAR(w[j], rows[i].w[t][j]);
+        NEAR(v[j], rows[i].v[t][j]);
+      }
     }
   }
 }
@@ -112,14 +173,14 @@ static void test_reptile(void **state) {
   const float *member[3] = {delta[0], delta[1], delta[2]};
   const float phi[2] = {1, -2};
   float out[2];
-  struct xf_fold_memory memory = {member, phi, out, NULL};
+  struct xf_fold_memory memory = {member, phi, out, {NULL}};
   const struct xf_fold_shape shape = {.n_shared = 2};
   const struct xf_fold_member m[3] = {{"a", 0, 1, NULL}, {"b", 1, 1, NULL}, {"c", 2, 1, NULL}};
-  const struct xf_strategy strategy = {XF_STRATEGY_REPTILE, XF_STRATEGY_SGD, 0.1, 0, {0}};
+  const struct xf_strategy strategy = {.kind = XF_STRATEGY_REPTILE, .server.eta = 0.1};
   struct xf_fold_job job = {.shape = &shape,
                             .member = m,
                             .n_member = 3,
-                            .eta = xf_strategy_get(&strategy, 0).eta,
+                            .step = xf_strategy_get(&strategy, 0),
                             .io = xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
   run(&job, &stats);
@@ -132,10 +193,13 @@ static void test_reptile(void **state) {
 
   const float theta = 1.2792f, zero = 0, *one[1] = {&theta};
   float phi1 = 0;
-  struct xf_fold_memory linear = {one, &zero, &phi1, NULL};
+  struct xf_fold_memory linear = {one, &zero, &phi1, {NULL}};
   const struct xf_fold_shape scalar = {.n_shared = 1};
-  job = (struct xf_fold_job){
-      .shape = &scalar, .member = m, .n_member = 1, .eta = 0.25, .io = xf_fold_memory_io(&linear)};
+  job = (struct xf_fold_job){.shape = &scalar,
+                             .member = m,
+                             .n_member = 1,
+                             .step.eta = 0.25,
+                             .io = xf_fold_memory_io(&linear)};
   run(&job, &stats);
   NEAR(phi1, 0.3198);
 }
@@ -163,8 +227,13 @@ static void test_rows(void **state) {
   const float *member[2] = {wire_a, wire_b};
   float w[13] = {100, 10, 20, 30, 40, 50, 60, 70, 80, -1, -2, -3, -4};
   float v[13] = {0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0};
-  struct xf_fold_memory memory = {member, w, w, v};
-  struct xf_fold_job job = {&shape, m, 2, false, 1, 0.5, true, xf_fold_memory_io(&memory)};
+  struct xf_fold_memory memory = {member, w, w, {v}};
+  struct xf_fold_job job = {&shape,
+                            m,
+                            2,
+                            false,
+                            {.kind = XF_SERVER_MOMENTUM, .eta = 1, .b1 = 0.5},
+                            xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
   run(&job, &stats);
   const float want[13] = {96, 11, 22, 30, 40, 56, 67, 70, 80, 4, -2, 0, -4};
@@ -196,7 +265,7 @@ static void test_refusals(void **state) {
   (void)state;
   const float x = 1, *member[2] = {&x, &x};
   float w = 0;
-  struct xf_fold_memory memory = {member, &w, &w, NULL};
+  struct xf_fold_memory memory = {member, &w, &w, {NULL}};
   uint32_t rows[2] = {1, 1};
   const struct xf_fold_rows r = {rows, 2};
   struct xf_fold_segment seg = {0, 1};
@@ -204,16 +273,16 @@ static void test_refusals(void **state) {
   const char *ns = "u";
   struct xf_fold_shape shape = {.n_shared = 1};
   struct xf_fold_member m[2] = {{"a", 0, 1, &r}, {"b", 1, 1, &r}};
-  struct xf_fold_job job = {&shape, m, 2, false, 1, 0, false, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, m, 2, false, {.eta = 1}, xf_fold_memory_io(&memory)};
   struct xf_diag diag;
   xf_diag_init(&diag);
   assert_int_equal(xf_fold_check(&job, &diag), XF_OK);
   job.n_member = 0;
   assert_int_equal(xf_fold_check(&job, &diag), XF_E_INVAL);
   job.n_member = 2;
-  job.momentum = true; // no state in memory
+  job.step.kind = XF_SERVER_MOMENTUM; // no state in memory
   assert_int_equal(xf_fold_check(&job, &diag), XF_E_INVAL);
-  job.momentum = false;
+  job.step.kind = XF_SERVER_SGD;
   m[1].id = "a";
   assert_int_equal(xf_fold_check(&job, &diag), XF_E_INVAL);
   m[1].id = "b";
@@ -223,9 +292,9 @@ static void test_refusals(void **state) {
   assert_int_equal(xf_fold_check(&job, &diag), XF_E_RANGE);
   assert_non_null(strstr(diag.text, "536870912"));
   m[1].weight = 1;
-  job.eta = NAN;
+  job.step.eta = NAN;
   assert_int_equal(xf_fold_check(&job, &diag), XF_E_RANGE);
-  job.eta = 1;
+  job.step.eta = 1;
   shape = (struct xf_fold_shape){1, &seg, 1, &ns, &dir, 1};
   assert_int_equal(xf_fold_check(&job, &diag), XF_E_RANGE); // the same row twice
   rows[1] = 2;
@@ -247,10 +316,10 @@ static void test_errors(void **state) {
   enum { N = 20000 };
   float *x = xf_calloc(N, sizeof *x), *w = xf_calloc(N, sizeof *w);
   const float *member[1] = {x};
-  struct xf_fold_memory memory = {member, w, w, NULL};
+  struct xf_fold_memory memory = {member, w, w, {NULL}};
   const struct xf_fold_shape shape = {.n_shared = N};
   const struct xf_fold_member m = {"silo-a", 0, 1, NULL};
-  struct xf_fold_job job = {&shape, &m, 1, false, 2, 0, false, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, &m, 1, false, {.eta = 2}, xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
   struct xf_diag diag;
   xf_diag_init(&diag);
@@ -313,11 +382,11 @@ static void test_kernels(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_weighted), cmocka_unit_test(test_least_squares),
-      cmocka_unit_test(test_momentum), cmocka_unit_test(test_reptile),
-      cmocka_unit_test(test_rows),     cmocka_unit_test(test_shape_conflict),
-      cmocka_unit_test(test_refusals), cmocka_unit_test(test_errors),
-      cmocka_unit_test(test_kernels),
+      cmocka_unit_test(test_weighted),       cmocka_unit_test(test_least_squares),
+      cmocka_unit_test(test_momentum),       cmocka_unit_test(test_adaptive),
+      cmocka_unit_test(test_reptile),        cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_shape_conflict), cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_errors),         cmocka_unit_test(test_kernels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

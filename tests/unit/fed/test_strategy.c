@@ -55,8 +55,9 @@ static void test_strategies(void **state) {
   assert_string_equal(xf_strategy_find(XF_STRATEGY_FEDAVG)->name, "fedavg");
   assert_string_equal(xf_strategy_find(XF_STRATEGY_REPTILE)->name, "reptile");
   assert_null(xf_strategy_find(2));
-  struct xf_strategy s = {
-      XF_STRATEGY_REPTILE, XF_STRATEGY_SGD, 0.8, 0, {.kind = XF_SCHEDULE_LINEAR, .rounds = 4}};
+  struct xf_strategy s = {.kind = XF_STRATEGY_REPTILE,
+                          .server.eta = 0.8,
+                          .schedule = {.kind = XF_SCHEDULE_LINEAR, .rounds = 4}};
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_UNIFORM, NULL), XF_OK);
   const double want[6] = {0.8, 0.6, 0.4, 0.2, 0, 0};
   for (uint32_t t = 0; t < 6; t++) assert_true(fabs(xf_strategy_get(&s, t).eta - want[t]) < 1e-15);
@@ -64,19 +65,24 @@ static void test_strategies(void **state) {
   xf_diag_init(&diag);
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, &diag), XF_E_UNSUPPORTED);
   assert_non_null(strstr(diag.text, "uniform"));
-  s.server = XF_STRATEGY_MOMENTUM;
+  s.server.kind = XF_SERVER_MOMENTUM;
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_UNIFORM, NULL), XF_E_UNSUPPORTED);
-  s = (struct xf_strategy){XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 1, 0.9, {0}};
+  s = (struct xf_strategy){.server = {.kind = XF_SERVER_MOMENTUM, .eta = 1, .b1 = 0.9}};
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_OK);
-  const struct xf_strategy_step step = xf_strategy_get(&s, 1000);
-  assert_true(step.eta == 1 && step.mu == 0.9 && step.momentum);
-  s.momentum = 1;
+  const struct xf_server_step step = xf_strategy_get(&s, 1000);
+  assert_true(step.eta == 1 && step.b1 == 0.9 && !step.first && xf_strategy_get(&s, 0).first);
+  s.bias_correction = true; // of Adam's commit t: sqrt(1 - b2^(t+1)) / (1 - b1^(t+1))
+  s.server.b2 = 0.99;
+  assert_true(fabs(xf_strategy_get(&s, 0).eta - 1) < 1e-12);
+  assert_true(fabs(xf_strategy_get(&s, 1).eta - sqrt(1 - 0.9801) / (1 - 0.81)) < 1e-12);
+  s.bias_correction = false;
+  s.server.b1 = 1;
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_E_RANGE);
-  s.momentum = 0, s.lr = 0;
+  s.server.b1 = 0, s.server.eta = 0;
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_E_RANGE);
-  s.lr = INFINITY;
+  s.server.eta = INFINITY;
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_E_RANGE);
-  s = (struct xf_strategy){XF_STRATEGY_FEDAVG, XF_STRATEGY_SGD, 1, 0, {.kind = XF_SCHEDULE_LINEAR}};
+  s = (struct xf_strategy){.server.eta = 1, .schedule.kind = XF_SCHEDULE_LINEAR};
   assert_int_equal(xf_strategy_check(&s, XF_WEIGHT_SAMPLES, NULL), XF_E_RANGE);
 }
 

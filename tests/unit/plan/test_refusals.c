@@ -106,7 +106,7 @@ static const struct {
     {base, "fed.algorithm=reptile fed.weighting=uniform local.steps=1", "write steps: 2 or more"},
     {base, "fed.algorithm=reptile fed.weighting=uniform local.batch=0", "write steps: 2 or more"},
     {base, "fed.algorithm=reptile fed.weighting=uniform fed.server.kind=momentum",
-     "reptile moves by epsilon (fed.server.lr) without momentum"},
+     "reptile moves by epsilon (fed.server.lr) alone"},
     {base, "local.schedule.kind=step local.schedule.factor=0.5",
      "local.schedule.every: kind step needs it"},
     {base, "local.schedule.kind=step local.schedule.every=5",
@@ -291,6 +291,7 @@ static const struct {
     {base, "fed.algorithm=scaffold",
      "\"scaffold\" is not in this version; there are: fedavg, reptile, maml"},
     {base, "stages[0].kind=align", "\"align\" is not in this version; there are: train"},
+    {base, "fed.server.kind=adagrad fed.server.bias_correction=true", "kinds adam and yogi"},
     {base, "fed.encoding=int8", "\"int8\" is not in this version"},
     {base, "privacy.unit=user", "user is what noise on statistics hides"},
     /* training that is private per unit */

@@ -184,8 +184,9 @@ static void test_strategy_and_weight(void **state) {
              "fed.weighting=capped fed.weight_cap=9");
   struct xf_strategy s = xf_resolve_strategy(&plan, 0);
   assert_int_equal(s.kind, XF_STRATEGY_FEDAVG);
-  assert_int_equal(s.server, XF_STRATEGY_MOMENTUM);
-  assert_true(s.lr == 0.5 && s.momentum == 0.25 && s.schedule.kind == XF_SCHEDULE_CONSTANT);
+  assert_int_equal(s.server.kind, XF_SERVER_MOMENTUM);
+  assert_true(s.server.eta == 0.5 && s.server.b1 == 0.25);
+  assert_int_equal(s.schedule.kind, XF_SCHEDULE_CONSTANT);
   assert_int_equal(s.schedule.rounds, 4);
   assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_CAPPED);
 
@@ -193,7 +194,7 @@ static void test_strategy_and_weight(void **state) {
              "fed.algorithm=reptile fed.weighting=uniform fed.server.anneal=linear local.steps=4");
   s = xf_resolve_strategy(&plan, 0);
   assert_int_equal(s.kind, XF_STRATEGY_REPTILE);
-  assert_int_equal(s.server, XF_STRATEGY_SGD);
+  assert_int_equal(s.server.kind, XF_SERVER_SGD);
   assert_int_equal(s.schedule.kind, XF_SCHEDULE_LINEAR);
   assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_UNIFORM);
   plans_load(&plan, plans_mf, "fed.weighting=samples");

@@ -108,11 +108,13 @@ static enum xf_rc write_new(void *arg, uint64_t at, const float *v, size_t n) {
   memcpy(x->new_value + at, v, n * sizeof *v);
   return XF_OK;
 }
-static enum xf_rc read_state(void *arg, uint64_t at, float *out, size_t n) {
+static enum xf_rc read_state(void *arg, uint32_t k, uint64_t at, float *out, size_t n) {
+  assert_int_equal(k, 0);
   memcpy(out, ((const struct world *)arg)->state + at, n * sizeof *out);
   return XF_OK;
 }
-static enum xf_rc write_state(void *arg, uint64_t at, const float *v, size_t n) {
+static enum xf_rc write_state(void *arg, uint32_t k, uint64_t at, const float *v, size_t n) {
+  assert_int_equal(k, 0);
   memcpy(((struct world *)arg)->state + at, v, n * sizeof *v);
   return XF_OK;
 }
@@ -123,7 +125,7 @@ static enum xf_rc progress(void *arg, uint64_t done, uint64_t total) {
   return x->stop ? XF_E_CANCELLED : XF_OK;
 }
 
-static enum xf_rc run(uint32_t stage, struct xf_strategy_step step, struct xf_diag *diag) {
+static enum xf_rc run(uint32_t stage, struct xf_server_step step, struct xf_diag *diag) {
   struct xf_stagefold fold = {
       .global = &w.g,
       .stage = stage,
@@ -165,7 +167,7 @@ static uint64_t place(uint32_t stage, size_t k, uint64_t at) {
 }
 
 /* The commit by plain loops, members in bytewise order of their ids: bank, clinic, school. */
-static void expect(float *out, float *state, uint32_t stage, struct xf_strategy_step step) {
+static void expect(float *out, float *state, uint32_t stage, struct xf_server_step step) {
   static const size_t order[N] = {1, 2, 0};
   static const uint32_t weight[N] = {7, 3, 1};
   static double acc[FLOATS], total[FLOATS];
@@ -186,15 +188,15 @@ static void expect(float *out, float *state, uint32_t stage, struct xf_strategy_
     state[i] = w.state[i];
     if (total[i] == 0) continue;
     double move = sum ? acc[i] : acc[i] / total[i];
-    if (step.momentum) {
-      state[i] = (float)(step.mu * (double)w.state[i] + move);
-      move = step.mu * (double)w.state[i] + move;
+    if (step.kind == XF_SERVER_MOMENTUM) {
+      state[i] = (float)(step.b1 * (double)w.state[i] + move);
+      move = step.b1 * (double)w.state[i] + move;
     }
     out[i] = (float)((double)w.old_value[i] + step.eta * move);
   }
 }
 
-static void check(uint32_t stage, struct xf_strategy_step step) {
+static void check(uint32_t stage, struct xf_server_step step) {
   static float want[FLOATS], state[FLOATS], other[FLOATS];
   struct xf_diag diag;
   expect(want, state, stage, step);
@@ -212,7 +214,8 @@ static void check(uint32_t stage, struct xf_strategy_step step) {
     if (fabs((double)(w.new_value[i] - want[i])) > 1e-6)
       fail_msg("stage %u float %u: %.9g, not %.9g", stage, (unsigned)i, (double)w.new_value[i],
                (double)want[i]);
-    if (!step.momentum) assert_memory_equal(&w.new_value[i], &want[i], sizeof(float));
+    if (step.kind != XF_SERVER_MOMENTUM)
+      assert_memory_equal(&w.new_value[i], &want[i], sizeof(float));
     assert_true(fabs((double)(w.state[i] - state[i])) < 1e-6);
   }
   assert_int_equal(mine, w.g.stage[stage].n);
@@ -228,7 +231,7 @@ static void test_each_stage(void **state) {
     for (uint32_t stage = 0; stage < STAGES; stage++) {
       world_make(seed);
       assert_int_equal(w.g.stage[stage].n, floats[stage]);
-      check(stage, (struct xf_strategy_step){.eta = w.g.stage[stage].sum ? 1 : 0.7});
+      check(stage, (struct xf_server_step){.eta = w.g.stage[stage].sum ? 1 : 0.7});
       world_free();
     }
 }
@@ -245,7 +248,7 @@ static void test_in_turn(void **state) {
       static const uint32_t weight[N] = {7, 3, 1};
       w.member[k].weight = weight[w.member[k].slot];
     }
-    check(stage, (struct xf_strategy_step){.eta = 1});
+    check(stage, (struct xf_server_step){.eta = 1});
   }
   world_free();
 }
@@ -256,7 +259,7 @@ static void test_momentum(void **state) {
   for (uint32_t stage = 2; stage < STAGES; stage++) {
     world_make(9);
     memcpy(before, w.state, sizeof before);
-    check(stage, (struct xf_strategy_step){.eta = 0.5, .mu = 0.9, .momentum = true});
+    check(stage, (struct xf_server_step){.kind = XF_SERVER_MOMENTUM, .eta = 0.5, .b1 = 0.9});
     uint64_t moved = 0;
     for (uint64_t i = 0; i < w.g.n; i++) {
       moved += w.state[i] != before[i];
@@ -280,7 +283,7 @@ static void test_sparse(void **state) {
   (void)state;
   static float want[FLOATS];
   struct xf_diag diag;
-  const struct xf_strategy_step step = {.eta = 1};
+  const struct xf_server_step step = {.eta = 1};
   for (uint32_t stage = 0; stage < 2; stage++)
     for (int sparse = 0; sparse < 3; sparse++) {
       world_make(5);
@@ -337,7 +340,7 @@ static void test_refusals(void **state) {
       if (!(row[i].stages >> stage & 1)) continue;
       world_make(3);
       row[i].spoil();
-      const enum xf_rc rc = run(stage, (struct xf_strategy_step){.eta = 1}, &diag);
+      const enum xf_rc rc = run(stage, (struct xf_server_step){.eta = 1}, &diag);
       if (rc != row[i].rc[stage])
         fail_msg("case %zu stage %u: %s (%s)", i, stage, xf_rc_name(rc), diag.text);
       if (!strstr(diag.text, row[i].says)) fail_msg("case %zu: %s", i, diag.text);

@@ -49,11 +49,14 @@ static void expect(float *model, float *state, uint64_t commit, float x[IO_MEMBE
   const float *vec[IO_MEMBERS] = {x[0], x[1], x[2]};
   const struct xf_fold_member member[IO_MEMBERS] = {
       {"ann", 0, 3, NULL}, {"bob", 1, 1, NULL}, {"cyd", 2, 5, NULL}};
-  const struct xf_strategy s = {XF_STRATEGY_FEDAVG, XF_STRATEGY_MOMENTUM, 0.5, 0.9, {0}};
-  const struct xf_strategy_step step = xf_strategy_get(&s, (uint32_t)commit);
-  struct xf_fold_memory memory = {vec, model, model, state};
-  const struct xf_fold_job job = {&shape,   member,  IO_MEMBERS,    false,
-                                  step.eta, step.mu, step.momentum, xf_fold_memory_io(&memory)};
+  const struct xf_strategy s = {.server = {.kind = XF_SERVER_MOMENTUM, .eta = 0.5, .b1 = 0.9}};
+  struct xf_fold_memory memory = {vec, model, model, {state}};
+  const struct xf_fold_job job = {&shape,
+                                  member,
+                                  IO_MEMBERS,
+                                  false,
+                                  xf_strategy_get(&s, (uint32_t)commit),
+                                  xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats = {0};
   assert_ok(xf_fold_step(&job, &stats, &diag), &diag);
   xf_fold_shape_deinit(&shape);

@@ -21,7 +21,7 @@ static enum xf_rc save(const struct xf_fs *fs, const char *path, uint64_t seed,
   st_model(model, seed);
   st_model(momentum, seed + 50);
   struct xf_checkpoint_src src = {
-      .layout = &layout, .global = model, .momentum = momentum, .keys = &ns, .n_keys = 1};
+      .layout = &layout, .global = model, .state = {momentum}, .keys = &ns, .n_keys = 1};
   enum xf_rc rc = xf_checkpoint_save(fs, path, &info, &src, out, diag);
   xf_layout_deinit(&layout);
   return rc;
@@ -69,7 +69,7 @@ static void test_round_trip(void **state) {
   assert_string_equal(c.info.run, "run-1");
   assert_true(xf_digest_equal(&c.info.model, &saved.model));
   assert_int_equal(c.n, ST_FLOATS);
-  assert_true(c.has_momentum);
+  assert_true(c.n_state == 1);
   assert_ok(xf_checkpoint_verify(&c, &diag), &diag);
   assert_ok(xf_checkpoint_check(&c, &layout, &diag), &diag);
   for (size_t at = 0; at <= ST_FLOATS; at++)
@@ -80,8 +80,9 @@ static void test_round_trip(void **state) {
     }
   assert_rc(xf_checkpoint_read(&c, back, ST_FLOATS, 1, &diag), XF_E_RANGE);
   st_model(momentum, 54);
-  assert_ok(xf_checkpoint_read_momentum(&c, back, 3, 5, &diag), &diag);
+  assert_ok(xf_checkpoint_read_state(&c, 0, back, 3, 5, &diag), &diag);
   assert_memory_equal(back, momentum + 3, 5 * sizeof(float));
+  assert_rc(xf_checkpoint_read_state(&c, 1, back, 0, 1, &diag), XF_E_NOTFOUND);
   assert_ok(xf_checkpoint_keys(&c, &m, "user", &diag), &diag);
   assert_int_equal(m.n, 5);
   assert_memory_equal(m.key, keys, sizeof keys);

@@ -56,7 +56,7 @@ static void make_base(struct world *w, const struct xf_global *global, bool with
   struct xf_checkpoint_saved saved;
   struct xf_checkpoint_info info = {.run = "r", .round = 1, .plan = w->digest};
   const struct xf_checkpoint_src src = {
-      .layout = global->layout, .global = old_x, .momentum = with_state ? old_v : NULL};
+      .layout = global->layout, .global = old_x, .state = {with_state ? old_v : NULL}};
   assert_int_equal(xf_layout_digest(&info.layout, global->layout), XF_OK);
   assert_int_equal(xf_fs_join(path, w->dir, "base"), XF_OK);
   ok(xf_checkpoint_save(xf_fs_posix(), path, &info, &src, &saved, &w->diag), w);
@@ -138,16 +138,17 @@ static void test_reptile(void **state) {
   stop(&w);
 }
 
-// v = 0.5 v + mean with weights 3 and 1; new = old + 0.25 v; without a stored state v is 0.
+// v = 0.5 v + mean with weights 3 and 1; new = old + 0.25 v; at the first commit v was 0.
 static void test_momentum(void **state) {
   (void)state;
   for (int stored = 0; stored < 2; stored++) {
     struct world w;
     float x[N], v[N] = {0};
     start(&w, momentum, 3, 1, stored);
+    w.round.commits_before = (uint64_t)stored;
     assert_int_equal(recompute(&w, x), XF_E_CORRUPT); // the model that is compared with has none
     if (stored) memcpy(v, old_v, sizeof v);
-    w.round.momentum = v;
+    w.round.state[0] = v;
     ok(recompute(&w, x), &w);
     for (int j = 0; j < N; j++) {
       const float mean = (3 * sent[0][j] + sent[1][j]) / 4;
