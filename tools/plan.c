@@ -160,16 +160,15 @@ static enum xf_rc put_epsilon(struct xf_buf *out, const struct xf_plan *plan) {
       out,
       "# epsilon of the whole run, per %s%s against the coordinator: %.4g (%s), %.4g "
       "(replace-one) at delta %g\n"
-      "#   assumes: %llu %s, noise multiplier %.6g as used; a round that "
-      "is "
-      "abandoned after a silo\n"
-      "#   has trained costs one more, a silo's policy may ask for more noise, and what it spent "
-      "before "
+      "#   assumes: %llu %s, noise multiplier %.6g as used; a round that is abandoned after a "
+      "silo\n"
+      "#   has trained costs %s, a silo's policy may ask for more noise, and what it spent before "
       "comes on top\n",
       e.unit, plan->privacy.unit == XF_PLAN_UNIT_SILO ? "" : " of one silo", e.zero_out,
       e.steps ? "add-or-remove" : "zero-out", e.replace_one, e.delta,
       (unsigned long long)e.releases,
-      e.steps ? "steps of Poisson samples" : "releases, each charged whole", e.z_used);
+      e.steps ? "steps of Poisson samples" : "releases, each charged whole", e.z_used,
+      e.steps ? "its steps again" : "one more");
 }
 
 /* "# " lines after the plan: what a silo would be asked for, and what readers of results must know. */
