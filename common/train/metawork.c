@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#define PATH_MAX_BYTES 4e9 /* of a task's points and gradients (meta.c) */
+
 /* First segment of the head; without hidden layers all is head. */
 static size_t head_of(const struct xf_model *model) {
   const struct xf_segment *weight = NULL, *bias = NULL;
@@ -29,6 +31,13 @@ static enum xf_rc check(const struct xf_model *model, const struct xf_metawork_c
     return xf_diag_set(diag, XF_E_CONFIG,
                        "local.meta: support is %u and steps %u; both must be at least 1",
                        c->support, c->inner_steps);
+  const double path = 2.0 * sizeof(double) * c->inner_steps * (double)xf_model_get_layout(model)->n;
+  if (path > PATH_MAX_BYTES)
+    return xf_diag_set(diag, XF_E_LIMIT,
+                       "local.meta.steps: %u steps of %llu parameters are %.0f MB to go back "
+                       "through, at most %.0f; write fewer",
+                       c->inner_steps, (unsigned long long)xf_model_get_layout(model)->n,
+                       path / 1e6, PATH_MAX_BYTES / 1e6);
   const size_t query = c->tasks == 0 ? 0 : c->query ? c->query : 1;
   if (n_train < c->support + query)
     return xf_diag_set(diag, XF_E_CONFIG,
@@ -76,22 +85,30 @@ static enum xf_rc build(struct xf_metawork *w, struct xf_diag *diag) {
   return rc;
 }
 
-static void reserve(struct xf_metawork *w, size_t n_train) {
+/* Zeros at *to; false when memory is short. */
+static bool zeros(void *to, size_t n, size_t size) {
+  void *p = xf_try_calloc(n, size);
+  memcpy(to, &p, sizeof p);
+  return p != NULL;
+}
+
+static bool reserve(struct xf_metawork *w, size_t n_train) {
   const bool classes = w->net.feed[XF_FEED_CLASS] != XF_NO_NODE;
-  w->row = xf_calloc(n_train, sizeof *w->row);
-  w->number = xf_calloc(w->max_rows, sizeof *w->number);
-  for (size_t i = 0; i < w->max_rows; i++) w->number[i] = (uint32_t)i;
-  w->x = xf_calloc(w->max_rows * xf_model_get_config(w->model)->n_in, sizeof *w->x);
-  if (classes) w->class_ = xf_calloc(w->max_rows, sizeof *w->class_);
-  else w->y = xf_calloc(w->max_rows, sizeof *w->y);
-  w->start = xf_calloc(w->n, sizeof *w->start);
-  w->grad = xf_calloc(w->n, sizeof *w->grad);
-  w->sum = xf_calloc(w->n, sizeof *w->sum);
-  if (w->config.steps) w->params = xf_calloc(w->n, sizeof *w->params);
-  if (!w->rates) return;
-  w->rate = xf_calloc(w->n, sizeof *w->rate);
-  w->rate_grad = xf_calloc(w->n, sizeof *w->rate_grad);
-  w->rate_sum = xf_calloc(w->n, sizeof *w->rate_sum);
+  const size_t n = w->n, n_in = xf_model_get_config(w->model)->n_in;
+  const size_t n_rate = w->rates ? n : 1;
+  bool ok = zeros(&w->row, n_train, sizeof *w->row) &&
+            zeros(&w->number, w->max_rows, sizeof *w->number) &&
+            zeros(&w->x, w->max_rows, n_in * sizeof *w->x) &&
+            (classes ? zeros(&w->class_, w->max_rows, sizeof *w->class_)
+                     : zeros(&w->y, w->max_rows, sizeof *w->y)) &&
+            zeros(&w->start, n, sizeof *w->start) && zeros(&w->grad, n, sizeof *w->grad) &&
+            zeros(&w->sum, n, sizeof *w->sum) &&
+            zeros(&w->params, w->config.steps ? n : 1, sizeof *w->params) &&
+            zeros(&w->rate, n_rate, sizeof *w->rate) &&
+            zeros(&w->rate_grad, n_rate, sizeof *w->rate_grad) &&
+            zeros(&w->rate_sum, n_rate, sizeof *w->rate_sum);
+  for (size_t i = 0; ok && i < w->max_rows; i++) w->number[i] = (uint32_t)i;
+  return ok;
 }
 
 enum xf_rc xf_metawork_new(struct xf_metawork **out, const struct xf_model *model,
@@ -111,11 +128,12 @@ enum xf_rc xf_metawork_new(struct xf_metawork **out, const struct xf_model *mode
   const bool all = config->tasks && !config->query;
   w->max_rows = all ? n_train : (size_t)config->support + (config->tasks ? config->query : 0);
   rc = build(w, diag);
+  if (!rc && !reserve(w, n_train))
+    rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory for tasks of %zu rows", w->max_rows);
   if (rc) {
     xf_metawork_free(w);
     return rc;
   }
-  reserve(w, n_train);
   *out = w;
   return XF_OK;
 }

@@ -49,7 +49,7 @@ struct xf_metawork;
 
 /* Plans for a silo with n_train train rows. @own caller: xf_metawork_free; the model must outlive it
    @err E_CONFIG (values; too few rows, with how many are needed; nothing adapts) E_UNSUPPORTED (a model that is not of tables; one
-   with running statistics; an operation without a second derivative) and nn's */
+   with running statistics; an operation without a second derivative) E_LIMIT (more inner steps than memory is for) E_NOMEM and nn's */
 XF_WARN_UNUSED enum xf_rc xf_metawork_new(struct xf_metawork **out, const struct xf_model *model,
                                           const struct xf_metawork_config *config, size_t n_train,
                                           struct xf_diag *diag);

@@ -336,6 +336,9 @@ static void test_refusals(void **state) {
   task.support = 0;
   refused(NET, task, 5, "support is 0");
   task = TASK;
+  task.inner_steps = 1000000000;
+  refused(NET, task, 5, "local.meta.steps: 1000000000 steps of");
+  task = TASK;
   task.adapts = XF_METAWORK_BODY;
   refused(
       (struct xf_model_config){
