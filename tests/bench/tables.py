@@ -93,6 +93,7 @@ CELLS = (
     fedavg("cnn-shards-b10-e5", "mnist-cnn", "3"),
     fedavg("cnn-iid-fedsgd", "mnist-cnn", "1"),
     bench("omniglot", "Omniglot: characters from one drawing", "omniglot-small", seeds="1"),
+    Cell("hospitals", ("tests/bench/hospitals.py",), "Hospitals: server optimisers", "fed-heart-disease", parts=FINAL_ONLY, inputs=("build/bin/crossfed", "deploy/examples/plans/hospitals.yaml"), seeds="30"),
     sim("sim-markets", "markets", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-markets-private", "markets-private", "Through the simulator", "xmrec-wsdm22"),
     sim("sim-categories", "categories", "Through the simulator", "ciao"),
