@@ -7,6 +7,7 @@
 bool xf_plan_is_meta(const struct xf_plan_stage_part *stage) {
   switch (stage->fed.algorithm) {
   case XF_PLAN_ALGORITHM_FEDAVG:
+  case XF_PLAN_ALGORITHM_FEDPROX:
   case XF_PLAN_ALGORITHM_REPTILE: return false;
   case XF_PLAN_ALGORITHM_MAML:
   case XF_PLAN_ALGORITHM_FOMAML:

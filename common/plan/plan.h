@@ -119,6 +119,7 @@ struct xf_plan_stage_part {
     } optimizer;
     struct xf_plan_schedule_part schedule; /* of optimizer.lr */
     double l2;
+    double prox;        /* fedprox */
     uint32_t negatives; /* per positive; bpr and bce of interactions */
     struct {
       uint32_t support, query; /* train rows of a task; query 0: all that are not support */

@@ -186,6 +186,12 @@ static enum xf_rc check_algorithm(const struct xf_plan_stage_part *s, struct xf_
   if (s->fed.server.bias_correction && s->fed.server.kind != XF_PLAN_SERVER_ADAM &&
       s->fed.server.kind != XF_PLAN_SERVER_YOGI)
     REFUSE("fed.server.bias_correction: belongs to the server kinds adam and yogi; leave it out");
+  const bool fedprox = s->fed.algorithm == XF_PLAN_ALGORITHM_FEDPROX;
+  if (fedprox && s->local.prox <= 0)
+    REFUSE("local.prox: fedprox needs it, above 0; with 0 it is algorithm: fedavg");
+  if (!fedprox && s->local.prox > 0)
+    REFUSE("local.prox: belongs to algorithm fedprox, and it is %s",
+           xf_plan_algorithm_text(s->fed.algorithm));
   if (s->fed.algorithm != XF_PLAN_ALGORITHM_REPTILE) return XF_OK;
   if (s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM)
     REFUSE("fed.weighting: reptile weighs every task equally; write weighting: uniform");

@@ -95,15 +95,16 @@
   X(XF_PLAN_STATISTIC_MAP, "map")         \
   X(XF_PLAN_STATISTIC_CATEGORIES, "categories")
 
-#define XF_PLAN_ALGORITHM_LIST(X)         \
-  X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg")   \
-  X(XF_PLAN_ALGORITHM_REPTILE, "reptile") \
-  X(XF_PLAN_ALGORITHM_MAML, "maml")       \
-  X(XF_PLAN_ALGORITHM_FOMAML, "fomaml")   \
-  X(XF_PLAN_ALGORITHM_ANIL, "anil")       \
-  X(XF_PLAN_ALGORITHM_BOIL, "boil")       \
-  X(XF_PLAN_ALGORITHM_METASGD, "metasgd") \
-  X(XF_PLAN_ALGORITHM_PERFEDAVG, "perfedavg")
+#define XF_PLAN_ALGORITHM_LIST(X)             \
+  X(XF_PLAN_ALGORITHM_FEDAVG, "fedavg")       \
+  X(XF_PLAN_ALGORITHM_REPTILE, "reptile")     \
+  X(XF_PLAN_ALGORITHM_MAML, "maml")           \
+  X(XF_PLAN_ALGORITHM_FOMAML, "fomaml")       \
+  X(XF_PLAN_ALGORITHM_ANIL, "anil")           \
+  X(XF_PLAN_ALGORITHM_BOIL, "boil")           \
+  X(XF_PLAN_ALGORITHM_METASGD, "metasgd")     \
+  X(XF_PLAN_ALGORITHM_PERFEDAVG, "perfedavg") \
+  X(XF_PLAN_ALGORITHM_FEDPROX, "fedprox")
 
 /* How a meta-gradient goes back through an inner step: by the algorithm (loaded plans name one of the others); by the exact
    Hessian product; by a difference of two gradients; not at all. */

@@ -33,7 +33,9 @@ static enum xf_rc check_unit(const struct xf_plan *plan, struct xf_diag *diag) {
 
 static enum xf_rc check_local(const struct xf_plan *plan, const struct xf_plan_stage_part *s,
                               struct xf_diag *diag) {
-  if (s->fed.algorithm != XF_PLAN_ALGORITHM_FEDAVG && s->fed.algorithm != XF_PLAN_ALGORITHM_REPTILE)
+  if (s->fed.algorithm != XF_PLAN_ALGORITHM_FEDAVG &&
+      s->fed.algorithm != XF_PLAN_ALGORITHM_REPTILE &&
+      s->fed.algorithm != XF_PLAN_ALGORITHM_FEDPROX)
     REFUSE("fed.algorithm: privacy.unit clips what a unit adds to one step, and %s takes several "
            "for each; write fedavg or reptile",
            xf_plan_algorithm_text(s->fed.algorithm));
@@ -46,6 +48,8 @@ static enum xf_rc check_local(const struct xf_plan *plan, const struct xf_plan_s
   if (s->local.batch == 0)
     REFUSE("local.batch: with privacy.unit record or user a step's sum is divided by it, and 0 is "
            "the number of records; write sample_rate times a usual number of units");
+  if (s->local.prox > 0)
+    REFUSE("local.prox: a proximal term is no unit's gradient; write algorithm: fedavg");
   if (s->local.l2 > 0)
     REFUSE("local.l2: it would be clipped with each unit's gradient; write local.optimizer: {kind: "
            "adamw, weight_decay: ...}");

@@ -135,6 +135,7 @@ struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t sta
                               .batch = st->local.batch,
                               .optimizer = xf_optim_default(kind, (float)st->local.optimizer.lr),
                               .l2 = st->local.l2,
+                              .prox = st->local.prox,
                               .negatives = st->local.negatives};
   if (kind == XF_OPTIM_ADAM || kind == XF_OPTIM_ADAMW) {
     l.optimizer.beta1 = (float)st->local.optimizer.b1;

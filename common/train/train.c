@@ -28,9 +28,11 @@ static enum xf_rc check(const struct xf_local_config *c, struct xf_diag *diag) {
                        (double)c->optimizer.lr);
   if (c->optimizer.l2 != 0.0f)
     return xf_diag_set(diag, XF_E_CONFIG, "l2 belongs in local.l2, not in the optimizer");
-  if (c->unit != XF_UNIT_NONE && (!c->steps || c->l2 > 0 || c->pull > 0))
+  if (!(c->prox >= 0) || !isfinite(c->prox))
+    return xf_diag_set(diag, XF_E_CONFIG, "local.prox is %g; it must be 0 or above", c->prox);
+  if (c->unit != XF_UNIT_NONE && (!c->steps || c->l2 > 0 || c->prox > 0 || c->pull > 0))
     return xf_diag_set(diag, XF_E_CONFIG,
-                       "clipping by unit counts local.steps and takes no local.l2");
+                       "clipping by unit counts local.steps and takes no local.l2 or local.prox");
   if (!(c->kappa >= 0 && c->kappa <= 1))
     return xf_diag_set(diag, XF_E_CONFIG, "rows.kappa is %g; it must be 0 to 1", c->kappa);
   return XF_OK;
@@ -41,7 +43,7 @@ static bool is_pairwise(const struct xf_trainer *t) {
   const struct xf_model_config *m = xf_model_get_config(t->model);
   const struct xf_local_config *c = &t->config;
   return m->kind == XF_MODEL_MF && m->loss == XF_LOSS_BPR && c->batch == 1 && c->negatives <= 1 &&
-         c->pull <= 0 && c->optimizer.kind == XF_OPTIM_SGD;
+         c->pull <= 0 && c->prox <= 0 && c->optimizer.kind == XF_OPTIM_SGD;
 }
 
 /* Graph, plan, optimiser and buffers; the trainer is freed by the caller after an error. */
@@ -52,18 +54,18 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   enum xf_rc rc = xf_model_net_loss(&t->net, t->model, &spec, diag);
   if (rc) return rc;
   const uint32_t samples = t->max_samples ? t->max_samples : 1;
-  const bool by_unit = t->config.unit != XF_UNIT_NONE;
+  const bool by_unit = t->config.unit != XF_UNIT_NONE, dense = by_unit || t->config.prox > 0;
   const uint32_t batch = by_unit                                        ? unit_batch(t)
                          : t->config.batch && t->config.batch < samples ? t->config.batch
                                                                         : samples;
-  t->fused = t->config.optimizer.kind == XF_OPTIM_SGD && !by_unit;
+  t->fused = t->config.optimizer.kind == XF_OPTIM_SGD && !dense;
   const struct xf_nnplan_spec plan = {.outputs = {t->net.data},
                                       .n_output = 1,
                                       .loss = t->net.loss,
                                       .has_loss = true,
                                       .train = true,
-                                      .dense_grads = by_unit,
-                                      .packed = !by_unit,
+                                      .dense_grads = dense,
+                                      .packed = !dense,
                                       .fuse_sgd = t->fused,
                                       .max = {[XF_SYM_B] = batch}};
   rc = xf_nnplan_new(&t->plan, t->net.graph, &plan, diag);
@@ -72,7 +74,7 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   t->grad = xf_try_calloc(layout->n + 1, sizeof *t->grad);
   const bool in_panels = xf_nnplan_get_packed(t->plan) > 0;
   if (in_panels) t->work = xf_try_pages(layout->n * sizeof *t->work);
-  if (!t->grad || (in_panels && !t->work) ||
+  if (!t->grad || (in_panels && !t->work) || (t->config.prox > 0 && xf_trainer_prox_init(t)) ||
       xf_feeder_init(&t->feeder, t->model, &t->net, is_pairwise(t) ? PAIRS : batch, t->max_samples))
     return xf_diag_set(diag, XF_E_NOMEM,
                        "not enough memory to train %llu parameters with batches "
@@ -111,6 +113,7 @@ void xf_trainer_free(struct xf_trainer *trainer) {
   xf_nnplan_free(trainer->plan);
   xf_model_net_deinit(&trainer->net);
   xf_trainer_units_deinit(trainer);
+  xf_trainer_prox_deinit(trainer);
   xf_free(trainer->grad);
   xf_free(trainer);
 }
@@ -124,7 +127,7 @@ size_t xf_trainer_get_bytes(const struct xf_trainer *trainer) {
   (void)xf_optim_get_state(trainer->optim, &n_state);
   const size_t n = xf_model_get_layout(trainer->model)->n;
   return xf_nnplan_get_bytes(trainer->plan, NULL) +
-         ((trainer->work ? 2 : 1) * n + n_state) * sizeof(float) +
+         ((trainer->work ? 2 : 1) * n + (trainer->anchor ? n : 0) + n_state) * sizeof(float) +
          (size_t)trainer->max_samples * sizeof(uint32_t);
 }
 
@@ -178,6 +181,7 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   if (rc) return rc;
   const float *data = xf_nnplan_get(t->plan, t->net.data, NULL, NULL);
   *loss = (double)*data;
+  if (t->anchor) xf_trainer_prox_add(t, params);
   size_t n_piece = 0;
   const struct xf_grad_piece *piece = xf_nnplan_get_pieces(t->plan, &n_piece);
   xf_optim_step(t->optim, params, piece, n_piece);
@@ -276,6 +280,7 @@ enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
                                                        xf_batches_count(&trainer->batches);
   /* weights lie in panels from here to the last step (decision 33) */
   float *params = trainer->work ? trainer->work : job->out;
+  if (trainer->anchor) xf_trainer_prox_start(trainer, job->out);
   if (trainer->work) xf_nnplan_pack(trainer->plan, params, job->out);
   if (trainer->config.unit != XF_UNIT_NONE)
     rc = xf_trainer_run_units(trainer, params, job, n, diag);

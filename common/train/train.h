@@ -35,10 +35,12 @@ struct xf_local_config {
   uint32_t batch;                   /* 0: all samples */
   struct xf_optim_config optimizer; /* its l2 stays 0 */
   double l2;
+  double prox; /* prox/2 |u - start|^2 over the shared segments joins the loss (FedProx); 0: none */
   uint32_t negatives; /* see struct xf_model_loss */
   double pull,
       kappa; /* aligned user rows: pull/2 |p - kappa prior|^2, prior 0 where there is none */
-  enum xf_train_unit unit; /* not NONE: steps are given, l2 and pull 0, batch is of no effect */
+  enum xf_train_unit
+      unit; /* not NONE: steps are given, l2, prox and pull 0, batch is of no effect */
 };
 
 struct xf_train_progress {

@@ -1,5 +1,5 @@
 /*
- * trainer.h - inside train: the trainer's memory. train.c builds and runs it, units.c its steps unit by unit.
+ * trainer.h - inside train: the trainer's memory. train.c builds and runs it, units.c its steps unit by unit, prox.c is its proximal term.
  * Owner: train.c. Thread: the trainer's.
  */
 #ifndef XF_TRAIN_TRAINER_H
@@ -23,8 +23,9 @@ struct xf_trainer {
   struct xf_batches batches; /* of the last data set's size */
   float lr;                  /* of the task */
   float *grad;               /* [layout.n] */
-  float *work; /* [layout.n] the parameters in panels while a task runs; NULL: nothing lies so */
-  bool fused;  /* the plan applies SGD to the weights in panels itself */
+  float *work;   /* [layout.n] the parameters in panels while a task runs; NULL: nothing lies so */
+  bool fused;    /* the plan applies SGD to the weights in panels itself */
+  float *anchor; /* [layout.n] the task's start, with a proximal term */
   /* clipping by unit */
   float *step;                 /* [layout.n] what the units' gradients become */
   struct xf_grad_piece *piece; /* [layout.n_seg] all of it */
@@ -38,6 +39,15 @@ void xf_trainer_units_deinit(struct xf_trainer *t);
 XF_WARN_UNUSED enum xf_rc xf_trainer_run_units(struct xf_trainer *t, float *params,
                                                struct xf_train_job *job, uint32_t n,
                                                struct xf_diag *diag);
+/* The proximal term's memory. @own trainer @err E_NOMEM */
+XF_WARN_UNUSED enum xf_rc xf_trainer_prox_init(struct xf_trainer *t);
+/* Releases; idempotent. @own t */
+void xf_trainer_prox_deinit(struct xf_trainer *t);
+/* A task begins at start. @shape start[layout.n] */
+void xf_trainer_prox_start(struct xf_trainer *t, const float *start);
+/* Adds the term to the dense gradients of the plan's last run. @shape params[layout.n]
+   @source Li et al. 2020, "Federated optimization in heterogeneous networks", eq. 2 */
+void xf_trainer_prox_add(const struct xf_trainer *t, const float *params);
 /* Tells the job's owner about job->n_steps of n_steps, now and then. @thread the trainer's */
 void xf_trainer_report(const struct xf_train_job *job, uint64_t n_steps);
 

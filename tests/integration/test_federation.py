@@ -162,6 +162,17 @@ def test_exported_images_give_the_same_bytes(tmp_path, bin_dir, crossfed, kind, 
     assert sum(" acc, train " in line for line in table) == 3
 
 
+def test_fedprox_and_yogi_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
+    data, plan = tmp_path / "images", tmp_path / "plan.yaml"
+    data.mkdir()
+    write_images(data)
+    text = IMAGES.format(kind="cnn-small", by="uniform, n: 3", data=data).replace("fedavg,", "fedavg, server: {kind: yogi, lr: 0.01},")
+    plan.write_text(text)
+    without = json.loads(crossfed("sim", plan, "--json").out)["model_blake2b"]
+    plan.write_text(text.replace("fedavg", "fedprox").replace("local: {", "local: {prox: 0.5, "))
+    assert as_exported(tmp_path, bin_dir, crossfed, plan)["model_blake2b"] != without
+
+
 ANSWERS = """\
 name: answers
 data: {{kind: answers, split: {{{split}}}}}

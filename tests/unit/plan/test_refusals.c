@@ -291,6 +291,8 @@ static const struct {
     {base, "fed.algorithm=scaffold",
      "\"scaffold\" is not in this version; there are: fedavg, reptile, maml"},
     {base, "stages[0].kind=align", "\"align\" is not in this version; there are: train"},
+    {base, "fed.algorithm=fedprox", "local.prox: fedprox needs it, above 0"},
+    {base, "local.prox=0.1", "local.prox: belongs to algorithm fedprox, and it is fedavg"},
     {base, "fed.server.kind=adagrad fed.server.bias_correction=true", "kinds adam and yogi"},
     {base, "fed.encoding=int8", "\"int8\" is not in this version"},
     {base, "privacy.unit=user", "user is what noise on statistics hides"},
