@@ -261,10 +261,15 @@ def share(run, folder, flavour, workers, marks):
                                            "no:cacheprovider", f"--junitxml={claims}/{k}.xml", "-m", marks, folder]
             return run.call(argv, env)
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            ended = [future.result() for future in [pool.submit(one, k) for k in range(workers)]]
-        seen = set()
-        for k, (status, text) in enumerate(ended):
-            seen |= read_junit(run, f"{claims}/{k}.xml", status, text)
+            ended = [pool.submit(one, k) for k in range(workers)]
+        seen, late = set(), None
+        for k, future in enumerate(ended):
+            try:
+                seen |= read_junit(run, f"{claims}/{k}.xml", *future.result())
+            except Expired as error:
+                late = error
+        if late:  # what the others reported counts
+            raise late
         tests = os.path.join(claims, "tests")
         for name in read(tests).splitlines() if os.path.exists(tests) else []:
             if name not in seen:
@@ -273,8 +278,12 @@ def share(run, folder, flavour, workers, marks):
 
 def read_junit(run, report, status, text):
     """Adds what a pytest reports; returns the names. Status 5 is that its marks chose nothing."""
-    found = []
-    for case in xml.etree.ElementTree.parse(report).iter("testcase") if os.path.exists(report) else []:
+    found, cases = [], []
+    try:
+        cases = xml.etree.ElementTree.parse(report).iter("testcase") if os.path.exists(report) else []
+    except xml.etree.ElementTree.ParseError as error:
+        found.append(("pytest", "failed", f"{status_text(status)}; its report is not whole: {error}"))
+    for case in cases:
         name = f"{case.get('classname', '').split('.')[-1]}.{case.get('name')}"
         bad = case.find("failure") if case.find("failure") is not None else case.find("error")
         skip = case.find("skipped")

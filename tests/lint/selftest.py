@@ -121,6 +121,15 @@ TAP = (
     ("a program that skips itself", 77, "needs AVX-512\n", (0, 0, 1)),
 )
 
+# what is wrong, each worker's report (None: no file) and exit status (None: its time was over), passed failed skipped, time over
+REPORT = '<testsuites><testsuite><testcase classname="test_a" name="test_one"/></testsuite></testsuites>'
+REPORTS = (
+    ("a report", ((REPORT, 0), (None, 5)), (1, 0, 0), False),
+    ("a report that ends in the middle", ((REPORT[:60], -9), (None, 5)), (0, 1, 0), False),
+    ("an empty report", (("", -9), (None, 5)), (0, 1, 0), False),
+    ("a worker at its time limit", ((None, None), (REPORT, 0)), (1, 0, 0), True),
+)
+
 
 def plant(root, files):
     for path, content in files.items():
@@ -157,6 +166,8 @@ def cases():
         yield f"{check}: lets pass {what}", lambda c=check, f=files: clean(c, f)
     for what, status, output, expected in TAP:
         yield f"runner: {what}", lambda s=status, o=output, e=expected: counted(s, o, e)
+    for what, workers, expected, late in REPORTS:
+        yield f"runner: {what}", lambda w=workers, e=expected, t=late: reported(w, e, t)
 
 
 def clean(check, files):
@@ -174,6 +185,35 @@ def counted(status, output, expected):
     parts.judge(run, "x", status, output)
     got = tuple(run.counts().values())
     return got == expected, f"expected {expected}, got {got}", None
+
+
+class Workers(parts.Run):
+    """A run whose pytest are not started: they leave what they are told to."""
+
+    def __init__(self, workers):
+        super().__init__("x", None, 0)
+        self.workers = workers
+
+    def call(self, argv, env=None):
+        report = next(arg for arg in argv if arg.startswith("--junitxml=")).removeprefix("--junitxml=")
+        text, status = self.workers[int(os.path.basename(report).removesuffix(".xml"))]
+        if text is not None:
+            with open(report, "w", encoding="utf-8") as f:
+                f.write(text)
+        if status is None:
+            raise parts.Expired("pytest")
+        return status, ""
+
+
+def reported(workers, expected, expected_late):
+    run, late = Workers(workers), False
+    try:
+        parts.share(run, "folder", "release", len(workers), "not alone")
+    except parts.Expired:
+        late = True
+    got = tuple(run.counts().values())
+    told = all(text for _, outcome, text in run.results if outcome == "failed")
+    return (got, late, told) == (expected, expected_late, True), f"expected {expected}, {expected_late}; got {run.results}, {late}", None
 
 
 def main():
