@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/cursor.h"
+#include "base/fail.h"
 #include "base/str.h"
 #include "client/io/parts.h"
 #include "crypto/sha256.h"
@@ -168,6 +169,7 @@ static enum xf_rc align(struct xf_client *c, bool save, struct xf_diag *diag) {
     all += a->n_all;
     holders[k] = a->holders;
     if (save) rc = directory_save(c, k, a, diag);
+    if (save && !rc) XF_FAILPOINT("C8");
   }
   if (!rc) rc = xf_silo_align(c->silo, holders, diag);
   if (rc) return rc;

@@ -3,6 +3,7 @@
 #include "server/io/state.h"
 
 #include "base/alloc.h"
+#include "base/fail.h"
 #include "base/log.h"
 #include "crypto/sha256.h"
 
@@ -194,9 +195,11 @@ enum xf_rc srv_align_freeze(struct srv_state *st, struct xf_diag *diag) {
   for (uint32_t k = 0; k < st->spaces.n && !rc; k++) rc = make_union(st, k, diag);
   if (!rc) rc = xf_ledger_begin(st->ledger, xf_wall_now_us(), diag);
   if (rc) return rc;
-  for (uint32_t k = 0; k < st->spaces.n && !rc; k++)
+  for (uint32_t k = 0; k < st->spaces.n && !rc; k++) {
     rc = xf_ledger_directory_freeze(st->ledger, st->spaces.at[k].ns, &st->directory_digest[k],
                                     st->directory[k].all.n, diag);
+    XF_FAILPOINT("K15");
+  }
   if (!rc) rc = srv_model_first(st, diag);
   if (!rc) rc = xf_ledger_commit(st->ledger, diag);
   if (rc) {

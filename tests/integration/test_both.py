@@ -114,6 +114,37 @@ def test_killed_while_aligning_and_between_the_namespaces_stages(tmp_path, bin_d
         fed.crossfed("verify", *states(fed))
 
 
+def test_coordinator_killed_between_the_directories(tmp_path, faults_dir, crossfed):
+    """One namespace is frozen, the other is not, nothing is committed: it freezes both again."""
+    with make(tmp_path, faults_dir) as fed:
+        fed.server.start(CROSSFED_FAILPOINTS="K15=kill@1")
+        for client in fed.clients.values():
+            client.start()
+        assert fed.server.wait() == -9
+        assert not fed.server.events("directory_frozen")
+        fed.server.start()
+        summary = fed.finish()
+        assert {e["ns"] for e in fed.server.events("directory_frozen")} == {"item", "user"}
+        assert summary["model_blake2b"] == simulated(crossfed, fed)["model_blake2b"]
+        fed.crossfed("verify", *states(fed))
+
+
+def test_silo_killed_between_the_directories(tmp_path, faults_dir, crossfed):
+    """One directory's file is durable, the other's is not: it reads both again."""
+    with make(tmp_path, faults_dir) as fed:
+        victim = fed.clients["silo-b1"]
+        fed.server.start()
+        for client in fed.clients.values():
+            client.start(**({"CROSSFED_FAILPOINTS": "C8=kill@1"} if client is victim else {}))
+        assert victim.wait() == -9
+        assert not victim.events("aligned") and len(list((fed.folder / victim.name).glob("directory*.bin"))) == 1
+        victim.start()
+        summary = fed.finish()
+        assert len(list((fed.folder / victim.name).glob("directory*.bin"))) == 2
+        assert summary["model_blake2b"] == simulated(crossfed, fed)["model_blake2b"]
+        fed.crossfed("verify", *states(fed))
+
+
 def test_a_late_silo_reads_both(tmp_path, bin_dir):
     with make(tmp_path, bin_dir, quorum=0.6, select=2, deadline=2, holders=2) as fed:
         fed.start(only=("silo-b0", "silo-b1"))
