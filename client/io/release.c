@@ -126,7 +126,8 @@ static enum xf_rc read_meta(struct xf_msg_update_begin *b, struct xf_odometer_ch
   const struct xf_json_value *count = xf_json_find(root, "loss_count");
   const struct xf_json_value *rate = xf_json_find(root, "sample_rate");
   const struct xf_json_value *steps = xf_json_find(root, "steps");
-  b->has_loss = sum || count;
+  /* null: written of a loss that was no number */
+  b->has_loss = (sum || count) && xf_json_kind_of(sum) != XF_JSON_NULL;
   if ((b->has_loss &&
        (!xf_json_double(sum, &b->loss_sum) || !xf_json_uint(count, &b->loss_count))) ||
       ((rate || steps) &&

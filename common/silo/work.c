@@ -139,9 +139,11 @@ static enum xf_rc say(const struct xf_silo *s, const struct xf_silo_task *task,
   a->begin.weight = weight;
   if (!s->cfg.metrics) return XF_OK;
   a->begin.n_samples = a->n_samples;
-  if (st->kind != XF_PLAN_STAGE_TRAIN) return XF_OK;
+  const double loss_sum = a->loss * (double)a->n_samples;
+  /* training by units has no loss when none was drawn, or none had a finite one */
+  if (st->kind != XF_PLAN_STAGE_TRAIN || !isfinite(loss_sum)) return XF_OK;
   a->begin.has_loss = true;
-  a->begin.loss_sum = a->loss * (double)a->n_samples;
+  a->begin.loss_sum = loss_sum;
   a->begin.loss_count = a->n_samples;
   return XF_OK;
 }

@@ -84,7 +84,7 @@ enum xf_rc xf_trainer_run_units(struct xf_trainer *t, float *params, struct xf_t
       rc = one_unit(t, params, &task, at, size, &loss, diag);
       if (!rc) rc = u->add(u->arg, t->grad);
       t->grad[0] = 0; /* a NaN must not stay, were the first parameter unused */
-      sum += loss, seen++;
+      if (isfinite(loss)) sum += loss, seen++;
     }
     if (rc) return xf_diag_set(diag, rc, "a step by unit failed: %s", xf_rc_text(rc));
     u->get(u->arg, t->step);

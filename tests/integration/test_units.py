@@ -22,6 +22,12 @@ def test_records_clipped_without_noise_give_the_same_bytes(tmp_path, bin_dir, cr
     as_exported(tmp_path, bin_dir, crossfed, images(tmp_path, 0))
 
 
+def test_steps_that_draw_nobody_have_no_loss_and_go_on(tmp_path, bin_dir, crossfed):
+    plan = images(tmp_path, 0)
+    plan.write_text(plan.read_text().replace("sample_rate: 0.3", "sample_rate: 1.0e-9"))
+    as_exported(tmp_path, bin_dir, crossfed, plan)
+
+
 def test_students_clipped_without_noise_give_the_same_bytes(tmp_path, bin_dir, crossfed):
     lines = []
     for i in range(18):

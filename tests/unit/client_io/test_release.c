@@ -326,6 +326,30 @@ static void test_steps(void **state) {
   xf_outbox_close(ob);
 }
 
+// a note whose loss is null, as once written of a training without one, is a note without loss
+static void test_null_loss(void **state) {
+  (void)state;
+  struct xf_outbox_recovery found;
+  struct xf_outbox_item item;
+  struct xf_msg_update_begin begin;
+  struct xf_silo_answer a;
+  struct client_account account;
+  struct xf_diag diag;
+  struct xf_outbox *ob = open_box(&found);
+  account_of(&account, ob);
+  make(&a, 1, 4.0);
+  a.begin.loss_sum = (double)NAN;
+  ok(put(ob, &a, XF_TASK_TRAIN, &account, 0, &diag), &diag);
+  ok(xf_outbox_get(ob, &a.begin.task_id, &item, &diag), &diag);
+  assert_non_null(strstr(item.meta, "\"loss_sum\":null"));
+  ok(client_release_begin(&begin, &item, &diag), &diag);
+  assert_true(!begin.has_loss && begin.loss_sum == 0 && begin.loss_count == 0);
+  account_of(&account, ob);
+  assert_true(account.released == 1 && account.epsilon > 0);
+  xf_buf_deinit(&a.payload);
+  xf_outbox_close(ob);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, clean)
   const struct CMUnitTest tests[] = {
@@ -338,6 +362,7 @@ int main(void) {
       T(test_round_trip),
       T(test_max_epsilon),
       T(test_vector),
-      T(test_steps)};
+      T(test_steps),
+      T(test_null_loss)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,19 @@ static void test_generators(void **state) {
   assert_memory_equal(a, b, n * sizeof *a);
 }
 
+// nobody is drawn: there is no loss, so none is announced (a NaN would be refused by the coordinator)
+static void test_nobody(void **state) {
+  (void)state;
+  float x[64];
+  (void)answer(UNITS "local.sample_rate=1e-9", NULL, x);
+  assert_true(!t.answer.begin.has_loss && t.answer.begin.loss_sum == 0);
+  assert_true(t.answer.begin.n_samples > 0);
+  silotest_deinit(&t);
+  (void)answer(UNITS, NULL, x);
+  assert_true(t.answer.begin.has_loss && isfinite(t.answer.begin.loss_sum));
+  silotest_deinit(&t);
+}
+
 // one step with every unit and no bound in the way: noise of z clip rate / batch on each float, and nothing more
 static void test_noise_of_a_step(void **state) {
   (void)state;
@@ -112,9 +125,8 @@ static void test_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_charge),
-      cmocka_unit_test(test_generators),
-      cmocka_unit_test(test_noise_of_a_step),
+      cmocka_unit_test(test_charge), cmocka_unit_test(test_generators),
+      cmocka_unit_test(test_nobody), cmocka_unit_test(test_noise_of_a_step),
       cmocka_unit_test(test_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
