@@ -2,7 +2,8 @@
  * policy.h - what a silo refuses: limits of its own `policy:` section that no plan and no coordinator can
  * weaken (decision 12). Pure checks; every refusal names its key.
  *
- * Effective values: clip = min of plan and policy, noise = max, weight = min(samples, max_weight).
+ * Effective values: clip = min of plan and policy, noise = max, weight = min(samples, max_weight). In a plan whose training is private
+ * per unit, clip, noise_multiplier and max_epsilon are about a record or user, not about the silo's update: `unit` must allow it.
  * Not for: the coordinator's own checks (server/core). Thread: any. Owner: values.
  */
 #ifndef XF_CLIENT_CORE_POLICY_H
@@ -20,6 +21,7 @@ struct xf_policy {
   double clip;             /* largest L2 bound this silo sends with; 0: the plan's */
   double noise_multiplier; /* least noise; 0: the plan's */
   double max_epsilon;      /* of this silo's account, replace-one; 0: no limit */
+  enum xf_plan_unit unit;  /* weakest unit of training that the three above may be about */
   bool allow_aligned;      /* rows keyed by pseudonyms may leave */
   bool export_metrics;     /* n_k, loss and evaluation sums may leave although noise is on */
   char models[8][XF_PLAN_NAME_MAX]; /* allowed model kinds; none: all */

@@ -14,6 +14,12 @@ static const struct xf_conf_name formats[] = {{"auto", XF_LOG_AUTO, false},
                                               {"json", XF_LOG_JSON, false},
                                               {NULL, 0, false}};
 
+static const struct xf_conf_name units[] = {
+#define UNIT_NAME(n, t) {t, n, false},
+    XF_PLAN_UNIT_LIST(UNIT_NAME)
+#undef UNIT_NAME
+        {NULL, 0, false}};
+
 #define AT(field) XF_CONF_AT(struct xf_client_config, field)
 #define COUNT(field, text)                                                      \
   {                                                                             \
@@ -73,6 +79,10 @@ static const struct xf_conf_key keys[] = {
     NUMBER(policy.clip, "largest L2 norm of an update; 0: the plan's"),
     NUMBER(policy.noise_multiplier, "least noise, in clips; 0: the plan's"),
     NUMBER(policy.max_epsilon, "largest epsilon (replace-one) ever spent; 0: no limit"),
+    {AT(policy.unit), .type = XF_CONF_ENUM, .names = units, .def = "silo",
+     .reload = XF_CONF_RESTART,
+     .help = "weakest privacy.unit of a training that clip, noise_multiplier and max_epsilon may "
+             "be about"},
     SWITCH(policy.allow_aligned, "false", "rows keyed by pseudonyms may leave"),
     SWITCH(policy.export_metrics, "false",
            "sample counts, losses and evaluation sums may leave although noise is on"),

@@ -65,7 +65,7 @@ def test_a_silo_stops_when_its_records_have_spent_its_epsilon(tmp_path, bin_dir,
         if line.startswith("  crossfed pki "):
             crossfed(*line.split()[1:], cwd=out)
     names = sorted(p.parent.name for p in out.glob("*/client.yaml"))
-    argv = [bin_dir / "crossfed-client", "-c", out / names[0] / "client.yaml", "--set", f"policy.max_epsilon={sum(costs) / 2}"]
+    argv = [bin_dir / "crossfed-client", "-c", out / names[0] / "client.yaml", "--set", f"policy.max_epsilon={sum(costs) / 2}", "--set", "policy.unit=record"]
     processes = [Process("server", [bin_dir / "crossfed-server", "-c", out / "server.yaml"], tmp_path / "server.log")]
     processes += [Process(n, [bin_dir / "crossfed-client", "-c", out / n / "client.yaml"], tmp_path / f"{n}.log") for n in names[1:]]
     processes += [Process(names[0], argv, tmp_path / "poor.log")]

@@ -66,6 +66,22 @@ static void plan_noise(void **state) {
   taken(&(struct xf_policy){.noise_multiplier = 1.5}, "fed.weighting=uniform privacy.clip=2");
 }
 
+// limits of a silo's updates are not taken for limits of a record's gradients, unless the silo says so
+static void plan_unit(void **state) {
+  (void)state;
+  static const char sets[] = "fed.weighting=uniform privacy.unit=record privacy.clip=1 "
+                             "local.steps=5 local.sample_rate=0.1 local.batch=4";
+  taken(&none, sets);
+  refused(&(struct xf_policy){.clip = 2}, sets, "policy.unit", "privacy.unit is record",
+          "leave out policy.clip");
+  refused(&(struct xf_policy){.noise_multiplier = 2}, sets, "policy.unit", "policy.unit: record",
+          "leave out policy.noise_multiplier");
+  refused(&(struct xf_policy){.max_epsilon = 2, .unit = XF_PLAN_UNIT_USER}, sets, "policy.unit",
+          "policy.unit user", "leave out policy.max_epsilon");
+  taken(&(struct xf_policy){.max_epsilon = 2, .clip = 1, .unit = XF_PLAN_UNIT_RECORD}, sets);
+  taken(&(struct xf_policy){.clip = 2, .unit = XF_PLAN_UNIT_RECORD}, "");
+}
+
 static void plan_aligned(void **state) {
   (void)state;
   struct xf_plan plan;
@@ -104,7 +120,7 @@ static void plan_statistics(void **state) {
   assert_int_equal(xf_policy_check_plan(&noisy, &plan, &key, &diag), XF_E_POLICY);
   assert_string_equal(key, "policy.noise_multiplier");
   assert_non_null(strstr(diag.text, "sums statistics without noise"));
-  /* Its bound needs no clip. */
+  /* Its bound needs no clip, and policy.unit is about training. */
   if (xf_policy_check_plan(&noisy, &noised, &key, &diag)) fail_msg("%s: %s", key, diag.text);
 }
 
@@ -192,8 +208,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(plan_limits),     cmocka_unit_test(plan_models),
       cmocka_unit_test(plan_noise),      cmocka_unit_test(plan_aligned),
-      cmocka_unit_test(plan_statistics), cmocka_unit_test(offers),
-      cmocka_unit_test(effect),          cmocka_unit_test(test_exact_sums),
+      cmocka_unit_test(plan_unit),       cmocka_unit_test(plan_statistics),
+      cmocka_unit_test(offers),          cmocka_unit_test(effect),
+      cmocka_unit_test(test_exact_sums),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
