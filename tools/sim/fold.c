@@ -38,7 +38,7 @@ static enum xf_rc read_state(void *arg, uint32_t k, uint64_t at, float *out, siz
 }
 static enum xf_rc write_state(void *arg, uint32_t k, uint64_t at, const float *x, size_t n) {
   const struct folding *f = arg;
-  memcpy(f->sim->state[k] + at, x, n * sizeof *x);
+  memcpy(f->sim->next_state[k] + at, x, n * sizeof *x);
   return XF_OK;
 }
 
@@ -67,7 +67,10 @@ enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, uint32_t c
       .n_member = a->n_participant,
       .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state},
       .read_bytes = read_bytes};
-  memcpy(sim->next_x, sim->x, (size_t)sim->global.n * sizeof *sim->x);
+  const size_t bytes = (size_t)sim->global.n * sizeof *sim->x;
+  memcpy(sim->next_x, sim->x, bytes);
+  for (int k = 0; k < XF_SERVER_STATES; k++)
+    if (sim->state[k]) memcpy(sim->next_state[k], sim->state[k], bytes);
   enum xf_rc rc = xf_stagefold_run(&job, diag);
   xf_free(member);
   return rc;

@@ -230,8 +230,10 @@ static enum xf_rc make_global(struct sim *sim, struct xf_diag *diag) {
   if (rc) return rc;
   sim->x = xf_calloc(sim->global.n, sizeof *sim->x);
   sim->next_x = xf_calloc(sim->global.n, sizeof *sim->next_x);
-  for (uint32_t k = 0; k < xf_resolve_server_states(&sim->plan); k++)
+  for (uint32_t k = 0; k < xf_resolve_server_states(&sim->plan); k++) {
     sim->state[k] = xf_calloc(sim->global.n, sizeof *sim->state[k]);
+    sim->next_state[k] = xf_calloc(sim->global.n, sizeof *sim->next_state[k]);
+  }
   rc = xf_global_first(&sim->global, sim->x, &sim->plan, directory, diag);
   if (!rc) rc = xf_layout_digest(&sim->layout_digest, sim->global.layout);
   xf_buf_init(&sim->canonical, XF_PLAN_BYTES_MAX);
@@ -279,7 +281,10 @@ void sim_deinit(struct sim *sim) {
   for (int k = 0; k < XF_SPACES_MAX; k++) xf_directory_deinit(&sim->directory[k]);
   xf_free(sim->x);
   xf_free(sim->next_x);
-  for (int k = 0; k < XF_SERVER_STATES; k++) xf_free(sim->state[k]);
+  for (int k = 0; k < XF_SERVER_STATES; k++) {
+    xf_free(sim->state[k]);
+    xf_free(sim->next_state[k]);
+  }
   xf_buf_deinit(&sim->canonical);
   xf_rundir_close(&sim->run);
   *sim = (struct sim){0};

@@ -60,8 +60,9 @@ struct sim {
   struct xf_spaces spaces;
   struct xf_directory directory[XF_SPACES_MAX];
   struct xf_global global;
-  float *x, *next_x;              /* [global.n] */
-  float *state[XF_SERVER_STATES]; /* [global.n] of the server optimiser, where a stage keeps it */
+  float *x, *next_x; /* [global.n] */
+  /* [global.n] of the server optimiser, where a stage keeps it */
+  float *state[XF_SERVER_STATES], *next_state[XF_SERVER_STATES];
   struct xf_digest layout_digest, plan_digest;
   struct xf_buf canonical;
   uint32_t threads;
@@ -103,7 +104,7 @@ XF_WARN_UNUSED enum xf_rc sim_export(const struct sim *sim, const char *dir, str
 /* Runs coordinator and silos to the end. @err E_STATE (paused: with the reason) and the cores' */
 XF_WARN_UNUSED enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag);
 /* What the participants' accepted payloads make of the global vector after `commits` commits (fold.c).
-   @shape accepted[n_client] @own sim->next_x, sim->state @err those of xf_stagefold_run */
+   @shape accepted[n_client] @own sim->next_x, sim->next_state @err those of xf_stagefold_run */
 XF_WARN_UNUSED enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a,
                                    uint32_t commits, const struct xf_buf *accepted,
                                    struct xf_diag *diag);

@@ -112,6 +112,12 @@ static void aggregate(struct world *w, const struct xf_coord_action *a) {
   later(w, e, 0.001);
 }
 
+static void swap(float **a, float **b) {
+  float *const t = *a;
+  *a = *b;
+  *b = t;
+}
+
 static void persist(struct world *w, const struct xf_coord_action *a) {
   const struct xf_coord_record *r = a->record;
   if (r->type == XF_RECORD_UPDATE) {
@@ -122,9 +128,8 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
   } else if (r->type == XF_RECORD_COMMIT) {
     if (r->kind == XF_TASK_TRAIN) {
       w->sim->rounds++;
-      float *t = w->sim->x;
-      w->sim->x = w->sim->next_x;
-      w->sim->next_x = t;
+      swap(&w->sim->x, &w->sim->next_x);
+      for (int k = 0; k < XF_SERVER_STATES; k++) swap(&w->sim->state[k], &w->sim->next_state[k]);
       w->digest = w->next_digest;
       w->commits++;
     } else {
