@@ -72,6 +72,12 @@ static enum xf_rc write_new(const struct pass *p, uint64_t at, size_t n) {
   return rc;
 }
 
+static size_t first_bad(const float *x, size_t n) {
+  size_t i = 0;
+  while (i < n && isfinite(x[i])) i++;
+  return i;
+}
+
 /* The step of n coordinates of a block from `from` on; `at` is the global position of the first. */
 static enum xf_rc finish(struct pass *p, size_t from, size_t n, double weight, uint64_t at) {
   struct xf_fold_scratch *s = p->scratch;
@@ -88,12 +94,21 @@ static enum xf_rc finish(struct pass *p, size_t from, size_t n, double weight, u
   const bool fast = step->kind == XF_SERVER_SGD || step->kind == XF_SERVER_MOMENTUM;
   if (fast ? p->kern->finish(&f, p->lane, n) : xf_server_apply(step, &part, p->lane, n))
     return XF_OK;
-  size_t bad = 0;
-  while (bad + 1 < n && isfinite(f.new_value[bad])) bad++;
+  static const char *const names[] = {"server optimiser's m", "server optimiser's v"};
+  const float *bad = f.new_value;
+  const char *what = "new value";
+  size_t i = first_bad(bad, n);
+  for (uint32_t k = 0; k < p->n_state; k++) {
+    const size_t j = first_bad(part.state[k], i);
+    if (j == i) continue;
+    i = j;
+    bad = part.state[k];
+    what = names[k];
+  }
   return xf_diag_set(p->diag, XF_E_NAN,
-                     "global vector, float %" PRIu64 ": the new value is %g (it was %g); the round "
+                     "global vector, float %" PRIu64 ": the %s is %g (the value was %g); the round "
                      "cannot be committed: lower the server rate or the clipping norm",
-                     at + bad, (double)f.new_value[bad], (double)f.old_value[bad]);
+                     at + i, what, (double)bad[i], (double)f.old_value[i]);
 }
 
 /* A block of shared floats: wire and global positions agree. */

@@ -16,6 +16,7 @@ static bool finish_ref(const struct xf_fold_finish *f, double lane[XF_FOLD_LANES
     if (f->state) {
       step = f->mu * (double)f->state[j] + step;
       f->state[j] = (float)step;
+      ok &= isfinite(f->state[j]) != 0;
     }
     f->new_value[j] = (float)((double)f->old_value[j] + f->eta * step);
     ok &= isfinite(f->new_value[j]) != 0;

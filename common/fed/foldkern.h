@@ -28,7 +28,7 @@ struct xf_fold_kern {
   /* acc[j] += w[0] * x[0][j], then + w[1] * x[1][j], ... in this order; 1 <= n_x <= XF_FOLD_GROUP. */
   void (*add)(double *acc, const double *w, const float *const *x, size_t n_x, size_t n);
   /* mean = acc / weight; new = old + eta mean. Adds mean^2 of coordinate j to lane[j % LANES]; false
-     when a new value is not finite. */
+     when a new value or state is not finite. */
   bool (*finish)(const struct xf_fold_finish *f, double lane[XF_FOLD_LANES], size_t n);
 };
 

@@ -39,6 +39,13 @@ enum xf_rc xf_schedule_check(const struct xf_schedule *schedule, struct xf_diag 
   return XF_OK;
 }
 
+double xf_schedule_power(double x, uint64_t n) {
+  double y = 1;
+  for (; n; n >>= 1, x *= x)
+    if (n & 1) y *= x;
+  return y;
+}
+
 double xf_schedule_get(const struct xf_schedule *schedule, uint64_t t) {
   const struct xf_schedule *s = schedule;
   if (t < s->warmup) return (double)(t + 1) / (double)s->warmup;
@@ -48,8 +55,8 @@ double xf_schedule_get(const struct xf_schedule *schedule, uint64_t t) {
   case XF_SCHEDULE_CONSTANT: break;
   case XF_SCHEDULE_LINEAR: return s->floor + (1 - s->floor) * (1 - x);
   case XF_SCHEDULE_COSINE: return s->floor + (1 - s->floor) * 0.5 * (1 + cos(pi * x));
-  case XF_SCHEDULE_STEP: return pow(s->factor, (double)(u / s->every));
-  case XF_SCHEDULE_EXPONENTIAL: return pow(s->factor, (double)u);
+  case XF_SCHEDULE_STEP: return xf_schedule_power(s->factor, u / s->every);
+  case XF_SCHEDULE_EXPONENTIAL: return xf_schedule_power(s->factor, u);
   case XF_SCHEDULE_INVERSE: return 1 / (1 + s->factor * (double)u);
   case XF_SCHEDULE_INVERSE_ROOT: return 1 / sqrt(1 + (double)u);
   }

@@ -13,6 +13,9 @@
  * with f = floor, c = factor. u counts as U behind the end. A void round changes nothing, so t counts commits: the
  * coordinator's rate and the silos' depend on the same number, whoever missed rounds.
  *
+ * Powers are products in one order and the same bits on every CPU; the cosine is libm's, whose bits may differ in the last
+ * place between machines with other libm code paths.
+ *
  * Not for: rates within one task. Thread: any. Owner: caller's struct.
  * @source Loshchilov, Hutter 2017, "SGDR", eq. 5 without restarts (cosine); Goyal et al. 2017, section 2.2 (warm-up)
  */
@@ -51,5 +54,7 @@ XF_WARN_UNUSED enum xf_rc xf_schedule_check(const struct xf_schedule *schedule,
                                             struct xf_diag *diag);
 /* The factor of commit t, counted from 0, of a checked schedule; in [0, 1]. @unit of the rate @thread any */
 double xf_schedule_get(const struct xf_schedule *schedule, uint64_t t);
+/* x^n by squaring: products in one order, so the same bits whatever libm's pow does. @thread any */
+double xf_schedule_power(double x, uint64_t n);
 
 #endif

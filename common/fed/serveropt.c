@@ -38,7 +38,7 @@ static bool nesterov(const struct xf_server_step *s, const struct xf_server_part
     lane[j % 8] += mean * mean;
     p->state[0][j] = (float)m;
     p->new_value[j] = (float)((double)p->old_value[j] + s->eta * (mean + s->b1 * m));
-    ok &= isfinite(p->new_value[j]) != 0;
+    ok &= isfinite(p->new_value[j]) && isfinite(p->state[0][j]);
   }
   return ok;
 }
@@ -61,7 +61,7 @@ bool xf_server_apply(const struct xf_server_step *s, const struct xf_server_part
     p->state[0][j] = (float)m;
     p->state[1][j] = (float)v;
     p->new_value[j] = (float)((double)p->old_value[j] + s->eta * m / (sqrt(v) + s->tau));
-    ok &= isfinite(p->new_value[j]) && isfinite(p->state[1][j]);
+    ok &= isfinite(p->new_value[j]) && isfinite(p->state[0][j]) && isfinite(p->state[1][j]);
   }
   return ok;
 }

@@ -11,7 +11,8 @@
  * tau stands outside the root. Before a stage's first commit m = 0 and v = v0. Sums are made in double, m and v kept as
  * float. A row without a reporting holder keeps w, m and v; a round that is abandoned keeps all of them.
  * Not for: the rate over the rounds and its bias correction (strategy.h), the sums (fold.h).
- * Owner: nobody. Thread: any. Deterministic: the same bits on every CPU.
+ * Owner: nobody. Thread: any. Deterministic: the same bits on every CPU, given the same rate eta
+ * (which the cosine schedule takes from libm: schedule.h).
  * @source Hsu, Qi, Brown 2019, sec. 3 (FedAvgM); Reddi et al. 2021, "Adaptive Federated Optimization", algorithm 2
  * (FedAdagrad, FedYogi, FedAdam)
  */
@@ -62,7 +63,7 @@ bool xf_server_in_range(const struct xf_server_step *step);
 /* m = 0 or v = v0. @shape out[n] */
 void xf_server_start(const struct xf_server_step *step, uint32_t state, float *out, size_t n);
 /* The step of n coordinates by an optimiser other than sgd and momentum, whose loops are foldkern.h's. Adds D^2 of coordinate
-   j to lane[j % 8]; false when a new value or v is not finite.
+   j to lane[j % 8]; false when a new value, m or v is not finite.
    @shape lane[8], the arrays of part [n] */
 bool xf_server_apply(const struct xf_server_step *step, const struct xf_server_part *part,
                      double *lane, size_t n);

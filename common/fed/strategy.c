@@ -41,6 +41,7 @@ struct xf_server_step xf_strategy_get(const struct xf_strategy *strategy, uint32
   step.first = commit == 0;
   step.eta *= xf_schedule_get(&strategy->schedule, commit);
   if (strategy->bias_correction)
-    step.eta *= sqrt(1 - pow(step.b2, (double)commit + 1)) / (1 - pow(step.b1, (double)commit + 1));
+    step.eta *= sqrt(1 - xf_schedule_power(step.b2, (uint64_t)commit + 1)) /
+                (1 - xf_schedule_power(step.b1, (uint64_t)commit + 1));
   return step;
 }

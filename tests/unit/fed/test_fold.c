@@ -326,6 +326,29 @@ static void test_errors(void **state) {
   x[17003] = 3e38f;
   assert_int_equal(xf_fold_step(&job, &stats, &diag), XF_E_NAN);
   assert_non_null(strstr(diag.text, "17003"));
+  /* m or v overflows while the new value stays */
+  float *s[2] = {xf_calloc(N, sizeof *s[0]), xf_calloc(N, sizeof *s[1])};
+  for (int k = 0; k < XF_SERVER_N_KIND; k++) {
+    const bool two = xf_server_states(k) == 2;
+    if (!xf_server_states(k)) continue;
+    memset(s[0], 0, N * sizeof *s[0]);
+    memset(s[1], 0, N * sizeof *s[1]);
+    memory.state[0] = s[0];
+    memory.state[1] = two ? s[1] : NULL;
+    job.io = xf_fold_memory_io(&memory);
+    w[17003] = 0;
+    x[17003] = two ? 3e30f : 2e38f;
+    s[0][17003] = two ? 0 : 2e38f;
+    job.step = (struct xf_server_step){
+        .kind = (enum xf_server_kind)k, .eta = 1e-9, .b1 = two ? 0 : 0.9, .b2 = 0.5, .tau = 1};
+    xf_diag_init(&diag);
+    assert_int_equal(xf_fold_step(&job, &stats, &diag), XF_E_NAN);
+    assert_non_null(strstr(diag.text, two ? "17003: the server optimiser's v is inf"
+                                          : "17003: the server optimiser's m is inf"));
+  }
+  xf_free(s[0]);
+  xf_free(s[1]);
+  job.step = (struct xf_server_step){.eta = 2};
   x[17003] = 0;
   job.io.borrow = NULL;
   job.io.read = broken_read;

@@ -62,6 +62,15 @@ static void test_ends(void **state) {
   assert_true(xf_schedule_get(&s, 2) == 1 && xf_schedule_get(&s, 9) == 1);
 }
 
+static void test_power(void **state) {
+  (void)state;
+  volatile double x = 1.1, x2 = x * x, x4 = x2 * x2; /* 11 = 1 + 2 + 8, the factors in this order */
+  assert_true(xf_schedule_power(x, 0) == 1 && xf_schedule_power(x, 1) == x);
+  assert_true(xf_schedule_power(x, 11) == x * x2 * (x4 * x4));
+  assert_true(xf_schedule_power(0, 3) == 0 && xf_schedule_power(0.5, 1074) == 0x1p-1074);
+  assert_true(xf_schedule_power(0.5, UINT64_MAX) == 0);
+}
+
 static void test_refusals(void **state) {
   (void)state;
   const struct {
@@ -90,6 +99,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_values),
       cmocka_unit_test(test_ends),
+      cmocka_unit_test(test_power),
       cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
