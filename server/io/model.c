@@ -226,8 +226,8 @@ enum xf_rc srv_model_reserve(struct srv_state *st, enum xf_task_kind kind, struc
   uint64_t keys = 0;
   for (uint32_t k = 0; k < st->spaces.n; k++) keys += st->directory[k].all.n;
   if (kind == XF_TASK_TRAIN)
-    need +=
-        2 * (2 * st->global.n * sizeof(float) + keys * XF_KEY_LEN + XF_SAFETENSORS_HEADER_MAX / 8);
+    need += 2 * ((1 + xf_resolve_server_states(&st->plan)) * st->global.n * sizeof(float) +
+                 keys * XF_KEY_LEN + XF_SAFETENSORS_HEADER_MAX / 8);
   return xf_state_check_space(st->fs, st->cfg->state_dir, need, diag);
 }
 
