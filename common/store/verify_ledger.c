@@ -101,7 +101,7 @@ static enum xf_rc verify_end(struct xf_verify *v, const struct xf_ledger_status 
   }
   xf_diag_init(&why);
   xf_buf_init(&plan, PLAN_MAX);
-  enum xf_rc rc = xf_ledger_plan(v->l, &plan, diag);
+  enum xf_rc rc = xf_ledger_plan(v->l, &plan, &why);
   if (!rc) rc = v->opts->end(v->opts->end_arg, v->l, s, plan.p, plan.len, &why);
   xf_buf_deinit(&plan);
   if (rc == XF_E_NOMEM || rc == XF_E_IO) return xf_diag_set(diag, rc, "%s", why.text);
