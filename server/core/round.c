@@ -8,6 +8,7 @@
 #include "fed/select.h"
 #include "server/core/state.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { ABANDON_LIMIT = 3, RETRY_SPACE_S = 5 };
@@ -431,6 +432,9 @@ static void committed(struct xf_coord *c) {
     c->abandoned_in_row = 0;
   } else {
     c->evaluated_at = c->committed;
+    if (c->cfg.plan->early_stop.patience && isnan(c->figure))
+      xf_log(XF_LOG_WARN, "early_stop_no_figure", XF_U("round", c->round),
+             XF_S("metric", c->cfg.plan->early_stop.metric));
     xf_plan_stop_take(&c->stop, c->cfg.plan, c->committed, c->figure);
   }
   xf_log(XF_LOG_INFO, "round_committed", XF_U("round", c->round),

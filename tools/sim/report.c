@@ -344,7 +344,12 @@ static void table(const struct sim *sim, double wall_s) {
   printf("%llu rounds, %llu abandoned, %.2f s, up %llu bytes, down %llu bytes\n",
          (unsigned long long)sim->rounds, (unsigned long long)sim->abandoned, wall_s,
          (unsigned long long)sim->bytes_up, (unsigned long long)sim->bytes_down);
-  if (sim->stopped[0]) printf("%s\n", sim->stopped);
+  if (sim->stopped[0]) {
+    printf("%s\n", sim->stopped);
+    for (uint32_t i = 0; i < sim->plan.n_arms; i++)
+      if (sim->plan.arms[i] == XF_PLAN_ARM_ALONE)
+        printf("the arm alone trained for all %u of fed.rounds\n", sim->plan.stages[0].fed.rounds);
+  }
   if (sim->plan.privacy.noise_multiplier > 0)
     printf("epsilon %.4g replace-one, %.4g %s at delta %g: %s\nNOT PRIVATE: seeded noise\n",
            epsilon, zero_out,
