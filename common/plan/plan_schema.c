@@ -64,6 +64,9 @@ const char *xf_plan_arm_text(enum xf_plan_arm value) {
 const char *xf_plan_stage_text(enum xf_plan_stage value) {
   return xf_conf_name_text(stage_names, (int)value);
 }
+const char *xf_plan_server_text(enum xf_plan_server value) {
+  return xf_conf_name_text(server_names, (int)value);
+}
 const char *xf_plan_schedule_text(enum xf_plan_schedule value) {
   return xf_conf_name_text(schedule_names, (int)value);
 }
@@ -319,7 +322,9 @@ static const struct xf_conf_key plan_keys[] = {
     {PLAN_LIST(arms, n_arms), WORD(arm_names), .def = "federated", .tag = 80,
      .help = "what is computed and compared"},
     {PLAN(early_stop.patience), UINT, .def = "0", RANGE(0, 100000), .unit = "evaluations",
-     .tag = 85, .help = "without improvement before the stage ends; 0: off"},
+     .tag = 85,
+     .help = "without improvement before the stage ends; 0: off; one without a figure (NaN) does "
+             "not count"},
     {PLAN(early_stop.metric), TEXT, .def = "", .tag = 86,
      .help = "one of eval.metrics, on the validation part; the first when not given"},
     {PLAN(early_stop.min_delta), REAL, .def = "0", RANGE(0, 1000000), .tag = 87,

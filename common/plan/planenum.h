@@ -231,6 +231,7 @@ const char *xf_plan_algorithm_text(enum xf_plan_algorithm value);
 const char *xf_plan_optimizer_text(enum xf_plan_optimizer value);
 const char *xf_plan_arm_text(enum xf_plan_arm value);
 const char *xf_plan_stage_text(enum xf_plan_stage value);
+const char *xf_plan_server_text(enum xf_plan_server value);
 const char *xf_plan_schedule_text(enum xf_plan_schedule value);
 
 #endif

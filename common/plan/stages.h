@@ -25,6 +25,10 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_keyed(const struct xf_plan *plan,
 /* The rates' schedules of a stage (schedules.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_schedules(const struct xf_plan_stage_part *stage,
                                                   struct xf_diag *diag);
+/* fed.server of a train stage: keys its kind does not read, and the row rule pull (server.c). @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_server(const struct xf_plan *plan,
+                                               const struct xf_plan_stage_part *stage,
+                                               struct xf_diag *diag);
 /* What early_stop needs of the rest of the plan (stop.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_stop(const struct xf_plan *plan, struct xf_diag *diag);
 

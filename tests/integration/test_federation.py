@@ -24,7 +24,7 @@ stages:
   - fed: {{algorithm: fedavg, rounds: {rounds}, cohort: 1.0, quorum: 1.0, min_domains: 2, deadline_s: 600,
           select_timeout_s: 60, eval_deadline_s: 600{fed}}}
     local: {{epochs: 1, batch: 64, optimizer: {{kind: adam, lr: 0.01}}, l2: 1.0e-4{local}}}
-    rows: {{rule: pull, kappa: 0.25, min_holders: 2}}
+    rows: {{rule: {rule}, kappa: 0.25, min_holders: 2}}
 eval: {{every: 2, metrics: [hr@10, ndcg@10], protocol: [full]}}
 arms: [popularity, alone, federated]
 {more}
@@ -50,10 +50,10 @@ def write_events(path, canary=None):
     path.write_text("\n".join(lines) + "\n")
 
 
-def make(tmp_path, bin_dir, rounds=4, fed="", local="", more="", canary=None, **kwargs):
+def make(tmp_path, bin_dir, rounds=4, fed="", local="", more="", rule="pull", canary=None, **kwargs):
     data = tmp_path / "events.tsv"
     write_events(data, canary)
-    plan = PLAN.format(rounds=rounds, fed=fed, local=local, more=more, data=data)
+    plan = PLAN.format(rounds=rounds, fed=fed, local=local, more=more, rule=rule, data=data)
     members = {f"silo-{d}": (d, {"path": str(data), "columns": {"user": 1, "item": 2, "domain": 3, "value": 4, "time": 5},
                                  "only_domain": d}) for d in DOMAINS}
     return Federation(tmp_path / "fed", bin_dir, plan, members, **kwargs)
@@ -83,7 +83,7 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
 @pytest.mark.parametrize("server", ["{kind: yogi, lr: 0.05, bias_correction: true}", "{kind: adagrad, lr: 0.05, v0: 0}", "{kind: nesterov, lr: 0.5}"])
 def test_server_optimisers_give_the_simulators_bytes(tmp_path, bin_dir, simulated, server):
     """Rows of users without a holder, a state of one or two vectors, and its recomputation by verify."""
-    with make(tmp_path, bin_dir, fed=f", server: {server}") as fed:
+    with make(tmp_path, bin_dir, fed=f", server: {server}", rule="average") as fed:
         assert fed.start().finish()["model_blake2b"] == simulated(fed)["model_blake2b"]
         fed.crossfed("verify", fed.folder / "server")
 
@@ -234,7 +234,7 @@ def test_an_answer_may_be_larger_than_the_offer_and_a_report(tmp_path, bin_dir, 
 def test_schedules_follow_the_commits(tmp_path, bin_dir, crossfed, simulated):
     """Both rates by schedule: daemons, simulator and `verify`, which folds again, read the same ones; without them the model is another."""
     with make(tmp_path, bin_dir, fed=", server: {lr: 0.5}, schedule: {kind: step, every: 2, factor: 0.5}",
-              local=", schedule: {kind: cosine, floor: 0.1, warmup: 1}") as fed:
+              local=", schedule: {kind: cosine, floor: 0.1, warmup: 1}", rule="average") as fed:
         summary = fed.start().finish()
         digest = simulated(fed)["model_blake2b"]
         assert summary["model_blake2b"] == digest

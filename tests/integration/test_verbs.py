@@ -28,6 +28,7 @@ stages:
   - fed: {{algorithm: fedavg, rounds: {rounds}, cohort: 1.0, quorum: 1.0, min_domains: 2, deadline_s: 600,
           select_timeout_s: 60, eval_deadline_s: 600, server: {{kind: momentum, lr: 0.7, momentum: 0.5}}}}
     local: {{epochs: 1, batch: 64, optimizer: {{kind: adam, lr: 0.01}}}}
+    rows: {{rule: average}}
 eval: {{every: 2, metrics: [hr@10], protocol: [full]}}
 arms: [popularity, federated]
 sim:

@@ -144,7 +144,7 @@ static void test_schedules(void **state) {
   plans_load(&plan, plans_mf,
              "local.optimizer.lr=0.25 local.schedule.kind=linear local.schedule.floor=0.5 "
              "fed.rounds=9 local.schedule.warmup=1 fed.schedule.kind=step fed.schedule.every=2 "
-             "fed.schedule.factor=0.5 fed.server.lr=0.5");
+             "fed.schedule.factor=0.5 fed.server.lr=0.5 rows.rule=average");
   assert_true(xf_resolve_rate(&plan, 0, 0) == 0.25F && xf_resolve_rate(&plan, 0, 1) == 0.25F);
   assert_true(xf_resolve_rate(&plan, 0, 5) == 0.1875F && xf_resolve_rate(&plan, 0, 9) == 0.125F);
   const struct xf_strategy s = xf_resolve_strategy(&plan, 0);
@@ -181,7 +181,7 @@ static void test_strategy_and_weight(void **state) {
   (void)state;
   plans_load(&plan, plans_mf,
              "fed.server.kind=momentum fed.server.lr=0.5 fed.server.momentum=0.25 "
-             "fed.weighting=capped fed.weight_cap=9");
+             "fed.weighting=capped fed.weight_cap=9 rows.rule=average");
   struct xf_strategy s = xf_resolve_strategy(&plan, 0);
   assert_int_equal(s.kind, XF_STRATEGY_FEDAVG);
   assert_int_equal(s.server.kind, XF_SERVER_MOMENTUM);
@@ -191,7 +191,8 @@ static void test_strategy_and_weight(void **state) {
   assert_int_equal(xf_resolve_weight(&plan, 0), XF_WEIGHT_CAPPED);
 
   plans_load(&plan, plans_mf,
-             "fed.algorithm=reptile fed.weighting=uniform fed.server.anneal=linear local.steps=4");
+             "fed.algorithm=reptile fed.weighting=uniform fed.server.anneal=linear local.steps=4 "
+             "rows.rule=average");
   s = xf_resolve_strategy(&plan, 0);
   assert_int_equal(s.kind, XF_STRATEGY_REPTILE);
   assert_int_equal(s.server.kind, XF_SERVER_SGD);
