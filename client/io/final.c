@@ -140,9 +140,12 @@ static double value(const struct finishing *f, int arm, enum xf_part part, size_
 static void choose(struct finishing *f) {
   const struct xf_measures *m = xf_silo_measures(f->base.client->silo);
   double valid[XF_SILO_N_ARM];
-  for (int arm = 0; arm < XF_SILO_N_ARM; arm++)
+  bool made[XF_SILO_N_ARM];
+  for (int arm = 0; arm < XF_SILO_N_ARM; arm++) {
     valid[arm] = value(f, arm, XF_PART_VALID, xf_measures_main(m));
-  f->served = xf_silo_choose(m, valid, &f->chosen);
+    made[arm] = f->arm[arm].made;
+  }
+  f->served = xf_silo_choose(m, valid, made, &f->chosen);
 }
 
 /* --- report.json --- */

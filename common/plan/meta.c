@@ -99,6 +99,8 @@ enum xf_rc xf_plan_check_sinusoid(const struct xf_plan *plan, struct xf_diag *di
       plan->data.table.binary)
     REFUSE("sim.clients.by: sinusoid makes tables of one input and one number; write data: {kind: "
            "table, split: {kind: random}} and no columns");
+  if (plan->data.table.scale != XF_PLAN_SCALE_NONE)
+    REFUSE("data.table.scale: sinusoids are generated as they are; leave it out");
   if (plan->model.n_in != 1 || plan->model.loss != XF_PLAN_LOSS_MSE)
     REFUSE("sim.clients.by: sinusoid needs model.n_in: 1 and loss: mse");
   return XF_OK;

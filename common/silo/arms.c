@@ -135,10 +135,11 @@ enum xf_rc xf_silo_figures(struct xf_silo *silo, enum xf_part part, float *figur
 }
 
 enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double *valid,
-                                bool *chosen) {
+                                const bool *made, bool *chosen) {
   const enum xf_measure_kind kind = measures->measure[xf_measures_main(measures)].kind;
   const double sign = kind == XF_MEASURE_RMSE || kind == XF_MEASURE_LOGLOSS ? -1 : 1;
-  enum xf_silo_arm served = XF_SILO_ALONE;
+  enum xf_silo_arm served =
+      made[XF_SILO_FEDERATED] && !made[XF_SILO_ALONE] ? XF_SILO_FEDERATED : XF_SILO_ALONE;
   double best = NAN;
   for (int arm = 0; arm < XF_SILO_N_ARM && measures->n; arm++) {
     if (arm == XF_SILO_GUARDED && !isnan(valid[arm])) {

@@ -165,10 +165,11 @@ bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm);
 XF_WARN_UNUSED enum xf_rc xf_silo_figures(struct xf_silo *silo, enum xf_part part, float *figure,
                                           struct xf_diag *diag);
 /* Which arm a silo serves: the best main measure on validation (valid[arm], NaN: not made or no data), of equals the
-   simpler one; GUARDED, which has compared the others on validation itself, goes before all. *chosen (may be NULL) is false when nothing could be compared; then ALONE: without evidence no silo may
-   end worse off than by itself. @shape valid[XF_SILO_N_ARM] */
+   simpler one; GUARDED, which has compared the others on validation itself, goes before all. *chosen (may be NULL) is false when
+   nothing could be compared; then ALONE: without evidence no silo may end worse off than by itself; FEDERATED where only that was
+   made. @shape valid[XF_SILO_N_ARM], made[XF_SILO_N_ARM] */
 enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double *valid,
-                                bool *chosen);
+                                const bool *made, bool *chosen);
 /* Scores of all items for a user by the arm made last. @shape out[n_items] @err E_NOTFOUND (user) E_UNSUPPORTED
    (tables) */
 XF_WARN_UNUSED enum xf_rc xf_silo_scores(struct xf_silo *silo, uint32_t user, float *out,

@@ -69,25 +69,31 @@ static enum xf_rc plan_product(struct xf_meta *m, struct xf_graph *g, int loss,
   return rc;
 }
 
-static void reserve(struct xf_meta *m) {
+static bool reserve(struct xf_meta *m) {
   const size_t n = m->n, k = m->spec.inner_steps;
-  m->dir = xf_calloc(m->layout.n_seg, sizeof *m->dir);
-  m->mask = xf_calloc(n, sizeof *m->mask);
-  m->path = xf_calloc(n * k, sizeof *m->path);
-  m->slope = xf_calloc(n * k, sizeof *m->slope);
-  m->theta = xf_calloc(n, sizeof *m->theta);
-  m->u = xf_calloc(n, sizeof *m->u);
-  m->hu = xf_calloc(n, sizeof *m->hu);
-  m->hu2 = xf_calloc(n, sizeof *m->hu2);
-  m->in = xf_calloc(n, m->real);
-  m->out = xf_calloc(n, m->real);
-  m->udata = xf_calloc(n, m->real);
+  size_t path = 0;
+  if (!xf_mul_size(&path, n, k)) return false;
+  m->dir = xf_try_calloc(m->layout.n_seg, sizeof *m->dir);
+  m->mask = xf_try_calloc(n, sizeof *m->mask);
+  m->path = xf_try_calloc(path, sizeof *m->path);
+  m->slope = xf_try_calloc(path, sizeof *m->slope);
+  m->theta = xf_try_calloc(n, sizeof *m->theta);
+  m->u = xf_try_calloc(n, sizeof *m->u);
+  m->hu = xf_try_calloc(n, sizeof *m->hu);
+  m->hu2 = xf_try_calloc(n, sizeof *m->hu2);
+  m->in = xf_try_calloc(n, m->real);
+  m->out = xf_try_calloc(n, m->real);
+  m->udata = xf_try_calloc(n, m->real);
+  if (!m->dir || !m->mask || !m->path || !m->slope || !m->theta || !m->u || !m->hu || !m->hu2 ||
+      !m->in || !m->out || !m->udata)
+    return false;
   for (size_t i = 0; i < m->layout.n_seg; i++) {
     const struct xf_segment *seg = &m->layout.seg[i];
     const double on = !m->spec.adapts || m->spec.adapts[i];
     for (uint64_t p = 0; p < xf_segment_len(seg); p++) m->mask[seg->offset + p] = on;
   }
   m->spec.adapts = NULL;
+  return true;
 }
 
 enum xf_rc xf_meta_new(struct xf_meta **out, struct xf_graph *graph, struct xf_graph *twin,
@@ -101,12 +107,14 @@ enum xf_rc xf_meta_new(struct xf_meta **out, struct xf_graph *graph, struct xf_g
   xf_layout_copy(&m->layout, layout);
   m->n = (size_t)layout->n;
   m->real = spec->mode == XF_NN_REF64 ? sizeof(double) : sizeof(float);
-  reserve(m);
   struct xf_nnplan_spec plan = {.loss = loss, .train = true, .dense_grads = true};
   plan.mode = spec->mode;
   plan.max[XF_SYM_ONE] = 1;
   plan.max[XF_SYM_B] = spec->max_rows;
-  rc = xf_graph_backward(graph, loss, diag);
+  if (!reserve(m))
+    rc = xf_diag_set(diag, XF_E_NOMEM, "not enough memory for %u inner steps of %zu parameters",
+                     spec->inner_steps, m->n);
+  if (!rc) rc = xf_graph_backward(graph, loss, diag);
   if (!rc) rc = xf_nnplan_new(&m->plan, graph, &plan, diag);
   if (!rc && spec->kind == XF_META_MAML) rc = plan_product(m, twin, loss, &plan, diag);
   if (rc) {
@@ -172,16 +180,20 @@ static enum xf_rc check_job(const struct xf_meta *m, const struct xf_meta_job *j
 }
 
 /* The rows become what both plans read. */
-static void feed(struct xf_meta *m, const struct xf_meta_job *job, const uint32_t *id, uint32_t n) {
+static enum xf_rc feed(struct xf_meta *m, const struct xf_meta_job *job, const uint32_t *id,
+                       uint32_t n) {
   for (size_t f = 0; f < job->n_feed; f++) {
     const struct xf_meta_feed *in = &job->feed[f];
-    m->batch[f] = xf_realloc_array(m->batch[f], n, in->row_bytes);
+    void *batch = xf_try_realloc_array(m->batch[f], n, in->row_bytes);
+    if (!batch) return XF_E_NOMEM;
+    m->batch[f] = batch;
     for (uint32_t i = 0; i < n; i++)
       memcpy((char *)m->batch[f] + i * in->row_bytes,
              (const char *)in->rows + id[i] * in->row_bytes, in->row_bytes);
     xf_nnplan_set_input(m->plan, in->node, m->batch[f]);
     if (m->prod) xf_nnplan_set_input(m->prod, in->node, m->batch[f]);
   }
+  return XF_OK;
 }
 
 static void narrow(const struct xf_meta *m, void *to, const double *from) {
@@ -261,7 +273,7 @@ enum xf_rc xf_meta_adapt(struct xf_meta *m, struct xf_meta_job *job, uint32_t st
   enum xf_rc rc = check_support(m, job, diag);
   if (rc) return rc;
   memcpy(job->adapted, job->start, m->n * sizeof *job->adapted);
-  feed(m, job, job->support, job->n_support);
+  rc = feed(m, job, job->support, job->n_support);
   for (uint32_t j = 0; j < steps && !rc; j++) rc = inner_step(m, job, job->adapted, m->slope, diag);
   return rc;
 }
@@ -271,17 +283,17 @@ enum xf_rc xf_meta_run(struct xf_meta *m, struct xf_meta_job *job, struct xf_dia
   if (rc) return rc;
   double *theta = m->theta;
   memcpy(theta, job->start, m->n * sizeof *theta);
-  feed(m, job, job->support, job->n_support);
-  for (uint32_t j = 0; j < m->spec.inner_steps; j++) {
+  rc = feed(m, job, job->support, job->n_support);
+  for (uint32_t j = 0; j < m->spec.inner_steps && !rc; j++) {
     memcpy(m->path + (size_t)j * m->n, theta, m->n * sizeof *theta);
     rc = inner_step(m, job, theta, m->slope + (size_t)j * m->n, diag);
-    if (rc) return rc;
   }
+  if (rc) return rc;
   if (job->adapted) memcpy(job->adapted, theta, m->n * sizeof *theta);
-  feed(m, job, job->query, job->n_query);
-  rc = slope_at(m, m->plan, theta, job->n_query, job->grad, diag);
+  rc = feed(m, job, job->query, job->n_query);
+  if (!rc) rc = slope_at(m, m->plan, theta, job->n_query, job->grad, diag);
   if (rc) return rc;
   job->query_loss = xf_nnplan_get_loss(m->plan);
-  feed(m, job, job->support, job->n_support);
-  return go_back(m, job, diag);
+  rc = feed(m, job, job->support, job->n_support);
+  return rc ? rc : go_back(m, job, diag);
 }

@@ -16,7 +16,7 @@ struct xf_metawork {
   struct xf_model_net net, twin;
   struct xf_meta *meta;
   struct xf_optim *optim;   /* Per-FedAvg's */
-  size_t max_rows;          /* of a task */
+  size_t max_rows, n_train; /* of a task; that row[] has places for */
   uint32_t *row, *number;   /* [n_train] train rows, the task's first; [max_rows] 0, 1, 2 ... */
   float *x, *y;             /* [max_rows x n_in], [max_rows] the task's rows */
   int32_t *class_;          /* [max_rows] */

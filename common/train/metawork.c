@@ -121,6 +121,7 @@ enum xf_rc xf_metawork_new(struct xf_metawork **out, const struct xf_model *mode
   w->model = model;
   w->config = *config;
   xf_layout_copy(&w->layout, xf_model_get_layout(model));
+  w->n_train = n_train;
   w->rates = xf_model_base(model) < w->layout.n_seg;
   w->layout.n_seg = xf_model_base(model);
   if (w->rates) w->layout.n /= 2;
@@ -159,6 +160,8 @@ enum xf_rc xf_metawork_draw(struct xf_metawork *w, const struct xf_dataset *data
   const uint32_t want = w->config.support + (!query            ? 0
                                              : w->config.query ? w->config.query
                                                                : n - w->config.support);
+  if (n > w->n_train)
+    return xf_diag_set(diag, XF_E_SHAPE, "%u train rows; planned for %zu at most", n, w->n_train);
   if (n < want || want > w->max_rows)
     return xf_diag_set(diag, XF_E_SHAPE, "%u train rows are no task of %u, of %zu at most", n, want,
                        w->max_rows);

@@ -7,6 +7,7 @@
 #include <math.h>
 
 enum { GRID = 13 };
+#define TIE 1e-9 /* relative: below it errors differ by rounding */
 static const double grid[GRID] = {.001, .003, .01, .03, .1, .3, 1, 3, 10, 30, 100, 300, 1000};
 
 struct ridge {
@@ -145,10 +146,12 @@ enum xf_rc xf_ridge_solve(struct xf_ridge_job *job, struct xf_diag *diag) {
   if (!rc) residuals(&g);
   if (!rc) rc = decompose(&g);
   if (!rc) project(&g);
+  double least = INFINITY;
   job->loo = INFINITY;
   for (uint32_t i = 0; i < n_lambda && !rc; i++) {
     const double e = job->n ? loo_error(&g, lambda[i]) : 0;
-    if (!(e <= job->loo)) continue;
+    if (!(e <= least * (1 + TIE))) continue;
+    least = fmin(least, e);
     job->loo = e;
     job->chosen = lambda[i];
   }

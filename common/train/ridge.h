@@ -4,7 +4,7 @@
  *   W = W0 + (Phi^T Phi + lambda I)^-1 Phi^T (Y - Phi W0)
  *
  * W0 is what a head is drawn to, 0 without one. lambda is the one with the least leave-one-out error,
- * e_i = (y_i - yhat_i) / (1 - h_i), summed over targets; of equal ones the largest. One eigendecomposition, of the smaller of
+ * e_i = (y_i - yhat_i) / (1 - h_i), summed over targets; of equal ones (to 1e-9) the largest. One eigendecomposition, of the smaller of
  * Phi^T Phi [d x d] and Phi Phi^T [n x n], serves the whole search. An intercept is a column of ones, drawn like the others.
  * Not for: features of a model (head.h). Owner: the caller's arrays. Thread: any after xf_blas_start.
  */

@@ -109,8 +109,7 @@ static void choose(const struct sim *sim, struct sim_client *c) {
     valid[a] = c->arm_run[a] ? xf_measure_value(sim->measures.measure[main].kind,
                                                 c->sum[XF_PART_VALID][a][main])
                              : NAN;
-  c->served = xf_silo_choose(&sim->measures, valid, NULL);
-  if (!c->arm_run[c->served]) c->served = XF_SILO_FEDERATED; /* `alone` was not asked for */
+  c->served = xf_silo_choose(&sim->measures, valid, c->arm_run, NULL);
 }
 
 struct arms_job {

@@ -71,6 +71,7 @@ static const struct {
     {meta_base, "sim.clients.n=0", "sim.clients.n: how many clients"},
     {meta_base, "data.split.kind=predefined data.split.by=file sim.split=x",
      "sinusoid makes tables"},
+    {meta_base, "data.table.scale=silo", "data.table.scale: sinusoids are generated as they are"},
     {meta_base, "model.kind=mlp model.hidden=3 model.n_in=2", "sinusoid needs model.n_in: 1"},
     {meta_base,
      "sim.clients.by=file sim.clients.n=0 sim.data=x sim.clients.files=a sim.clients.rows=2",

@@ -194,12 +194,19 @@ static void test_choose(void **state) {
       {XF_MEASURE_LOGLOSS, {NAN, .5, .9, NAN}, XF_SILO_ALONE, true},
       {XF_MEASURE_ACC, {NAN, NAN, NAN, NAN}, XF_SILO_ALONE, false},
   };
+  static const bool all[XF_SILO_N_ARM] = {true, true, true, true};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     const struct xf_measures m = {.measure = {{rows[i].kind, 0}}, .n = 1};
     bool chosen = !rows[i].chosen;
-    assert_int_equal(xf_silo_choose(&m, rows[i].valid, &chosen), rows[i].want);
+    assert_int_equal(xf_silo_choose(&m, rows[i].valid, all, &chosen), rows[i].want);
     assert_int_equal(chosen, rows[i].chosen);
   }
+  /* Nothing to compare and no arm alone: what was made. */
+  static const bool federated[XF_SILO_N_ARM] = {[XF_SILO_FEDERATED] = true};
+  const struct xf_measures m = {.measure = {{XF_MEASURE_ACC, 0}}, .n = 1};
+  bool chosen = true;
+  assert_int_equal(xf_silo_choose(&m, rows[7].valid, federated, &chosen), XF_SILO_FEDERATED);
+  assert_false(chosen);
 }
 
 int main(void) {

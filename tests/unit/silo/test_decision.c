@@ -359,13 +359,14 @@ static void test_choose(void **state) {
   (void)state;
   const double with[] = {.9, .8, .7, .1}, without[] = {.2, .3, .4, NAN},
                none[] = {NAN, NAN, NAN, NAN};
+  const bool all[] = {true, true, true, true};
   bool chosen = false;
   stagetest_init(&t, stagetest_gram, "", NULL);
   const struct xf_measures *m = xf_silo_measures(t.s[0].silo);
-  assert_int_equal(xf_silo_choose(m, with, &chosen), XF_SILO_GUARDED);
+  assert_int_equal(xf_silo_choose(m, with, all, &chosen), XF_SILO_GUARDED);
   assert_true(chosen);
-  assert_int_equal(xf_silo_choose(m, without, &chosen), XF_SILO_FEDERATED);
-  assert_int_equal(xf_silo_choose(m, none, &chosen), XF_SILO_ALONE);
+  assert_int_equal(xf_silo_choose(m, without, all, &chosen), XF_SILO_FEDERATED);
+  assert_int_equal(xf_silo_choose(m, none, all, &chosen), XF_SILO_ALONE);
   assert_false(chosen);
   struct xf_silo *s = stagetest_again(&t, 0, "silo-x");
   struct xf_diag diag;

@@ -366,6 +366,10 @@ static void test_refusals(void **state) {
   f.data.table.part[0] = XF_PART_TEST;
   job = job_of(&f, 1, delta);
   assert_int_equal(xf_metawork_run(f.work, &job, &diag), XF_E_SHAPE);
+  f.data.table.part[0] = f.data.table.part[ROWS] = XF_PART_TRAIN; // more rows than planned for
+  job = job_of(&f, 1, delta);
+  assert_int_equal(xf_metawork_run(f.work, &job, &diag), XF_E_SHAPE);
+  assert_non_null(strstr(diag.text, "planned for 5"));
   close_work(&f);
 }
 

@@ -151,6 +151,20 @@ static void ends_of_the_grid(void **state) {
   assert_memory_equal(p.w, p.prior, 3 * M * sizeof *p.w);
 }
 
+// A sample left out alone says nothing of lambda: all errors are equal but for rounding, and the largest is taken.
+static void equal_errors(void **state) {
+  (void)state;
+  for (uint32_t d = 2; d <= 9; d++) {
+    struct problem p = draw(1, d);
+    struct xf_ridge_job job = job_of(&p, NULL, 0);
+    assert_int_equal(xf_ridge_solve(&job, &diag), XF_OK);
+    assert_true(job.chosen == 1000);
+    job.prior = p.prior;
+    assert_int_equal(xf_ridge_solve(&job, &diag), XF_OK);
+    assert_true(job.chosen == 1000);
+  }
+}
+
 static void refuses(void **state) {
   (void)state;
   struct problem p = draw(4, 3);
@@ -174,11 +188,9 @@ int main(void) {
   struct xf_blas_info info;
   if (xf_blas_start(&info, &diag)) return 1;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(solves_in_both_forms),
-      cmocka_unit_test(chooses_by_leaving_out),
-      cmocka_unit_test(rank_may_be_short),
-      cmocka_unit_test(ends_of_the_grid),
-      cmocka_unit_test(refuses),
+      cmocka_unit_test(solves_in_both_forms), cmocka_unit_test(chooses_by_leaving_out),
+      cmocka_unit_test(rank_may_be_short),    cmocka_unit_test(ends_of_the_grid),
+      cmocka_unit_test(equal_errors),         cmocka_unit_test(refuses),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
