@@ -63,11 +63,13 @@ static enum xf_rc steps(struct adapt_request *r, const char *text, struct xf_dia
   if (all && list[0] >= XF_ADAPT_STEPS)
     return xf_diag_set(diag, XF_E_INVAL, "--steps %s: above %d, list those to be measured", text,
                        XF_ADAPT_STEPS - 1);
+  if (!all && n == XF_ADAPT_STEPS && list[0] > 0)
+    return xf_diag_set(diag, XF_E_INVAL, "--steps: %d numbers and the 0 before them are above %d",
+                       XF_ADAPT_STEPS, XF_ADAPT_STEPS);
   r->n_k = 0;
   for (uint32_t k = 0; all && k <= list[0]; k++) r->k[r->n_k++] = k;
   if (!all && list[0] > 0) r->k[r->n_k++] = 0;
-  for (size_t i = 0; i < n && !all && r->n_k < XF_ADAPT_STEPS; i++)
-    r->k[r->n_k++] = (uint32_t)list[i];
+  for (size_t i = 0; i < n && !all; i++) r->k[r->n_k++] = (uint32_t)list[i];
   return XF_OK;
 }
 

@@ -55,7 +55,7 @@ struct adapt_request {
 
 /* A trained start and the plan that made it. */
 struct adapt_start {
-  struct xf_plan plan;
+  struct xf_plan plan, trained; /* with --set, and as it trained: sim is outside the digest */
   struct xf_checkpoint_info info;
   float *x; /* [n] */
   uint64_t n;
@@ -90,9 +90,11 @@ XF_WARN_UNUSED enum xf_rc adapt_clients_load(struct adapt_clients *out,
 /* Releases; idempotent. @own clients */
 void adapt_clients_deinit(struct adapt_clients *clients);
 
-/* Mean over units, which are clients, or draws of one client; half: of its 95 % interval (Student's t), NaN below two units. */
+/* Mean over units, which are clients (each the mean over its draws), or draws of one client; half: of its 95 % interval
+   (Student's t), NaN below two units. */
 struct adapt_figure {
   double mean, half;
+  uint32_t n_unit; /* those with a draw where it is defined: AUC needs a query of two classes */
 };
 struct adapt_curves {
   bool has[ADAPT_N_ARM];
@@ -100,10 +102,12 @@ struct adapt_curves {
   size_t n_figure;
   uint32_t n_k, n_unit;
   double lr; /* of the steps */
-  /* [arm][k][figure]; minus: start - arm at the same k, paired. A ridge takes no steps: all its k are the same */
+  /* [arm][k][figure]; minus: start - arm at the same k, paired by draws where both are defined. A ridge takes no steps: all its
+     k are the same */
   struct adapt_figure *value[ADAPT_N_ARM], *minus[ADAPT_N_ARM];
 };
-/* @own out: adapt_curves_deinit, also after an error @err those of silo/adapt.h, with the client's name */
+/* @own out: adapt_curves_deinit, also after an error @err E_RANGE (clients with too few rows: all of them are named) and
+   those of silo/adapt.h, with the client's name */
 XF_WARN_UNUSED enum xf_rc adapt_run(struct adapt_curves *out, const struct adapt_request *request,
                                     const struct adapt_start *start,
                                     const struct adapt_start *against,
@@ -120,7 +124,7 @@ struct adapt_result {
 /* @err E_IO and those of json */
 void adapt_print(const struct adapt_result *result);
 XF_WARN_UNUSED enum xf_rc adapt_json(const struct adapt_result *result);
-/* The first figure by k. @err those of plot.h, E_IO */
+/* The first figure by k. @err E_RANGE (defined nowhere) E_IO and those of plot.h */
 XF_WARN_UNUSED enum xf_rc adapt_svg(const struct adapt_result *result, struct xf_diag *diag);
 
 #endif

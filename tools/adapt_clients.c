@@ -39,12 +39,14 @@ static enum xf_rc choose(struct xf_plan *plan, const char *list, struct xf_diag 
   return rc ? xf_diag_prefix(diag, rc, "--clients") : XF_OK;
 }
 
-/* Whether the plan trained this client, when it dealt the same data in the same way; `key` is as in a member's name. */
-static bool trained(const struct xf_plan *plan, const struct xf_plan *as, const char *key) {
-  const struct xf_plan_sim_part *a = &plan->sim, *b = &as->sim;
-  if (plan->seed != as->seed || strcmp(a->data, b->data) != 0 || a->clients.by != b->clients.by ||
-      a->clients.n != b->clients.n || a->clients.shards != b->clients.shards ||
-      a->clients.alpha != b->clients.alpha)
+/* Whether the plan trained this client, when it dealt as the first start's, whose data may have moved since (--set sim.data);
+   `key` is as in a member's name. */
+static bool trained(const struct xf_plan *plan, const struct adapt_start *as, const char *key) {
+  const struct xf_plan_sim_part *a = &plan->sim, *b = &as->plan.sim;
+  if (plan->seed != as->plan.seed || strcmp(a->data, as->trained.sim.data) != 0 ||
+      a->clients.by != b->clients.by || a->clients.n != b->clients.n ||
+      a->clients.shards != b->clients.shards || a->clients.alpha != b->clients.alpha ||
+      a->columns.client != b->columns.client)
     return true; /* other dealing: its rows may be anybody's */
   if (xf_plan_clients_numbered(plan) || !a->clients.n_only) return xf_plan_client_listed(plan, key);
   char entry[XF_PLAN_CLIENT_ID];
@@ -65,7 +67,7 @@ static enum xf_rc load_sim(struct adapt_clients *c, const struct adapt_request *
                        "the plan has no sim.data to take clients from: give --data");
   if (!r->clients && !sim->plan.sim.clients.n_only)
     return xf_diag_set(diag, XF_E_CONFIG,
-                       "all clients of the plan have trained: hold some out of the training with "
+                       "all clients of the plan have trained: train again with crossfed sim ... "
                        "--set sim.clients.only=..., or name --clients or --data");
   enum xf_rc rc = r->clients ? choose(&sim->plan, r->clients, diag) : XF_OK;
   if (!rc) rc = sim_init(sim, diag);
@@ -77,8 +79,8 @@ static enum xf_rc load_sim(struct adapt_clients *c, const struct adapt_request *
   c->at = xf_calloc(sim->n_client, sizeof *c->at);
   for (size_t i = 0; i < sim->n_client; i++) {
     const struct sim_client *s = &sim->client[i];
-    const bool seen = trained(&start->plan, &start->plan, s->domain) ||
-                      (against && trained(&against->plan, &start->plan, s->domain));
+    const bool seen = trained(&start->trained, start, s->domain) ||
+                      (against && trained(&against->trained, start, s->domain));
     c->at[c->n++] =
         (struct adapt_client){.id = s->id, .data = xf_silo_data(s->silo), .trained = seen};
     c->n_trained += seen;

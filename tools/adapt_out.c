@@ -42,6 +42,19 @@ static void put_block(const struct adapt_result *r, bool minus, size_t figure) {
   }
 }
 
+/* Says so when figures of a block do without some units. */
+static void put_units(const struct adapt_curves *c, size_t figure, bool clients) {
+  uint32_t least = c->n_unit;
+  for (int arm = 0; arm < ADAPT_N_ARM; arm++)
+    for (uint32_t i = 0; i < c->n_k && c->has[arm]; i++) {
+      const uint32_t n = c->value[arm][i * c->n_figure + figure].n_unit;
+      if (n && n < least) least = n;
+    }
+  if (least < c->n_unit)
+    printf("over %u of %u %s at least: it is not defined for the others\n", least, c->n_unit,
+           clients ? "clients" : "draws");
+}
+
 void adapt_print(const struct adapt_result *result) {
   const struct adapt_request *q = result->request;
   const struct adapt_curves *c = result->curves;
@@ -58,6 +71,7 @@ void adapt_print(const struct adapt_result *result) {
   for (size_t f = 0; f < c->n_figure; f++) {
     printf("\n%s of the query after k steps%s%s\n", c->key[f], over, half);
     put_block(result, false, f);
+    put_units(c, f, n > 1);
   }
   printf("\n%s of start minus that of the others, paired; a ridge head takes no steps\n",
          c->key[0]);
@@ -90,6 +104,8 @@ static void json_row(struct xf_jsonw *w, const struct adapt_result *r, int arm, 
     xf_jsonw_kdouble(w, c->key[f], value.mean);
     (void)snprintf(key, sizeof key, "%s_half", c->key[f]);
     xf_jsonw_kdouble(w, key, value.half);
+    (void)snprintf(key, sizeof key, "%s_units", c->key[f]);
+    xf_jsonw_kuint(w, key, value.n_unit);
     if (arm == ADAPT_START) continue;
     (void)snprintf(key, sizeof key, "start_minus_%s", c->key[f]);
     xf_jsonw_kdouble(w, key, minus.mean);
@@ -167,7 +183,11 @@ enum xf_rc adapt_svg(const struct adapt_result *result, struct xf_diag *diag) {
     plot.n_series++;
   }
   xf_buf_init(&svg, SVG_MAX);
-  enum xf_rc rc = xf_plot_svg(&svg, &plot, &request);
+  enum xf_rc rc =
+      plot.n ? XF_OK
+             : xf_diag_set(diag, XF_E_RANGE, "--svg: %s is defined for no client: nothing to draw",
+                           c->key[0]);
+  if (!rc) rc = xf_plot_svg(&svg, &plot, &request);
   if (!rc) rc = xf_fs_replace(xf_fs_posix(), request.out, svg.p, svg.len, diag);
   xf_buf_deinit(&svg);
   xf_plot_deinit(&plot);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 const char *adapt_arm_name(enum adapt_arm arm) {
@@ -15,28 +16,46 @@ const char *adapt_arm_name(enum adapt_arm arm) {
   return (size_t)arm < sizeof names / sizeof names[0] ? names[arm] : "?";
 }
 
+struct tally {
+  double sum;
+  uint32_t n; /* draws where it is defined */
+};
+
 struct running {
   struct adapt_curves *out;
   const struct adapt_request *r;
   const struct adapt_start *start, *against;
   const struct xf_measures *measures;
-  size_t width;             /* figures of a curve: n_k * n_figure */
-  double *sum[ADAPT_N_ARM]; /* [n_unit x width] sums over the draws of a unit */
-  float *scratch;           /* [start->n] */
+  size_t width;                                        /* figures of a curve: n_k * n_figure */
+  struct tally *own[ADAPT_N_ARM], *minus[ADAPT_N_ARM]; /* [n_unit x width] over a unit's draws */
+  double *now;                                         /* [width] the start's in this draw */
+  float *scratch;                                      /* [start->n] */
 };
+
+static void add(struct tally *t, double v) {
+  if (isnan(v)) return;
+  t->sum += v;
+  t->n++;
+}
+
+static void put(struct running *g, enum adapt_arm arm, size_t unit, size_t at, double v) {
+  if (arm == ADAPT_START) g->now[at] = v;
+  add(&g->own[arm][unit * g->width + at], v);
+  add(&g->minus[arm][unit * g->width + at], g->now[at] - v);
+}
 
 /* What a sum comes to, and of the first rmse its square: squared errors average over clients, their roots do not. */
 static void take(struct running *g, enum adapt_arm arm, size_t unit, uint32_t k,
                  const struct xf_measure_sum *sum) {
-  double *to = g->sum[arm] + unit * g->width + k * g->out->n_figure;
+  const size_t at = (size_t)k * g->out->n_figure;
   bool squared = false;
   for (size_t m = 0; m < g->measures->n; m++) {
     const enum xf_measure_kind kind = g->measures->measure[m].kind;
-    const double v = xf_measure_value(kind, sum[m]);
-    to[m] += !adapt_steps(arm) && kind == XF_MEASURE_LOGLOSS ? (double)NAN
-                                                             : v; /* it gives no likelihoods */
+    double v = xf_measure_value(kind, sum[m]);
+    if (!adapt_steps(arm) && kind == XF_MEASURE_LOGLOSS) v = (double)NAN; /* no likelihoods */
+    put(g, arm, unit, at + m, v);
     if (kind != XF_MEASURE_RMSE || squared) continue;
-    to[g->measures->n] += v * v;
+    put(g, arm, unit, at + g->measures->n, v * v);
     squared = true;
   }
 }
@@ -87,29 +106,30 @@ static double half_width(double sd, size_t n) {
   return (n <= 31 ? t[n - 1] : z + (z * z * z + z) / (4 * df)) * sd / sqrt((double)n);
 }
 
-/* Mean and interval of a[u] - b[u] (b NULL: of a[u]) over the units, which lie `width` apart. */
-static struct adapt_figure over_units(const double *a, const double *b, size_t n, size_t width,
-                                      double draws) {
+/* Mean and interval over the units that have a draw, which lie `width` apart. */
+static struct adapt_figure over_units(const struct tally *t, size_t n, size_t width) {
   double mean = 0, sq = 0;
+  uint32_t used = 0;
+  for (size_t u = 0; u < n; u++) used += t[u * width].n > 0;
+  if (!used) return (struct adapt_figure){(double)NAN, (double)NAN, 0};
   for (size_t u = 0; u < n; u++)
-    mean += (a[u * width] - (b ? b[u * width] : 0)) / draws / (double)n;
+    if (t[u * width].n) mean += t[u * width].sum / t[u * width].n / used;
   for (size_t u = 0; u < n; u++) {
-    const double e = (a[u * width] - (b ? b[u * width] : 0)) / draws - mean;
+    const double e = t[u * width].n ? t[u * width].sum / t[u * width].n - mean : 0;
     sq += e * e;
   }
-  return (struct adapt_figure){mean, half_width(n > 1 ? sqrt(sq / (double)(n - 1)) : 0, n)};
+  return (struct adapt_figure){mean, half_width(used > 1 ? sqrt(sq / (used - 1)) : 0, used), used};
 }
 
-static void summarise(struct running *g, double draws) {
+static void summarise(struct running *g) {
   struct adapt_curves *c = g->out;
   for (int arm = 0; arm < ADAPT_N_ARM; arm++) {
     if (!c->has[arm]) continue;
     c->value[arm] = xf_calloc(g->width, sizeof *c->value[arm]);
     c->minus[arm] = xf_calloc(g->width, sizeof *c->minus[arm]);
     for (size_t i = 0; i < g->width; i++) {
-      c->value[arm][i] = over_units(g->sum[arm] + i, NULL, c->n_unit, g->width, draws);
-      c->minus[arm][i] =
-          over_units(g->sum[ADAPT_START] + i, g->sum[arm] + i, c->n_unit, g->width, draws);
+      c->value[arm][i] = over_units(g->own[arm] + i, c->n_unit, g->width);
+      c->minus[arm][i] = over_units(g->minus[arm] + i, c->n_unit, g->width);
     }
   }
 }
@@ -137,8 +157,11 @@ static enum xf_rc prepare(struct running *g, const struct xf_adapt *a, struct xf
   c->has[ADAPT_RIDGE] = c->has[ADAPT_SCRATCH_RIDGE] = head;
   c->has[ADAPT_AGAINST_RIDGE] = head && g->against;
   g->width = c->n_k * c->n_figure;
-  for (int arm = 0; arm < ADAPT_N_ARM; arm++)
-    g->sum[arm] = xf_calloc(c->n_unit * g->width, sizeof *g->sum[arm]);
+  for (int arm = 0; arm < ADAPT_N_ARM; arm++) {
+    g->own[arm] = xf_calloc(c->n_unit * g->width, sizeof *g->own[arm]);
+    g->minus[arm] = xf_calloc(c->n_unit * g->width, sizeof *g->minus[arm]);
+  }
+  g->now = xf_calloc(g->width, sizeof *g->now);
   g->scratch = xf_calloc(g->start->n, sizeof *g->scratch);
   return XF_OK;
 }
@@ -164,16 +187,49 @@ static enum xf_rc one_client(struct running *g, const struct adapt_clients *clie
   return rc;
 }
 
+/* Before the first draw: which clients have fewer train rows than support and query need. */
+static enum xf_rc check_rows(const struct adapt_request *r, const struct adapt_clients *clients,
+                             struct xf_diag *diag) {
+  const uint64_t need = (uint64_t)r->support + (r->query ? r->query : 1);
+  char names[XF_DIAG_LEN - 200] = "";
+  size_t few = 0, named = 0, len = 0;
+  for (size_t i = 0; i < clients->n; i++) {
+    const struct adapt_client *c = &clients->at[i];
+    const size_t n = xf_adapt_rows(c->data);
+    if (n >= need) continue;
+    if (few++ > named) continue; /* one did not fit */
+    const int put =
+        snprintf(names + len, sizeof names - len, "%s%s (%zu)", len ? ", " : "", c->id, n);
+    if (put < 0 || (size_t)put >= sizeof names - len) names[len] = '\0';
+    else {
+      len += (size_t)put;
+      named++;
+    }
+  }
+  if (!few) return XF_OK;
+  char more[48] = "";
+  if (few > named) (void)snprintf(more, sizeof more, " and %zu more", few - named);
+  return xf_diag_set(diag, XF_E_RANGE,
+                     "%zu of %zu clients have too few train rows; a support of %u and a query of "
+                     "%u need %llu: %s%s",
+                     few, clients->n, r->support, r->query ? r->query : 1, (unsigned long long)need,
+                     names, more);
+}
+
 enum xf_rc adapt_run(struct adapt_curves *out, const struct adapt_request *request,
                      const struct adapt_start *start, const struct adapt_start *against,
                      const struct adapt_clients *clients, struct xf_diag *diag) {
   struct running g = {.out = out, .r = request, .start = start, .against = against};
   const bool many = clients->n > 1;
   out->n_unit = many ? (uint32_t)clients->n : request->seeds;
-  enum xf_rc rc = XF_OK;
+  enum xf_rc rc = check_rows(request, clients, diag);
   for (size_t i = 0; i < clients->n && !rc; i++) rc = one_client(&g, clients, i, diag);
-  if (!rc) summarise(&g, many ? request->seeds : 1);
-  for (int arm = 0; arm < ADAPT_N_ARM; arm++) xf_free(g.sum[arm]);
+  if (!rc) summarise(&g);
+  for (int arm = 0; arm < ADAPT_N_ARM; arm++) {
+    xf_free(g.own[arm]);
+    xf_free(g.minus[arm]);
+  }
+  xf_free(g.now);
   xf_free(g.scratch);
   return rc;
 }

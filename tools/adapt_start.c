@@ -56,6 +56,7 @@ enum xf_rc adapt_start_load(struct adapt_start *out, const char *dir, const char
                             size_t n_sets, struct xf_diag *diag) {
   char path[XF_PATH_MAX];
   enum xf_rc rc = read_plan(&out->plan, dir, sets, n_sets, diag);
+  if (!rc) rc = read_plan(&out->trained, dir, NULL, 0, diag);
   if (!rc) rc = xf_adapt_check(&out->plan, diag);
   if (!rc) rc = xf_fs_join(path, dir, XF_STATE_MODEL);
   return rc ? rc : read_model(out, path, diag);

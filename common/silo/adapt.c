@@ -41,6 +41,15 @@ enum xf_rc xf_adapt_check(const struct xf_plan *plan, struct xf_diag *diag) {
   return XF_OK;
 }
 
+size_t xf_adapt_rows(const struct xf_dataset *data) {
+  const bool table = data->kind == XF_DATASET_TABLE;
+  const uint8_t *part = table ? data->table.part : data->seqs.part;
+  const size_t n = table ? data->table.n : data->seqs.n;
+  size_t rows = 0;
+  for (size_t i = 0; i < n; i++) rows += part[i] == XF_PART_TRAIN;
+  return rows;
+}
+
 static enum xf_rc deal_rows(struct xf_adapt *a, const struct xf_dataset *data,
                             struct xf_diag *diag) {
   const bool table = data->kind == XF_DATASET_TABLE;

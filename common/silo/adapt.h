@@ -26,6 +26,8 @@ struct xf_adapt;
 
 /* Whether a plan's model can start at a client that has not trained: all of it is shared. @err E_UNSUPPORTED */
 XF_WARN_UNUSED enum xf_rc xf_adapt_check(const struct xf_plan *plan, struct xf_diag *diag);
+/* Train rows or sequences, which support and query are dealt from. @thread any */
+size_t xf_adapt_rows(const struct xf_dataset *data);
 /* @own out: xf_adapt_free; borrows plan and data @err E_UNSUPPORTED, E_RANGE (too few train rows; no support),
    E_CONFIG (no measure), E_CONFLICT (lr beside learnt rates) and those of model, train */
 XF_WARN_UNUSED enum xf_rc xf_adapt_new(struct xf_adapt **out, const struct xf_adapt_spec *spec,

@@ -112,6 +112,12 @@ def test_who_adapts(crossfed, train, images, tmp_path):
     # The clients that the other start was trained with count as well.
     shown = crossfed("adapt", train(), "--against", train("fedavg", only="1-7"), "--seeds", "1", "--steps", "1", "--json")
     assert shown.json()["trained"] == ["c-6", "c-7"]
+    # What --set makes of sim trained nobody; data may have moved.
+    shutil.copytree(images, tmp_path / "moved")
+    args = ("adapt", train(), "--seeds", "1", "--steps", "1", "--json", "--set")
+    shown = crossfed(*args, "sim.clients.only=[1-3]")
+    assert shown.json()["trained"] == ["c-4", "c-5"] and "2 of 5 clients" in shown.err
+    assert crossfed(*args, f"sim.data={tmp_path / 'moved'}").json()["trained"] == []
     new = write_images(tmp_path / "new", 4, {"train": 90})
     shown = crossfed("adapt", train(), "--data", new, "--support", "30", "--query", "60", "--seeds", "4", "--json")
     facts, arms = shown.json(), curves(shown)
@@ -130,9 +136,46 @@ def test_sinusoids(crossfed, tmp_path):
     shown = crossfed("adapt", run, "--seeds", "1", "--steps", "0,5", "--json")
     facts, arms = shown.json(), curves(shown)
     assert facts["clients"] == 20 and facts["lr"] == .02 and facts["trained"] == []
-    assert set(arms["start"][0]) == {"arm", "k", "rmse", "rmse_half", "mse", "mse_half"}
+    assert set(arms["start"][0]) == {"arm", "k", "rmse", "rmse_half", "rmse_units", "mse", "mse_half", "mse_units"}
     assert arms["start"][5]["mse"] < arms["scratch"][5]["mse"] and arms["ridge"][0]["mse"] < arms["scratch"][5]["mse"]
     assert arms["start"][5]["mse"] > arms["start"][5]["rmse"] ** 2
+
+
+BINARY = """\
+name: undefined
+data: {{kind: table, split: {{kind: random, test_fraction: 0.1, valid_fraction: 0}}, table: {{label: 3}}}}
+model: {{kind: logreg, loss: bce, n_in: 2, n_out: 1}}
+stages:
+  - kind: train
+    fed: {{algorithm: fedavg, rounds: 2, cohort: 1.0, quorum: 1.0}}
+    local: {{steps: 2, batch: 8, optimizer: {{kind: sgd, lr: 0.1}}}}
+eval: {{every: 0, metrics: [auc]}}
+arms: [federated]
+sim: {{data: "{data}", clients: {{by: file, files: [a.csv, b.csv], name: "{{}}"}}}}
+"""
+
+
+def test_undefined_figures_are_left_out(crossfed, tmp_path):
+    """AUC of a query of one class is undefined; the mean is over the other draws, and says over how many."""
+    rng = random.Random(5)
+    for name in ("a", "b", "new", "one-class"):
+        rows = [(rng.random(), rng.random()) for _ in range(40)]
+        (tmp_path / f"{name}.csv").write_text("".join(f"{x:.4f},{y:.4f},{int(x > y or name == 'one-class')}\n" for x, y in rows))
+    (tmp_path / "plan.yaml").write_text(BINARY.format(data=tmp_path))
+    run, svg = tmp_path / "run", tmp_path / "a.svg"
+    crossfed("sim", tmp_path / "plan.yaml", "--out", run)
+    args = ("adapt", run, "--steps", "1", "--query", "2", "--seeds", "12", "--data")
+    arms = curves(crossfed(*args, tmp_path / "new.csv", "--json", "--svg", svg))
+    for row in (arms[arm][k] for arm in ("start", "scratch") for k in (0, 1)):
+        # Of two rows the right one is first or not: over n defined draws a multiple of 1/n.
+        right = row["auc"] * row["auc_units"]
+        assert 2 <= row["auc_units"] < 12 and right == pytest.approx(round(right)) and row["auc_half"] is not None
+    assert arms["scratch"][1]["start_minus_auc"] == pytest.approx(arms["start"][1]["auc"] - arms["scratch"][1]["auc"])
+    n = arms["start"][0]["auc_units"]
+    assert f"over {n} of 12 draws at least" in crossfed(*args, tmp_path / "new.csv").out
+    svg.unlink()
+    shown = crossfed(*args, tmp_path / "one-class.csv", "--svg", svg, status=FAILED)
+    assert "--svg: auc is defined for no client" in shown.err and not svg.exists()
 
 
 def test_a_model_without_a_head(crossfed, train):
@@ -168,6 +211,7 @@ def test_state_directories_are_starts(crossfed, train, images, bin_dir, tmp_path
     (("{run}", "{run}"), USAGE, "the other start is --against"),
     (("{run}", "--data", "x", "--clients", "1"), USAGE, "leave out --clients, or --data"),
     (("{run}", "--steps", "3,2"), USAGE, "in ascending order"),
+    (("{run}", "--steps", ",".join(str(k) for k in range(1, 257))), USAGE, "256 numbers and the 0 before them"),
     (("{run}", "--steps", "300"), USAGE, "list those to be measured"),
     (("{run}", "--support", "0"), USAGE, '--support "0" is no whole number from 1'),
     (("{run}", "--lr", "-1"), USAGE, '--lr "-1"'),
@@ -178,12 +222,12 @@ def test_state_directories_are_starts(crossfed, train, images, bin_dir, tmp_path
     (("{plan_only}",), FAILED, "model.safetensors"),
     (("{run}", "--set", "seed=9"), FAILED, "of another plan"),
     (("{run}", "--against", "{logreg}"), FAILED, "other parameters"),
-    (("{run}", "--support", "90"), FAILED, "train rows; a support of 90"),
+    (("{run}", "--support", "90"), FAILED, "3 of 3 clients have too few train rows; a support of 90 and a query of 1 need 91: c-6 (80), c-7 (80), c-8 (80)"),
     (("{run}", "--support", "40", "--query", "60"), FAILED, "a support of 40 and a query of 60 need 100"),
     (("{run}", "--clients", "9"), CONFIG, '--clients: sim.clients.only: "9" is no number'),
     (("{run}", "--clients", "1,,2"), USAGE, "separated by commas"),
     (("{run}", "--data", "{empty}/none"), FAILED, "--data: "),
-    (("{all}",), CONFIG, "all clients of the plan have trained"),
+    (("{all}",), CONFIG, "all clients of the plan have trained: train again with crossfed sim"),
 ])
 def test_refusals(crossfed, train, tmp_path, args, status, text):
     folder = {"run": train(), "empty": tmp_path / "empty", "plan_only": tmp_path / "plan_only"}
