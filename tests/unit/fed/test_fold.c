@@ -328,7 +328,7 @@ static void test_errors(void **state) {
   assert_non_null(strstr(diag.text, "17003"));
   /* m or v overflows while the new value stays */
   float *s[2] = {xf_calloc(N, sizeof *s[0]), xf_calloc(N, sizeof *s[1])};
-  for (int k = 0; k < XF_SERVER_N_KIND; k++) {
+  for (enum xf_server_kind k = XF_SERVER_SGD; k < XF_SERVER_N_KIND; k++) {
     const bool two = xf_server_states(k) == 2;
     if (!xf_server_states(k)) continue;
     memset(s[0], 0, N * sizeof *s[0]);
