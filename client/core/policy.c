@@ -33,22 +33,17 @@ static enum xf_rc refuse_model(const struct xf_policy *policy, const struct xf_p
 /* Limits that were written of a silo's updates must not quietly become limits of a record's gradients. */
 static enum xf_rc check_unit(const struct xf_policy *policy, const struct xf_plan *plan,
                              const char **key, struct xf_diag *diag) {
-  static const char *const units[] = {
-#define UNIT_NAME(n, t) t,
-      XF_PLAN_UNIT_LIST(UNIT_NAME)
-#undef UNIT_NAME
-  };
   const char *limit = policy->clip > 0               ? "policy.clip"
                       : policy->noise_multiplier > 0 ? "policy.noise_multiplier"
                       : policy->max_epsilon > 0      ? "policy.max_epsilon"
                                                      : NULL;
   /* the list goes from the strongest to the weakest */
   if (!limit || !xf_plan_by_units(plan) || plan->privacy.unit <= policy->unit) return XF_OK;
-  const char *asked = units[plan->privacy.unit];
+  const char *asked = xf_plan_unit_text(plan->privacy.unit);
   return xf_diag_set(diag, refuse(key, "policy.unit"),
                      "the plan's privacy.unit is %s, and with policy.unit %s %s is about more than "
                      "one %s: write policy.unit: %s if it may be about each %s, or leave out %s",
-                     asked, units[policy->unit], limit, asked, asked, asked, limit);
+                     asked, xf_plan_unit_text(policy->unit), limit, asked, asked, asked, limit);
 }
 
 enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_plan *plan,

@@ -188,11 +188,12 @@ static void adopting_work(struct client_job *job) {
   struct xf_client *c = job->client;
   enum xf_rc rc = xf_resolve_check(a->plan, &job->diag);
   if (!rc) rc = make_silo(a);
+  if (!rc) /* again: the delta is that of the plan in force */
+    rc = client_release_account(&a->account, c->outbox, a->run, a->plan->privacy.delta, &job->diag);
+  if (!rc) rc = client_release_check(&a->account, client_release_unit(a->plan), &job->diag);
   /* The run is recorded last: a plan that could not be adopted leaves nothing behind. */
   if (!rc) rc = xf_outbox_run(c->outbox, a->run, xf_wall_now_us(), &job->diag);
   if (!rc) rc = plan_save(c, a->plan, &job->diag);
-  if (!rc) /* again: the delta is that of the plan in force */
-    rc = client_release_account(&a->account, c->outbox, a->run, a->plan->privacy.delta, &job->diag);
   job->rc = rc;
   if (!rc) client_serving_adopted(c, a->run);
 }

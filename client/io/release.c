@@ -12,6 +12,21 @@
 
 enum { META_MAX = 512 };
 
+enum xf_plan_unit client_release_unit(const struct xf_plan *plan) {
+  return xf_plan_by_units(plan) ? plan->privacy.unit : XF_PLAN_UNIT_SILO;
+}
+
+enum xf_rc client_release_check(const struct client_account *account, enum xf_plan_unit unit,
+                                struct xf_diag *diag) {
+  if (account->spent.charges == 0 || !isfinite(account->epsilon) || account->unit == unit)
+    return XF_OK;
+  return xf_diag_set(
+      diag, XF_E_POLICY,
+      "state_dir: what was released from it so far is charged per %s, and the plan's "
+      "training per %s; the two do not add up: use another state_dir for this plan",
+      xf_plan_unit_text(account->unit), xf_plan_unit_text(unit));
+}
+
 static enum xf_rc account_add(struct client_account *a, struct xf_odometer_charge charge,
                               double delta, struct xf_odometer_report *report,
                               struct xf_diag *diag) {
@@ -33,7 +48,9 @@ static enum xf_rc charge(const struct client_release *r, struct xf_charge *out,
   *after = *r->before;
   if (r->kind != XF_TASK_TRAIN) return XF_OK;
   after->released++;
-  enum xf_rc rc = account_add(after, r->answer->charge, r->delta, &report, diag);
+  after->unit = r->unit;
+  enum xf_rc rc = client_release_check(r->before, r->unit, diag);
+  if (!rc) rc = account_add(after, r->answer->charge, r->delta, &report, diag);
   if (rc) return rc;
   const double most = r->policy->max_epsilon;
   if (most > 0 && !(after->epsilon <= most))
@@ -58,8 +75,9 @@ static enum xf_rc charge(const struct client_release *r, struct xf_charge *out,
 }
 
 /* Loss sums, and of a training that is private per unit what its charge is of besides the multiplier. */
-static enum xf_rc print_meta(struct xf_buf *out, const struct xf_msg_update_begin *b,
-                             const struct xf_odometer_charge *charge) {
+static enum xf_rc print_meta(struct xf_buf *out, const struct client_release *r) {
+  const struct xf_msg_update_begin *b = &r->answer->begin;
+  const struct xf_odometer_charge *charge = &r->answer->charge;
   struct xf_jsonw w;
   xf_jsonw_init(&w, out);
   xf_jsonw_object(&w);
@@ -71,6 +89,7 @@ static enum xf_rc print_meta(struct xf_buf *out, const struct xf_msg_update_begi
     xf_jsonw_kdouble(&w, "sample_rate", charge->rate);
     xf_jsonw_kuint(&w, "steps", charge->n);
   }
+  if (r->unit != XF_PLAN_UNIT_SILO) xf_jsonw_kstr(&w, "unit", xf_plan_unit_text(r->unit));
   xf_jsonw_object_end(&w);
   return xf_jsonw_finish(&w);
 }
@@ -105,7 +124,7 @@ enum xf_rc client_release_put(struct xf_outbox *outbox, const struct xf_fs *fs,
   xf_buf_init(&meta, META_MAX);
   enum xf_rc rc = xf_str_copy(item.run, sizeof item.run, r->run);
   if (!rc) rc = charge(r, &item.charge, after, diag);
-  if (!rc) rc = print_meta(&meta, b, &r->answer->charge);
+  if (!rc) rc = print_meta(&meta, r);
   if (!rc) rc = put_personal(outbox, fs, r, &item, diag);
   item.meta = xf_buf_cstr(&meta);
   if (!rc)
@@ -115,8 +134,20 @@ enum xf_rc client_release_put(struct xf_outbox *outbox, const struct xf_fs *fs,
   return rc;
 }
 
+/* none: silo */
+static bool read_unit(const struct xf_json_value *v, enum xf_plan_unit *out) {
+  const char *text = NULL;
+  *out = XF_PLAN_UNIT_SILO;
+  if (!v) return true;
+  if (!xf_json_str(v, &text)) return false;
+  for (*out = XF_PLAN_UNIT_RECORD; *out != XF_PLAN_UNIT_SILO; --*out)
+    if (strcmp(text, xf_plan_unit_text(*out)) == 0) return true;
+  return false;
+}
+
 static enum xf_rc read_meta(struct xf_msg_update_begin *b, struct xf_odometer_charge *charge,
-                            const char *text, struct xf_diag *diag) {
+                            enum xf_plan_unit *unit, const char *text, struct xf_diag *diag) {
+  *unit = XF_PLAN_UNIT_SILO;
   struct xf_json *json = NULL;
   if (!text || !text[0]) return XF_OK;
   enum xf_rc rc = xf_json_parse(&json, "outbox meta", text, strlen(text), NULL, diag);
@@ -131,7 +162,8 @@ static enum xf_rc read_meta(struct xf_msg_update_begin *b, struct xf_odometer_ch
   if ((b->has_loss &&
        (!xf_json_double(sum, &b->loss_sum) || !xf_json_uint(count, &b->loss_count))) ||
       ((rate || steps) &&
-       (!xf_json_double(rate, &charge->rate) || !xf_json_uint(steps, &charge->n))))
+       (!xf_json_double(rate, &charge->rate) || !xf_json_uint(steps, &charge->n))) ||
+      !read_unit(xf_json_find(root, "unit"), unit))
     rc = xf_diag_set(diag, XF_E_CORRUPT, "the outbox's note on round %llu is damaged",
                      (unsigned long long)b->round);
   xf_json_free(json);
@@ -156,7 +188,8 @@ enum xf_rc client_release_begin(struct xf_msg_update_begin *out, const struct xf
     out->epsilon = item->charge.epsilon;
     out->epsilon_zero_out = item->charge.epsilon_zero_out;
   }
-  return read_meta(out, &(struct xf_odometer_charge){0}, item->meta, diag);
+  enum xf_plan_unit unit;
+  return read_meta(out, &(struct xf_odometer_charge){0}, &unit, item->meta, diag);
 }
 
 struct counting {
@@ -171,7 +204,7 @@ static enum xf_rc count_item(void *arg, const struct xf_outbox_item *item) {
   k->account->released += strcmp(item->run, k->run) == 0;
   struct xf_msg_update_begin begin = {.round = item->round};
   struct xf_odometer_charge charge = {.n = 1};
-  enum xf_rc rc = read_meta(&begin, &charge, item->meta, k->diag);
+  enum xf_rc rc = read_meta(&begin, &charge, &k->account->unit, item->meta, k->diag);
   charge.noise_multiplier = item->charge.noised ? item->charge.noise_multiplier : 0;
   if (!rc) rc = xf_odometer_add(&k->account->spent, &charge, 1);
   return rc ? xf_diag_set(k->diag, rc, "the outbox's charge of round %llu is damaged",

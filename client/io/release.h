@@ -3,7 +3,8 @@
  *
  *   personal.<task> durable -> blob durable -> one transaction with row and charge -> now it may be sent
  *
- * A release that would exceed policy.max_epsilon is refused before anything is stored.
+ * A release that would exceed policy.max_epsilon is refused before anything is stored, and so is one whose charge is of another unit
+ * than the account's: an epsilon per record and one per update do not add up to anything.
  * Not for: computing the answer (silo/silo.h), sending it (outbox.c). Owner: the caller's structs. Thread: one at a time.
  */
 #ifndef XF_CLIENT_IO_RELEASE_H
@@ -19,6 +20,7 @@ struct client_account {
   struct xf_odometer spent; /* all training answers of this state directory, over all runs */
   uint64_t released;        /* of this run */
   double epsilon;           /* replace-one; infinite after a release without noise */
+  enum xf_plan_unit unit; /* of the charges: of training per unit; silo: of updates or statistics */
 };
 
 /* A silo's answer on its way into the outbox. */
@@ -30,11 +32,19 @@ struct client_release {
   uint64_t n;
   const struct client_account *before;
   double delta;
+  enum xf_plan_unit unit; /* as in the account */
   const struct xf_policy *policy;
 };
 
+/* The unit that a plan's training answers are charged by. @thread any */
+enum xf_plan_unit client_release_unit(const struct xf_plan *plan);
+/* Whether charges of `unit` may join the account: there are none yet, or of this unit, or no figure is claimed any more.
+   @err E_POLICY with diag */
+XF_WARN_UNUSED enum xf_rc client_release_check(const struct client_account *account,
+                                               enum xf_plan_unit unit, struct xf_diag *diag);
+
 /* Stores and charges; `after` gets the account with it. Failpoints C4_blob and C4 are in the outbox.
-   @err E_POLICY (policy.max_epsilon; nothing stored) E_EXISTS and those of xf_outbox_put */
+   @err E_POLICY (policy.max_epsilon, another unit; nothing stored) E_EXISTS and those of xf_outbox_put */
 XF_WARN_UNUSED enum xf_rc client_release_put(struct xf_outbox *outbox, const struct xf_fs *fs,
                                              const struct client_release *r,
                                              struct client_account *after, struct xf_diag *diag);

@@ -47,6 +47,7 @@ static enum xf_rc store(struct working *w) {
                                          .n = xf_silo_params(c->silo),
                                          .before = &w->before,
                                          .delta = c->plan->privacy.delta,
+                                         .unit = client_release_unit(c->plan),
                                          .policy = &c->cfg.policy};
   enum xf_rc rc = client_release_put(c->outbox, c->fs, &release, &w->after, &w->base.diag);
   w->storing = rc && rc != XF_E_POLICY;

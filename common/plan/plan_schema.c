@@ -70,6 +70,9 @@ const char *xf_plan_server_text(enum xf_plan_server value) {
 const char *xf_plan_schedule_text(enum xf_plan_schedule value) {
   return xf_conf_name_text(schedule_names, (int)value);
 }
+const char *xf_plan_unit_text(enum xf_plan_unit value) {
+  return xf_conf_name_text(unit_names, (int)value);
+}
 
 /* Rows: AT is the field, the rest as in conf/schema.h. A plan is fixed for a run: every key is RESTART. */
 #define STAGE(field) XF_CONF_AT(struct xf_plan_stage_part, field), .reload = XF_CONF_RESTART

@@ -233,5 +233,6 @@ const char *xf_plan_arm_text(enum xf_plan_arm value);
 const char *xf_plan_stage_text(enum xf_plan_stage value);
 const char *xf_plan_server_text(enum xf_plan_server value);
 const char *xf_plan_schedule_text(enum xf_plan_schedule value);
+const char *xf_plan_unit_text(enum xf_plan_unit value);
 
 #endif

@@ -20,6 +20,7 @@
 
 enum { N = 5 };
 static char dir[128];
+static enum xf_plan_unit unit; /* of the next release */
 static const float personal[N] = {1, 2, 3, 4, 5};
 static const char payload[] = "clipped and noised";
 
@@ -94,6 +95,7 @@ static enum xf_rc put(struct xf_outbox *ob, struct xf_silo_answer *a, enum xf_ta
                                    .n = N,
                                    .before = account,
                                    .delta = 1e-5,
+                                   .unit = unit,
                                    .policy = &policy};
   xf_diag_init(diag);
   enum xf_rc rc = client_release_put(ob, xf_fs_posix(), &r, &after, diag);
@@ -326,6 +328,45 @@ static void test_steps(void **state) {
   xf_outbox_close(ob);
 }
 
+// charges of one unit do not join an account of another, before and after a restart; without a figure nothing is mixed
+static void test_units(void **state) {
+  (void)state;
+  struct xf_outbox_recovery found;
+  struct xf_silo_answer a;
+  struct client_account account, again;
+  struct xf_diag diag;
+  struct xf_outbox *ob = open_box(&found);
+  account_of(&account, ob);
+  assert_int_equal(client_release_check(&account, XF_PLAN_UNIT_USER, &diag), XF_OK);
+  make(&a, 1, 2.0);
+  unit = XF_PLAN_UNIT_RECORD;
+  ok(put(ob, &a, XF_TASK_TRAIN, &account, 0, &diag), &diag);
+  xf_buf_deinit(&a.payload);
+  xf_outbox_close(ob);
+  ob = open_box(&found);
+  account_of(&again, ob);
+  assert_true(account.unit == XF_PLAN_UNIT_RECORD && again.unit == XF_PLAN_UNIT_RECORD);
+  assert_int_equal(client_release_check(&again, XF_PLAN_UNIT_RECORD, &diag), XF_OK);
+  for (int i = 0; i < 2; i++) {
+    make(&a, 2, 2.0);
+    unit = i ? XF_PLAN_UNIT_SILO : XF_PLAN_UNIT_USER;
+    assert_int_equal(put(ob, &a, XF_TASK_TRAIN, i ? &again : &account, 0, &diag), XF_E_POLICY);
+    assert_non_null(strstr(diag.text, "per record"));
+    assert_non_null(strstr(diag.text, i ? "per silo" : "per user"));
+    assert_false(exists(ob, 2));
+    xf_buf_deinit(&a.payload);
+  }
+  for (uint64_t round = 2; round < 4; round++) {
+    unit = round == 2 ? XF_PLAN_UNIT_RECORD : XF_PLAN_UNIT_SILO;
+    make(&a, round, 0);
+    ok(put(ob, &a, XF_TASK_TRAIN, &account, 0, &diag), &diag);
+    xf_buf_deinit(&a.payload);
+  }
+  assert_true(isinf(account.epsilon));
+  unit = XF_PLAN_UNIT_SILO;
+  xf_outbox_close(ob);
+}
+
 // a note whose loss is null, as once written of a training without one, is a note without loss
 static void test_null_loss(void **state) {
   (void)state;
@@ -363,6 +404,7 @@ int main(void) {
       T(test_max_epsilon),
       T(test_vector),
       T(test_steps),
-      T(test_null_loss)};
+      T(test_null_loss),
+      T(test_units)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
