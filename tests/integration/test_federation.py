@@ -114,7 +114,7 @@ def as_exported(tmp_path, bin_dir, crossfed, plan, n=3, limit_s=None):
 def test_an_exported_simulation_gives_the_same_bytes(tmp_path, bin_dir, crossfed):
     data, plan = tmp_path / "events.tsv", tmp_path / "plan.yaml"
     write_events(data)
-    plan.write_text(PLAN.format(rounds=3, fed="", local="", more="", data=data))
+    plan.write_text(PLAN.format(rounds=3, fed="", local="", more="", rule="pull", data=data))
     as_exported(tmp_path, bin_dir, crossfed, plan)
 
 
