@@ -89,6 +89,7 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
   const struct xf_local_config local = xf_resolve_local(s->cfg.plan, 0);
   if (!rc && local.optimizer.lr > 0) /* else the plan needs none: xf_plan_check */
     rc = xf_trainer_new(&s->trainer, s->model, &local, (uint32_t)n_train, diag);
+  if (!rc && s->trainer) rc = xf_trainer_check_units(s->trainer, &s->data, diag);
   if (!rc && (xf_plan_is_meta(&s->cfg.plan->stages[0]) || xf_plan_adapts(s->cfg.plan))) {
     const struct xf_metawork_config meta = xf_resolve_meta(s->cfg.plan, 0);
     rc = xf_metawork_new(&s->meta, s->model, &meta, n_train, diag);

@@ -104,6 +104,7 @@ struct xf_silo_answer {
   uint64_t n_samples; /* stay in the silo unless `metrics` */
   double loss;
   uint64_t n_saturated;
+  uint64_t n_lost; /* training by units: gradients that were not finite; stays in the silo */
 };
 /* Trains or evaluates (which makes the FEDERATED arm). @thread worker @err E_NAN E_CANCELLED E_POLICY (an evaluation
    that may not leave) E_INVAL (a final model is no work) E_SHAPE and those of train, rec, priv; after an error nothing

@@ -12,6 +12,10 @@ struct units {
 
 static enum xf_rc start(void *arg) {
   struct units *u = arg;
+  if (u->sum.noise && !u->noise.seeded) { /* a key for each step's vector */
+    xf_noise_rng_deinit(&u->noise);
+    xf_noise_rng_init(&u->noise);
+  }
   return xf_unitsum_start(&u->sum, &u->noise);
 }
 
@@ -45,6 +49,7 @@ enum xf_rc silo_train_units(struct xf_silo *s, const struct xf_silo_task *task,
   if (!rc) rc = xf_trainer_run(s->trainer, job, diag);
   job->units = NULL;
   a->clipped = u.sum.n_clipped > 0;
+  a->n_lost = u.sum.n_lost;
   if (u.sum.noise)
     a->charge =
         (struct xf_odometer_charge){u.sum.grid.z_used, st->local.steps, st->local.sample_rate};

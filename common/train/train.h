@@ -68,7 +68,7 @@ struct xf_train_job {
   const float *prior;                 /* [layout.n] aligned user rows at their place; NULL: none */
   const uint8_t *held;                /* [n_users] 1 where prior holds a row; NULL: everywhere */
   const struct xf_train_units *units; /* needed with config.unit, else NULL */
-  const atomic_bool *cancel;          /* may be NULL; looked at before each step */
+  const atomic_bool *cancel; /* may be NULL; looked at before each step, and every 256 units */
   void (*progress)(
       void *arg,
       const struct xf_train_progress *progress); /* may be NULL; about 100 times a task */
@@ -89,6 +89,10 @@ XF_WARN_UNUSED enum xf_rc xf_trainer_new(struct xf_trainer **out, const struct x
                                          struct xf_diag *diag);
 /* Releases; NULL is legal. @own takes trainer */
 void xf_trainer_free(struct xf_trainer *trainer);
+/* Whether data of max_samples train samples can be trained by unit, before the first task. @err E_LIMIT (a sequence too long for a unit) */
+XF_WARN_UNUSED enum xf_rc xf_trainer_check_units(const struct xf_trainer *trainer,
+                                                 const struct xf_dataset *data,
+                                                 struct xf_diag *diag);
 /* Steps (> 0) of the following tasks, whatever the configuration says of steps and epochs. @own trainer */
 void xf_trainer_set_steps(struct xf_trainer *trainer, uint32_t steps);
 /* Trains. After an error job->out is undefined. No samples: out = start, n_samples 0.

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+enum { CANCEL_UNITS = 256 }; /* between looks at job->cancel */
+
 enum xf_rc xf_trainer_units_init(struct xf_trainer *t, struct xf_diag *diag) {
   const struct xf_layout *layout = xf_model_get_layout(t->model);
   t->step = xf_try_calloc(layout->n + 1, sizeof *t->step);
@@ -45,6 +47,15 @@ static enum xf_rc check_sizes(const struct xf_trainer *t, const struct xf_datase
   return XF_OK;
 }
 
+enum xf_rc xf_trainer_check_units(const struct xf_trainer *t, const struct xf_dataset *data,
+                                  struct xf_diag *diag) {
+  return t->config.unit == XF_UNIT_SEQUENCE ? check_sizes(t, data, t->max_samples, diag) : XF_OK;
+}
+
+static bool cancelled(const struct xf_train_job *job) {
+  return job->cancel && atomic_load_explicit(job->cancel, memory_order_relaxed);
+}
+
 /* The gradient of samples at .. at+size-1 as one batch, in t->grad. A loss that is no number gives a gradient that is none. */
 static enum xf_rc one_unit(struct xf_trainer *t, const float *params,
                            const struct xf_feed_task *task, uint32_t at, uint32_t size,
@@ -70,14 +81,14 @@ enum xf_rc xf_trainer_run_units(struct xf_trainer *t, float *params, struct xf_t
   if (!u) return xf_diag_set(diag, XF_E_INVAL, "clipping by unit: the job says not how");
   enum xf_rc rc = t->config.unit == XF_UNIT_SEQUENCE ? check_sizes(t, job->data, n, diag) : XF_OK;
   while (job->n_steps < n_steps && !rc) {
-    if (job->cancel && atomic_load_explicit(job->cancel, memory_order_relaxed))
-      return xf_diag_set(diag, XF_E_CANCELLED, "cancelled after %llu of %llu steps",
-                         (unsigned long long)job->n_steps, (unsigned long long)n_steps);
-    uint32_t seq = 0;
+    uint32_t seq = 0, n_units = 0;
     /* one mask for all units of a step: the number of units must not move it */
     if (t->net.masks) xf_nnplan_set_seed(t->plan, xf_rng_u64(&negative));
     rc = u->start(u->arg);
     for (uint32_t at = 0, size = 0; at < n && !rc; at += size) {
+      if (n_units++ % CANCEL_UNITS == 0 && cancelled(job))
+        return xf_diag_set(diag, XF_E_CANCELLED, "cancelled after %llu of %llu steps",
+                           (unsigned long long)job->n_steps, (unsigned long long)n_steps);
       size = unit_size(t, &job->data->seqs, &seq);
       if (!u->takes(u->arg)) continue;
       double loss = 0;

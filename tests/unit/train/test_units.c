@@ -244,6 +244,12 @@ static void test_students(void **state) {
   run_init(&few, &short_chunks);
   assert_int_equal(run_job(&few, sgd(1, XF_UNIT_SEQUENCE), &d, &h, &job), XF_E_LIMIT);
   assert_non_null(strstr(diag.text, "raise model.steps"));
+  const struct xf_local_config local = sgd(1, XF_UNIT_SEQUENCE); /* and before any task */
+  struct xf_trainer *t = NULL;
+  const uint32_t samples = (uint32_t)xf_model_samples(few.model, &d, XF_PART_TRAIN);
+  assert_int_equal(xf_trainer_new(&t, few.model, &local, samples, &diag), XF_OK);
+  assert_int_equal(xf_trainer_check_units(t, &d, &diag), XF_E_LIMIT);
+  xf_trainer_free(t);
   run_deinit(&few);
   run_deinit(&r);
   xf_dataset_deinit(&d);
