@@ -25,6 +25,19 @@ static void put_charge(struct xf_jsonw *w, const struct xf_charge *c) {
   xf_jsonw_kdouble(w, "epsilon_zero_out", c->epsilon_zero_out);
 }
 
+/* Of a training private per unit: how often it was charged, and per what. */
+static enum xf_rc put_steps(struct xf_jsonw *w, const struct xf_outbox_item *item) {
+  struct xf_odometer_charge charge;
+  enum xf_plan_unit unit;
+  const enum xf_rc rc = client_release_charge(&charge, &unit, item, NULL);
+  if (rc || unit == XF_PLAN_UNIT_SILO) return rc;
+  xf_jsonw_kstr(w, "unit", xf_plan_unit_text(unit));
+  if (!(charge.rate > 0)) return XF_OK; /* without noise */
+  xf_jsonw_kdouble(w, "sample_rate", charge.rate);
+  xf_jsonw_kuint(w, "steps", charge.n);
+  return XF_OK;
+}
+
 static enum xf_rc on_item(void *arg, const struct xf_outbox_item *item) {
   struct silo *s = arg;
   struct xf_jsonw *w = s->w;
@@ -42,8 +55,9 @@ static enum xf_rc on_item(void *arg, const struct xf_outbox_item *item) {
   xf_jsonw_kstr(w, "state", item->settled ? "settled" : "pending");
   xf_jsonw_kstr(w, "verdict", item->settled ? item->verdict : NULL);
   xf_jsonw_kint(w, "created_us", item->created_us);
+  const enum xf_rc rc = put_steps(w, item);
   xf_jsonw_object_end(w);
-  return XF_OK;
+  return rc;
 }
 
 static enum xf_rc on_charge(void *arg, const struct xf_outbox_charge *c) {

@@ -192,6 +192,15 @@ enum xf_rc client_release_begin(struct xf_msg_update_begin *out, const struct xf
   return read_meta(out, &(struct xf_odometer_charge){0}, &unit, item->meta, diag);
 }
 
+enum xf_rc client_release_charge(struct xf_odometer_charge *out, enum xf_plan_unit *unit,
+                                 const struct xf_outbox_item *item, struct xf_diag *diag) {
+  struct xf_msg_update_begin begin = {.round = item->round};
+  *out = (struct xf_odometer_charge){.n = 1};
+  const enum xf_rc rc = read_meta(&begin, out, unit, item->meta, diag);
+  out->noise_multiplier = item->charge.noised ? item->charge.noise_multiplier : 0;
+  return rc;
+}
+
 struct counting {
   struct client_account *account;
   const char *run;
@@ -202,10 +211,8 @@ static enum xf_rc count_item(void *arg, const struct xf_outbox_item *item) {
   struct counting *k = arg;
   if (item->kind != XF_TASK_TRAIN) return XF_OK;
   k->account->released += strcmp(item->run, k->run) == 0;
-  struct xf_msg_update_begin begin = {.round = item->round};
-  struct xf_odometer_charge charge = {.n = 1};
-  enum xf_rc rc = read_meta(&begin, &charge, &k->account->unit, item->meta, k->diag);
-  charge.noise_multiplier = item->charge.noised ? item->charge.noise_multiplier : 0;
+  struct xf_odometer_charge charge;
+  enum xf_rc rc = client_release_charge(&charge, &k->account->unit, item, k->diag);
   if (!rc) rc = xf_odometer_add(&k->account->spent, &charge, 1);
   return rc ? xf_diag_set(k->diag, rc, "the outbox's charge of round %llu is damaged",
                           (unsigned long long)item->round)

@@ -52,6 +52,11 @@ XF_WARN_UNUSED enum xf_rc client_release_put(struct xf_outbox *outbox, const str
 XF_WARN_UNUSED enum xf_rc client_release_begin(struct xf_msg_update_begin *out,
                                                const struct xf_outbox_item *item,
                                                struct xf_diag *diag);
+/* What a stored training answer was charged as, and per what. @err E_CORRUPT */
+XF_WARN_UNUSED enum xf_rc client_release_charge(struct xf_odometer_charge *out,
+                                                enum xf_plan_unit *unit,
+                                                const struct xf_outbox_item *item,
+                                                struct xf_diag *diag);
 /* The account of everything ever charged, and of this run. @err of the outbox */
 XF_WARN_UNUSED enum xf_rc client_release_account(struct client_account *out,
                                                  struct xf_outbox *outbox, const char *run,

@@ -98,6 +98,11 @@ static void log_work(const struct working *w, double seconds) {
     xf_log(XF_LOG_INFO, "trained", XF_U("round", w->offer.round), XF_F("loss", w->answer.loss),
            XF_F("norm", w->answer.norm), XF_B("clipped", w->answer.clipped),
            XF_U("bytes", w->begin.payload_len), XF_F("dur_s", seconds));
+    if (w->answer.n_lost) /* said here only */
+      xf_log(XF_LOG_WARN, "gradients_lost", XF_U("round", w->offer.round),
+             XF_U("count", w->answer.n_lost),
+             XF_S("what", "gradients of single units were not finite and added nothing: look for "
+                          "values in the data that are not finite or far too large"));
     if (c->effect.noise_multiplier > 0) client_privacy_print_short(c, w->offer.round);
   } else {
     xf_log(XF_LOG_INFO, "evaluated", XF_U("round", w->offer.round),

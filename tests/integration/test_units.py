@@ -83,6 +83,9 @@ def test_a_silo_stops_when_its_records_have_spent_its_epsilon(tmp_path, bin_dir,
     spent = [e["statement"] for e in rich.events("privacy") if "round" in e]
     assert "5 steps, against the coordinator, per record of one silo" in spent[0] and "15 steps" in spent[2]
     assert any("each record's gradient to L2 norm 0.5 in each step" in e["statement"] for e in rich.events("privacy"))
+    name = next(p.name for p in processes[1:-1] if p is rich)
+    updates = json.loads(crossfed("inspect", out / name / "state", "--json").out)["updates"]
+    assert [(u["unit"], u["sample_rate"], u["steps"]) for u in updates if "unit" in u] == [("record", 0.3, 5)] * 3
     summary = json.loads((out / "coordinator" / "summary.json").read_text())
     assert summary["rounds"] == 3
     crossfed("verify", out / "coordinator", *(p.parent for p in out.glob("silo-*/**/client.db")))
