@@ -90,20 +90,12 @@ static uint32_t arm_use(const struct xf_recommender *rec, enum xf_recommender_ar
   return n;
 }
 
-/* The guard's search starts from one candidate and may end below alone's. What it found is kept for the report; alone's blend takes
-   its place, as weights of all candidates. */
-static enum xf_rc serve_alone(struct xf_recommender *rec, size_t n_users, struct xf_diag *diag) {
-  struct xf_recommender_choice *served = &rec->arm[XF_RECOMMENDER_ARM_GUARDED];
-  const struct xf_recommender_choice *alone = &rec->arm[XF_RECOMMENDER_ARM_ALONE];
-  struct xf_guard_candidate c[XF_BLEND_PARTS];
-  struct xf_scorer *scorer[XF_BLEND_PARTS], *blend = NULL;
+/* Weights and steps of alone's blend, over the candidates of `served`. */
+static void take_alone(struct xf_recommender_choice *served,
+                       const struct xf_recommender_choice *alone) {
   struct xf_guard *g = &served->guard;
-  uint32_t at[XF_BLEND_PARTS] = {0}; /* of alone's candidates among all */
-  rec->refused = (struct xf_recommender_refused){*g, rec->gain, rec->gain_se};
+  uint32_t at[XF_BLEND_PARTS] = {0}; /* of alone's candidates among served's */
   for (uint32_t i = 0, k = 0; i < g->n_candidate; i++) {
-    const struct xf_recommender_candidate *r = &rec->candidate[served->index[i]];
-    c[i] = guard_candidate(r);
-    scorer[i] = r->scorer;
     g->weight[i] = 0;
     if (k == alone->guard.n_candidate || alone->index[k] != served->index[i]) continue;
     at[k] = i;
@@ -117,12 +109,33 @@ static enum xf_rc serve_alone(struct xf_recommender *rec, size_t n_users, struct
     g->step[i] = alone->guard.step[i];
     g->step[i].candidate = at[g->step[i].candidate];
   }
-  const enum xf_rc rc = xf_guard_blend(&blend, g, c, scorer, false, diag);
+}
+
+enum xf_rc xf_recommender_refuse(struct xf_recommender_choice *served,
+                                 const struct xf_recommender_choice *alone,
+                                 const struct xf_recommender *rec, const bool *users,
+                                 struct xf_recommender_refused *refused, struct xf_diag *diag) {
+  const uint32_t n = rec->split->n_users;
+  struct xf_guard_candidate c[XF_BLEND_PARTS];
+  struct xf_scorer *scorer[XF_BLEND_PARTS], *blend = NULL;
+  float *figure = xf_memdup(served->figure, ((size_t)n + 1) * sizeof *figure);
+  *refused = (struct xf_recommender_refused){0};
+  for (uint32_t u = 0; users && u < n; u++)
+    if (!users[u]) figure[u] = NAN;
+  (void)xf_measure_paired(figure, alone->figure, n, &refused->gain, &refused->se);
+  xf_free(figure);
+  if (!(refused->gain < 0)) return XF_OK;
+  refused->guard = served->guard;
+  take_alone(served, alone);
+  for (uint32_t i = 0; i < served->guard.n_candidate; i++) {
+    c[i] = guard_candidate(&rec->candidate[served->index[i]]);
+    scorer[i] = rec->candidate[served->index[i]].scorer;
+  }
+  const enum xf_rc rc = xf_guard_blend(&blend, &served->guard, c, scorer, false, diag);
   if (rc) return rc;
   xf_scorer_free(served->scorer);
   served->scorer = blend;
-  memcpy(served->figure, alone->figure, n_users * sizeof *served->figure);
-  rec->gain = rec->gain_se = 0;
+  memcpy(served->figure, alone->figure, n * sizeof *served->figure);
   return XF_OK;
 }
 
@@ -137,14 +150,15 @@ static enum xf_rc decide(struct xf_recommender *rec, const struct xf_guard_table
     const bool one = arm == XF_RECOMMENDER_ARM_POPULARITY || arm == XF_RECOMMENDER_ARM_FEDERATED;
     rc = choose(&rec->arm[a], rec, table, use, NULL, one ? 0 : rec->guard.max_add, diag);
   }
-  const struct xf_recommender_choice *guarded = &rec->arm[XF_RECOMMENDER_ARM_GUARDED],
-                                     *alone = &rec->arm[XF_RECOMMENDER_ARM_ALONE];
+  struct xf_recommender_choice *guarded = &rec->arm[XF_RECOMMENDER_ARM_GUARDED],
+                               *alone = &rec->arm[XF_RECOMMENDER_ARM_ALONE];
   rec->gain = rec->gain_se = NAN;
   rec->refused = (struct xf_recommender_refused){0};
   if (rc || !guarded->scorer || !alone->scorer) return rc;
-  (void)xf_measure_paired(guarded->figure, alone->figure, table->n_all_users, &rec->gain,
-                          &rec->gain_se);
-  return rec->gain < 0 ? serve_alone(rec, table->n_all_users, diag) : XF_OK;
+  rc = xf_recommender_refuse(guarded, alone, rec, NULL, &rec->refused, diag);
+  rec->gain = rec->refused.guard.n_candidate ? 0 : rec->refused.gain;
+  rec->gain_se = rec->refused.guard.n_candidate ? 0 : rec->refused.se;
+  return rc;
 }
 
 /* Without a judged user nothing speaks for the federation: the local candidate that split A likes best, else the first. */

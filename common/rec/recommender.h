@@ -152,7 +152,7 @@ struct xf_recommender_choice {
 /* A guarded blend that was worse than alone on validation, so that alone is served; n_candidate 0: none. */
 struct xf_recommender_refused {
   struct xf_guard guard; /* its candidate i is index[i] of the guarded arm */
-  double gain, se;       /* over alone, paired: gain < 0 */
+  double gain, se;       /* over alone, paired; below 0 when refused */
 };
 
 enum xf_recommender_arm {
@@ -227,6 +227,14 @@ XF_WARN_UNUSED enum xf_rc xf_recommender_choose(struct xf_recommender_choice *ou
                                                 const struct xf_recommender *rec,
                                                 const struct xf_guard_table *table, const bool *use,
                                                 const bool *users, struct xf_diag *diag);
+/* The search of a guard starts from one candidate and may end below alone's. Where `served` does, by the figures of the users with
+   users[u] true (NULL: all), alone's blend takes its place, as weights of served's candidates, among which alone's are; what was
+   found is in `refused`. @err those of xf_guard_blend; after one, served must still be released */
+XF_WARN_UNUSED enum xf_rc xf_recommender_refuse(struct xf_recommender_choice *served,
+                                                const struct xf_recommender_choice *alone,
+                                                const struct xf_recommender *rec, const bool *users,
+                                                struct xf_recommender_refused *refused,
+                                                struct xf_diag *diag);
 /* Releases; idempotent. @own choice */
 void xf_recommender_choice_deinit(struct xf_recommender_choice *choice);
 /* Fills arm[], gain and gain_se by a table (NULL: a table of its own, released after). Without a shared candidate the federated

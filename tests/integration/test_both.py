@@ -70,7 +70,6 @@ def simulated(crossfed, fed):
 
 
 @pytest.mark.sanitize
-@pytest.mark.threads
 def test_both_namespaces_give_the_simulators_bytes(tmp_path, bin_dir, crossfed):
     with make(tmp_path, bin_dir) as fed:
         summary = fed.start().finish()

@@ -115,7 +115,6 @@ def test_counts_example_is_a_plan(crossfed):
 
 
 @pytest.mark.sanitize
-@pytest.mark.threads
 def test_what_a_stage_left_is_served_before_the_next_evaluation(tmp_path, bin_dir, short_dir, described, crossfed):  # noqa: F811
     """The scorer's first task brings the counts; while another silo is away the first serves them, and no request is lost meanwhile."""
     client = {"exit_when_done": False, "serve": {"http": {"listen": "127.0.0.1:0"}}}

@@ -125,7 +125,7 @@ static void measure(const struct xf_guard_table *t, const struct xf_recommender_
 }
 
 static void say_guard(struct domain *d, enum arm arm, const struct xf_recommender_choice *c,
-                      int half) {
+                      int half, bool refused) {
   size_t at = strlen(d->report);
   at += (size_t)snprintf(d->report + at, sizeof d->report - at, "    %s%s:", domain_arm[arm],
                          half < 0 ? ""
@@ -135,18 +135,47 @@ static void say_guard(struct domain *d, enum arm arm, const struct xf_recommende
     at += (size_t)snprintf(d->report + at, sizeof d->report - at, "%s %g %s", s ? " +" : "",
                            c->guard.step[s].weight,
                            d->rec->candidate[c->index[c->guard.step[s].candidate]].name);
-  if (at < sizeof d->report) (void)snprintf(d->report + at, sizeof d->report - at, "\n");
+  if (at < sizeof d->report)
+    (void)snprintf(d->report + at, sizeof d->report - at, "%s\n", refused ? " (refused)" : "");
+}
+
+/* What an arm with shared candidates must not be worse than, as a silo serves it; N_ARM: nothing. */
+static enum arm arm_floor(enum arm arm) {
+  if (arm == GUARDED || arm == ROWS_ONLY) return ALONE;
+  return arm == GUARDED_TIME || arm == ROWS_TIME ? ALONE_TIME : N_ARM;
+}
+
+/* An arm's choice, with the refusal a silo's has. */
+static enum xf_rc choose(struct xf_recommender_choice *out, bool *refused, struct domain *d,
+                         enum arm arm, const struct xf_guard_table *table, const bool *chooses,
+                         struct xf_diag *diag) {
+  const uint32_t max_add = d->rec->guard.max_add;
+  bool use[XF_BLEND_PARTS];
+  for (uint32_t i = 0; i < d->rec->n_candidate; i++) use[i] = arm_uses(arm, &d->rec->candidate[i]);
+  if (arm_single(arm)) d->rec->guard.max_add = 0;
+  enum xf_rc rc = xf_recommender_choose(out, d->rec, table, use, chooses, diag);
+  d->rec->guard.max_add = max_add;
+  *refused = false;
+  if (rc || arm_floor(arm) == N_ARM) return rc;
+  struct xf_recommender_choice alone;
+  struct xf_recommender_refused what;
+  bool no;
+  rc = choose(&alone, &no, d, arm_floor(arm), table, chooses, diag);
+  if (!rc) rc = xf_recommender_refuse(out, &alone, d->rec, chooses, &what, diag);
+  *refused = !rc && what.guard.n_candidate > 0;
+  xf_recommender_choice_deinit(&alone);
+  if (rc) xf_recommender_choice_deinit(out);
+  return rc;
 }
 
 /* One arm by one guard; measures the users it was not chosen on (half -1: all, on test). */
 static enum xf_rc one_guard(struct domain *d, enum arm arm, const struct xf_guard_table *table,
                             const struct xf_guard_table *eval, int half, struct xf_diag *diag) {
-  const uint32_t n = d->split.n_users, max_add = d->rec->guard.max_add;
-  bool use[XF_BLEND_PARTS];
+  const uint32_t n = d->split.n_users;
+  bool refused;
   bool *chooses = xf_calloc((size_t)n + 1, sizeof *chooses);
   bool *measured = xf_calloc((size_t)n + 1, sizeof *measured);
   struct xf_recommender_choice choice;
-  for (uint32_t i = 0; i < d->rec->n_candidate; i++) use[i] = arm_uses(arm, &d->rec->candidate[i]);
   for (uint32_t u = 0; u < n; u++) {
     const int side = (int)((d->global[u] * UINT32_C(2654435761)) >> 31);
     chooses[u] = half < 0 || side == half;
@@ -154,11 +183,9 @@ static enum xf_rc one_guard(struct domain *d, enum arm arm, const struct xf_guar
     if (half < 0 && d->tested) measured[u] = d->tested[u];
     if (half >= 0 && d->judge) measured[u] = measured[u] && d->judge[u];
   }
-  if (arm_single(arm)) d->rec->guard.max_add = 0;
-  enum xf_rc rc = xf_recommender_choose(&choice, d->rec, table, use, chooses, diag);
-  d->rec->guard.max_add = max_add;
+  const enum xf_rc rc = choose(&choice, &refused, d, arm, table, chooses, diag);
   if (!rc) {
-    say_guard(d, arm, &choice, half);
+    say_guard(d, arm, &choice, half, refused);
     d->valid[arm] += choice.guard.value / (half < 0 ? 1 : 2);
     measure(eval, &choice, measured, d->hr[arm], d->ndcg[arm]);
     xf_recommender_choice_deinit(&choice);
