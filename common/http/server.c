@@ -24,6 +24,7 @@ static const double quiet_s = 0.05;
 struct listener {
   struct xf_http *http;
   struct MHD_Daemon *daemon;
+  int quiesced;    /* its socket, ours to close once the daemon's thread is gone */
   bool local_only; /* judge the Host header */
 };
 
@@ -404,10 +405,18 @@ enum xf_rc xf_http_reload(struct xf_http *http, struct xf_diag *diag) {
 
 uint16_t xf_http_port(const struct xf_http *http) { return http->port; }
 
+/* Refuses what comes from now on. The daemon's thread may still be at work on the socket, and another
+ * file could get its number: it is shut down here and closed in end(). */
 static void quiesce(struct listener *l) {
   if (!l->daemon) return;
-  const int fd = l->http->mhd->quiesce_daemon(l->daemon);
-  if (fd >= 0) (void)close(fd); /* it only listened */
+  l->quiesced = l->http->mhd->quiesce_daemon(l->daemon);
+  if (l->quiesced >= 0) (void)shutdown(l->quiesced, SHUT_RDWR); /* at worst it is refused later */
+}
+
+static void end(struct listener *l) {
+  if (!l->daemon) return;
+  l->http->mhd->stop_daemon(l->daemon);
+  if (l->quiesced >= 0) (void)close(l->quiesced); /* it only listened */
 }
 
 void xf_http_stop(struct xf_http *http, double drain_s) {
@@ -417,8 +426,8 @@ void xf_http_stop(struct xf_http *http, double drain_s) {
   quiesce(&http->local);
   if (http->socket[0]) (void)unlink(http->socket); /* a next start would replace it */
   if (http->conns.running && drain_s > 0) xf_http_conns_drain(&http->conns, drain_s, quiet_s);
-  if (http->tcp.daemon) http->mhd->stop_daemon(http->tcp.daemon);
-  if (http->local.daemon) http->mhd->stop_daemon(http->local.daemon);
+  end(&http->tcp);
+  end(&http->local);
   xf_http_conns_stop(&http->conns);
   xf_secret_deinit(&http->token);
   (void)pthread_mutex_destroy(&http->mutex); /* fails only for a mutex in use */

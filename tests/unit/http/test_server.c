@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,18 +42,27 @@ static void on_slow(void *arg, const struct xf_http_request *request, struct xf_
   (void)usleep(300000);
   if (xf_buf_put_str(&reply->body, "late")) reply->status = 500;
 }
+static atomic_bool let_go;
+static void on_held(void *arg, const struct xf_http_request *request, struct xf_http_reply *reply) {
+  (void)arg;
+  (void)request;
+  for (int i = 0; i < 2000 && !atomic_load(&let_go); i++) (void)usleep(10000);
+  if (xf_buf_put_str(&reply->body, "late")) reply->status = 500;
+}
 static void on_open(void *arg, const struct xf_http_request *request, struct xf_http_reply *reply) {
   (void)request;
   reply->type = "text/plain";
   if (xf_buf_put_str(&reply->body, arg)) reply->status = 500;
 }
-static const struct xf_http_route routes[] = {
-    {"/echo", on_echo, false}, {"/slow", on_slow, false}, {"/healthz", on_open, true}};
+static const struct xf_http_route routes[] = {{"/echo", on_echo, false},
+                                              {"/slow", on_slow, false},
+                                              {"/held", on_held, false},
+                                              {"/healthz", on_open, true}};
 
 static struct xf_http_options options(void) {
   static char arg[] = "fine";
   return (struct xf_http_options){
-      .listen = "127.0.0.1:0", .route = routes, .n_route = 3, .arg = arg};
+      .listen = "127.0.0.1:0", .route = routes, .n_route = 4, .arg = arg};
 }
 
 static struct xf_http *start(const struct xf_http_options *o) {
@@ -421,7 +431,17 @@ static void test_threads(void **state) {
   assert_non_null(strstr(diag.text, "ulimit"));
 }
 
-// The request under way is answered, and told that the connection ends.
+static bool refused(uint16_t port) {
+  const struct sockaddr_in sa = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  const bool no = connect(fd, (const struct sockaddr *)&sa, sizeof sa) && errno == ECONNREFUSED;
+  close(fd);
+  return no;
+}
+
+// The request under way is answered, and told that the connection ends; who comes meanwhile is refused.
 static void test_drain(void **state) {
   (void)state;
   static char out[ANSWER_MAX];
@@ -429,9 +449,18 @@ static void test_drain(void **state) {
   struct xf_http *http = start(&o);
   const int fd = dial(http), idle = dial(http);
   pthread_t thread;
-  say(fd, GET("/slow"));
+  say(fd, GET("/held"));
   (void)usleep(100000);
+  const uint16_t port = xf_http_port(http);
   assert_int_equal(pthread_create(&thread, NULL, stop, http), 0);
+  bool late_comer = false;
+  for (int i = 0; i < 1000 && !late_comer; i++) {
+    (void)usleep(10000);
+    late_comer = refused(port);
+  }
+  assert_int_equal(recv(fd, out, 1, MSG_PEEK | MSG_DONTWAIT), -1); // it is still being answered
+  atomic_store(&let_go, true);
+  assert_true(late_comer);
   assert_int_equal(hear(fd, out, false), 200);
   assert_string_equal(strstr(out, "\r\n\r\n") + 4, "late");
   assert_non_null(strcasestr(out, "Connection: close"));
