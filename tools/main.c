@@ -3,6 +3,7 @@
 #include "base/rc.h"
 #include "crypto/init.h"
 #include "tools/bench/verb.h"
+#include "tools/exper/verb.h"
 #include "tools/sim/verb.h"
 #include "tools/tools.h"
 
@@ -29,6 +30,7 @@ static const struct {
     {"drain", xf_tool_admin, "the open round to its end, then stop"},
     {"reload", xf_tool_admin, "read the configuration again"},
     {"bench", xf_tool_bench, "speeds and sizes on this machine, against its own probes"},
+    {"compare", xf_tool_compare, "runs of several settings over seeds, side by side"},
     {"plot", xf_tool_plot, "figures of a results file as an SVG"},
     {"verify", xf_tool_verify, "whether state directories keep the invariants"},
     {"inspect", xf_tool_inspect, "what a model file or a state directory holds"},

@@ -2,12 +2,20 @@
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "json/json.h"
 #include "json/jsonw.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { LINE_MAX_LEN = 64 * 1024, SUMMARY_MAX = 4 << 20, TAIL = 64 * 1024 };
+enum {
+  TAG_MAX = 256,
+  VALUES_MAX = 64,
+  LINE_MAX_LEN = 64 * 1024,
+  SUMMARY_MAX = 4 << 20,
+  TAIL = 64 * 1024
+};
 
 enum xf_rc xf_rundir_path(const struct xf_rundir *rd, char out[XF_PATH_MAX], const char *name) {
   return xf_fs_join(out, rd->dir, name);
@@ -48,6 +56,16 @@ static enum xf_rc open_metrics(struct xf_rundir *rd, bool fresh, struct xf_diag 
   return xf_diag_set(diag, rc, "cannot read \"%s\": %s", path, xf_rc_text(rc));
 }
 
+static enum xf_rc open_events(struct xf_rundir *rd, bool fresh, struct xf_diag *diag) {
+  char path[XF_PATH_MAX];
+  enum xf_rc rc = xf_rundir_path(rd, path, "events.out.tfevents.crossfed");
+  if (!rc) rc = xf_tfevents_open(&rd->events, rd->fs, path, fresh);
+  if (!rc) return XF_OK;
+  xf_rundir_close(rd);
+  return xf_diag_set(diag, rc, "cannot open \"%s/events.out.tfevents.crossfed\": %s", rd->dir,
+                     xf_rc_text(rc));
+}
+
 enum xf_rc xf_rundir_open(struct xf_rundir *rd, const struct xf_fs *fs, const char *dir, bool fresh,
                           struct xf_diag *diag) {
   *rd = (struct xf_rundir){.fs = fs, .metrics = {.fd = -1}};
@@ -57,12 +75,14 @@ enum xf_rc xf_rundir_open(struct xf_rundir *rd, const struct xf_fs *fs, const ch
   if (rc)
     return xf_diag_set(diag, rc, "cannot make the run directory \"%s\": %s", dir,
                        rc == XF_E_NOTFOUND ? "its parent does not exist" : xf_rc_text(rc));
-  return open_metrics(rd, fresh, diag);
+  rc = open_metrics(rd, fresh, diag);
+  return rc ? rc : open_events(rd, fresh, diag);
 }
 
 void xf_rundir_close(struct xf_rundir *rd) {
   if (rd->open) (void)rd->fs->close(&rd->metrics); /* sync has reported what can be reported */
   rd->open = false;
+  xf_tfevents_close(&rd->events);
 }
 
 enum xf_rc xf_rundir_plan(struct xf_rundir *rd, const char *text, size_t len,
@@ -71,6 +91,18 @@ enum xf_rc xf_rundir_plan(struct xf_rundir *rd, const char *text, size_t len,
   enum xf_rc rc = xf_rundir_path(rd, path, "plan.resolved.yaml");
   if (rc) return xf_diag_set(diag, rc, "path too long: \"%s\"", rd->dir);
   return xf_fs_replace(rd->fs, path, text, len, diag);
+}
+
+static enum xf_rc put_event(struct xf_rundir *rd, const struct xf_rundir_metrics *m) {
+  char tag[VALUES_MAX][TAG_MAX];
+  struct xf_tfevents_value value[VALUES_MAX];
+  if (strcmp(m->scope, "global") != 0) return XF_OK; /* thousands of clients are no curves */
+  const size_t n = m->n_value < VALUES_MAX ? m->n_value : VALUES_MAX;
+  for (size_t i = 0; i < n; i++) {
+    (void)snprintf(tag[i], TAG_MAX, "%s/%s/%s", m->value[i].name, m->split, m->arm);
+    value[i] = (struct xf_tfevents_value){tag[i], m->value[i].value};
+  }
+  return xf_tfevents_put(&rd->events, (double)xf_wall_now_us() * 1e-6, m->commits, value, n);
 }
 
 enum xf_rc xf_rundir_metrics(struct xf_rundir *rd, const struct xf_rundir_metrics *m,
@@ -82,6 +114,12 @@ enum xf_rc xf_rundir_metrics(struct xf_rundir *rd, const struct xf_rundir_metric
   xf_jsonw_object(&w);
   xf_jsonw_kuint(&w, "v", 1);
   xf_jsonw_kuint(&w, "round", m->round);
+  xf_jsonw_kuint(&w, "commits", m->commits);
+  if (m->cost) {
+    xf_jsonw_kuint(&w, "bytes_up", m->cost->bytes_up);
+    xf_jsonw_kuint(&w, "bytes_down", m->cost->bytes_down);
+    xf_jsonw_kdouble(&w, "time_s", m->cost->time_s);
+  }
   xf_jsonw_kstr(&w, "scope", m->scope);
   xf_jsonw_kstr(&w, "arm", m->arm);
   xf_jsonw_kstr(&w, "split", m->split);
@@ -96,6 +134,9 @@ enum xf_rc xf_rundir_metrics(struct xf_rundir *rd, const struct xf_rundir_metric
     if (rc) xf_diag_set(diag, rc, "cannot write \"%s/metrics.jsonl\": %s", rd->dir, xf_rc_text(rc));
     else rd->metrics_len += line.len;
   }
+  if (!rc && (rc = put_event(rd, m)))
+    xf_diag_set(diag, rc, "cannot write \"%s/events.out.tfevents.crossfed\": %s", rd->dir,
+                xf_rc_text(rc));
   xf_buf_deinit(&line);
   return rc;
 }

@@ -1,6 +1,7 @@
 /*
  * rundir.h - the run directory people read: plan.resolved.yaml, metrics.jsonl, summary.json,
- * model.safetensors, log.jsonl (design.md section 7). The coordinator's state directory is one too.
+ * model.safetensors, log.jsonl (design.md section 7). The coordinator's state directory is one too. Lines of scope global go to
+ * events.out.tfevents.crossfed (tfevents.h) as well, a step being a commit.
  *
  * metrics.jsonl is appended a whole line at a time; a torn last line (a crash) is cut off at the next open.
  * NaN and infinities are null. Not for: anything a restart needs (that is the ledger).
@@ -11,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/fs.h"
+#include "store/tfevents.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +22,7 @@ struct xf_rundir {
   char dir[XF_PATH_MAX];
   struct xf_file metrics;
   uint64_t metrics_len;
+  struct xf_tfevents events;
   bool open;
 };
 
@@ -40,6 +43,11 @@ struct xf_rundir_value {
   const char *name; /* "loss", "ndcg_10_full" */
   double value;
 };
+/* What a run took up to a line: all bytes of both directions; time is the simulator's virtual one. */
+struct xf_rundir_cost {
+  uint64_t bytes_up, bytes_down;
+  double time_s;
+};
 struct xf_rundir_metrics {
   uint64_t round;
   const char *scope; /* "global", "domain:books", "client:silo-1" */
@@ -47,6 +55,8 @@ struct xf_rundir_metrics {
   const char *split; /* "train", "valid", "test" */
   const struct xf_rundir_value *value;
   size_t n_value;
+  uint64_t commits;                  /* training rounds committed so far */
+  const struct xf_rundir_cost *cost; /* NULL: not known */
 };
 /* One line of metrics.jsonl; doubles are printed so that they read back equal. @err E_NOSPACE E_IO */
 XF_WARN_UNUSED enum xf_rc xf_rundir_metrics(struct xf_rundir *rd, const struct xf_rundir_metrics *m,

@@ -210,7 +210,7 @@ enum xf_rc srv_metrics_stop(const struct srv_state *st, const char *json, double
 
 struct writer {
   struct srv_state *st;
-  uint64_t round;
+  uint64_t round, commits;
 };
 
 static enum xf_rc write_line(void *arg, const char *scope, const char *arm, const char *split,
@@ -221,7 +221,8 @@ static enum xf_rc write_line(void *arg, const char *scope, const char *arm, cons
                                       .arm = arm,
                                       .split = split,
                                       .value = values->v,
-                                      .n_value = values->n};
+                                      .n_value = values->n,
+                                      .commits = w->commits};
   return xf_rundir_metrics(&w->st->rundir, &m, diag);
 }
 
@@ -235,9 +236,9 @@ static void read_drift(struct srv_state *st, const char *json) {
   xf_json_free(doc);
 }
 
-enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, const char *json,
-                             struct xf_diag *diag) {
-  struct writer w = {st, round};
+enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, uint64_t commits,
+                             const char *json, struct xf_diag *diag) {
+  struct writer w = {st, round, commits};
   read_drift(st, json);
   enum xf_rc rc = each_line(st, json, write_line, &w, diag);
   return rc ? rc : xf_rundir_sync(&st->rundir, diag);
@@ -245,12 +246,14 @@ enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, const char *j
 
 struct replay {
   struct srv_state *st;
+  uint64_t commits;
   struct xf_diag *diag;
 };
 
 static enum xf_rc replay_round(void *arg, const struct xf_ledger_round *r) {
   struct replay *p = arg;
-  struct writer w = {p->st, r->round};
+  if (r->state == XF_LEDGER_ROUND_COMMITTED && r->kind == XF_LEDGER_KIND_TRAIN) p->commits++;
+  struct writer w = {p->st, r->round, p->commits};
   if (r->state == XF_LEDGER_ROUND_COMMITTED) read_drift(p->st, r->metrics);
   return r->state == XF_LEDGER_ROUND_COMMITTED
              ? each_line(p->st, r->metrics, write_line, &w, p->diag)
@@ -259,7 +262,7 @@ static enum xf_rc replay_round(void *arg, const struct xf_ledger_round *r) {
 
 enum xf_rc srv_metrics_replay(struct srv_state *st, struct xf_diag *diag) {
   struct xf_buf yaml;
-  struct replay p = {st, diag};
+  struct replay p = {st, 0, diag};
   xf_buf_init(&yaml, PLAN_YAML_MAX);
   enum xf_rc rc = xf_plan_print(&yaml, &st->plan);
   if (rc) xf_diag_set(diag, rc, "the plan does not fit %d bytes", PLAN_YAML_MAX);

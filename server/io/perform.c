@@ -107,7 +107,7 @@ static void committed(struct srv *srv, const struct xf_coord_record *r) {
   struct xf_diag diag;
   xf_diag_init(&diag);
   XF_FAILPOINT("K13");
-  enum xf_rc rc = srv_metrics_write(&srv->st, r->round, srv->st.next.metrics, &diag);
+  enum xf_rc rc = srv_metrics_write(&srv->st, r->round, r->committed, srv->st.next.metrics, &diag);
   if (!rc && r->kind == XF_TASK_TRAIN) {
     srv_serve_drop(srv, NULL);
     rc = srv_model_adopt(&srv->st, &diag);

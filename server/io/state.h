@@ -220,8 +220,8 @@ XF_WARN_UNUSED enum xf_rc srv_sums_print(struct xf_buf *out, const struct srv_su
 XF_WARN_UNUSED enum xf_rc srv_metrics_stop(const struct srv_state *st, const char *json,
                                            double *figure, struct xf_diag *diag);
 /* Appends a committed round's lines to metrics.jsonl. */
-XF_WARN_UNUSED enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, const char *json,
-                                            struct xf_diag *diag);
+XF_WARN_UNUSED enum xf_rc srv_metrics_write(struct srv_state *st, uint64_t round, uint64_t commits,
+                                            const char *json, struct xf_diag *diag);
 /* metrics.jsonl anew from the ledger, plan.resolved.yaml. */
 XF_WARN_UNUSED enum xf_rc srv_metrics_replay(struct srv_state *st, struct xf_diag *diag);
 /* summary.json and model.safetensors of a run that is done. */

@@ -10,7 +10,7 @@ LAYERS = {
     "base": 0,
     "conf": 1, "json": 1, "tensor": 1, "param": 1, "crypto": 1,
     "nn": 2, "data": 2, "priv": 2, "fed": 2, "wire": 2, "store": 2, "plan": 2, "pki": 2,
-    "model": 3, "net": 3,
+    "model": 3, "net": 3, "tools/exper": 3,
     "train": 4, "rec": 4, "http": 4, "server/core": 4, "client/core": 4,
     "resolve": 5, "client/api": 5, "silo": 6,
     "server/io": 7, "client/io": 7, "tools/sim": 7, "tools/bench": 7,

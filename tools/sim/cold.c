@@ -201,7 +201,8 @@ static enum xf_rc put_run(struct sim *sim, const struct cold_run *r, const struc
     for (int m = 0; m < XF_COLDUSERS_N_MEASURE; m++)
       value[m] = (struct xf_rundir_value){name[m], r->table.mean[shown[i]][m]};
     const struct xf_rundir_metrics line = {1,      "global", xf_coldusers_arm_name(shown[i]),
-                                           "test", value,    XF_COLDUSERS_N_MEASURE};
+                                           "test", value,    XF_COLDUSERS_N_MEASURE,
+                                           1,      NULL};
     rc = xf_rundir_metrics(&sim->run, &line, diag);
   }
   if (!rc) rc = xf_rundir_path(&sim->run, path, "summary.json");

@@ -22,7 +22,9 @@ static enum xf_rc put_line(struct sim *sim, uint64_t round, const char *scope, c
   for (size_t i = 0; i < sim->measures.n; i++)
     value[i] = (struct xf_rundir_value){sim->measures.key[i],
                                         xf_measure_value(sim->measures.measure[i].kind, sum[i])};
-  const struct xf_rundir_metrics m = {round, scope, arm, split, value, sim->measures.n};
+  const struct xf_rundir_cost cost = {sim->bytes_up, sim->bytes_down, sim->time_s};
+  const struct xf_rundir_metrics m = {round, scope,           arm,         split,
+                                      value, sim->measures.n, sim->rounds, &cost};
   return sim->run.open ? xf_rundir_metrics(&sim->run, &m, diag) : XF_OK;
 }
 

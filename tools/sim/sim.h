@@ -68,6 +68,7 @@ struct sim {
   uint32_t threads;
   struct xf_blas_info blas;
   uint64_t bytes_up, bytes_down, rounds, abandoned;
+  double time_s;     /* virtual, at the last commit */
   char stopped[256]; /* why before the last round; "": at it */
   struct xf_rundir run;
 };

@@ -118,6 +118,8 @@ static void swap(float **a, float **b) {
   *b = t;
 }
 
+static const struct xf_time start = {1000000000};
+
 static void persist(struct world *w, const struct xf_coord_action *a) {
   const struct xf_coord_record *r = a->record;
   if (r->type == XF_RECORD_UPDATE) {
@@ -126,6 +128,7 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
                    w->spool[r->member[0]].len))
       stop(w, XF_E_NOMEM, "no memory for an update");
   } else if (r->type == XF_RECORD_COMMIT) {
+    w->sim->time_s = xf_time_diff_s(w->now, start);
     if (r->kind == XF_TASK_TRAIN) {
       w->sim->rounds++;
       swap(&w->sim->x, &w->sim->next_x);
@@ -439,7 +442,7 @@ static void world_end(struct world *w) {
 }
 
 enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag) {
-  struct world w = {.sim = sim, .diag = diag, .now = {1000000000}};
+  struct world w = {.sim = sim, .diag = diag, .now = start};
   struct xf_coord_member *member = xf_calloc(sim->n_client, sizeof *member);
   for (size_t i = 0; i < sim->n_client; i++) {
     memcpy(member[i].id, sim->client[i].id, sizeof member[i].id);

@@ -103,7 +103,8 @@ static void finish(struct io *io, uint64_t round) {
   assert_rc(simple(io, XF_RECORD_COMMITTING, round, XF_TASK_TRAIN, &io->st.next.model), XF_OK);
   assert_ok(srv_publish_run(&io->st, &diag), &diag);
   assert_rc(simple(io, XF_RECORD_COMMIT, round, XF_TASK_TRAIN, &io->st.next.model), XF_OK);
-  assert_ok(srv_metrics_write(&io->st, round, io->st.next.metrics, &diag), &diag);
+  assert_ok(srv_metrics_write(&io->st, round, io->st.committed + 1, io->st.next.metrics, &diag),
+            &diag);
   assert_ok(srv_model_adopt(&io->st, &diag), &diag);
   srv_next_drop(&io->st);
 }

@@ -24,9 +24,11 @@ static const struct xf_rundir_metrics line = {.round = 17,
                                               .arm = "federated",
                                               .split = "test",
                                               .value = values,
-                                              .n_value = 2};
-static const char want[] = "{\"v\":1,\"round\":17,\"scope\":\"domain:books\",\"arm\":\"federated\","
-                           "\"split\":\"test\",\"loss\":0.1,\"ndcg_10_full\":null}\n";
+                                              .n_value = 2,
+                                              .commits = 12};
+static const char want[] =
+    "{\"v\":1,\"round\":17,\"commits\":12,\"scope\":\"domain:books\","
+    "\"arm\":\"federated\",\"split\":\"test\",\"loss\":0.1,\"ndcg_10_full\":null}\n";
 
 static void test_metrics(void **state) {
   (void)state;

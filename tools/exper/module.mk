@@ -1,0 +1,3 @@
+DEPS    := base json plan store
+PKGS    :=
+HEADERS :=
