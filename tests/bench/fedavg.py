@@ -116,7 +116,10 @@ def follow(argv, metrics, cell, most):
                 if last >= most or (last >= cell.most / 10 and best <= 0.2):
                     return curve, "given up"
                 if ended:
-                    sys.exit(f"crossfed sim ended with {child.returncode}: {child.stderr.read().decode('utf-8', 'replace')}")
+                    said = child.stderr.read().decode("utf-8", "replace")
+                    if child.returncode == 1 and "rounds in a row were abandoned" in said:  # updates that are not finite
+                        return curve, "diverged"
+                    sys.exit(f"crossfed sim ended with {child.returncode}: {said}")
                 time.sleep(0.2)
         finally:
             child.kill()
@@ -163,16 +166,16 @@ class Runs:
             curve, status = follow(argv, os.path.join(folder, "run/metrics.jsonl"), self.cell, most)
         rounds = crossing(curve, self.cell.target)
         result = {"v": 1, "cell": self.name, "part": self.part, "sets": sets, "seed": seed, "lr": rate(k), "status": status, "rounds": rounds,
-                  "best_acc": max(acc for _, acc in curve), "most": most, "commit": tables.commit(), "host": tables.host(), "started": at,
+                  "best_acc": max((acc for _, acc in curve), default=None), "most": most, "commit": tables.commit(), "host": tables.host(), "started": at,
                   "seconds": round(time.monotonic() - begun, 1), "made_of": h.hexdigest(), "curve": curve}
         tables.write_whole(path, json.dumps(result) + "\n")
         return result
 
 
 def row(result):
-    done = result["curve"][-1][0]
+    done = result["curve"][-1][0] if result["curve"] else 0
     return {"cell": result["cell"], "lr": result["lr"], "seed": result["seed"], "status": result["status"], "rounds": result["rounds"],
-            "run": done, "best_acc": result["best_acc"], "seconds_round": round(result["seconds"] / done, 3)}
+            "run": done, "best_acc": result["best_acc"], "seconds_round": round(result["seconds"] / done, 3) if done else None}
 
 
 def tune(runs):
