@@ -1,3 +1,3 @@
-DEPS    := base json plan store
+DEPS    := base crypto json plan store
 PKGS    :=
 HEADERS :=

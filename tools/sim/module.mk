@@ -1,3 +1,3 @@
-DEPS    := base json param tensor crypto data train rec fed priv wire store plan resolve silo server/core client/core
+DEPS    := base json param tensor crypto data train rec fed priv wire store plan resolve silo server/core client/core tools/exper
 PKGS    :=
 HEADERS :=

@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "plan/view.h"
 #include "tensor/blas.h"
+#include "tools/exper/verb.h"
 #include "tools/sim/sim.h"
 
 #include <fcntl.h>
@@ -17,6 +18,7 @@ enum { SETS_MAX = 64, ERRORS_MAX = 64 * 1024 };
 static const char usage[] =
     "usage: crossfed sim PLAN.yaml [--set KEY=VALUE]... [--seed N] [--threads N] [--json] "
     "[--verbose]\n"
+    "       crossfed sim sweep PLAN.yaml ... (--help tells more)\n"
     "\n"
     "Runs a plan with one client for each domain of sim.data: the daemons' state machines on a "
     "virtual\n"
@@ -112,6 +114,7 @@ static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_b
 
 int xf_tool_sim(int argc, char **argv) {
   struct request r = {0};
+  if (argc > 1 && strcmp(argv[1], "sweep") == 0) return xf_tool_sweep(argc - 1, argv + 1);
   if (argc > 1 && strcmp(argv[1], "--help") == 0) {
     fputs(usage, stdout);
     return XF_EXIT_OK;
