@@ -31,6 +31,7 @@ static const struct {
     {"reload", xf_tool_admin, "read the configuration again"},
     {"bench", xf_tool_bench, "speeds and sizes on this machine, against its own probes"},
     {"compare", xf_tool_compare, "runs of several settings over seeds, side by side"},
+    {"rerun", xf_tool_rerun, "a run directory again: the same bytes or not"},
     {"plot", xf_tool_plot, "figures of a results file as an SVG"},
     {"verify", xf_tool_verify, "whether state directories keep the invariants"},
     {"inspect", xf_tool_inspect, "what a model file or a state directory holds"},

@@ -1,11 +1,13 @@
 /* crossfed plot: a results file as a picture. */
 #include "tools/plot.h"
 
+#include "base/alloc.h"
 #include "base/fs.h"
 #include "tools/tools.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { SVG_MAX = 32 << 20 };
 
@@ -14,6 +16,9 @@ static const char usage[] =
     "OUT.svg]\n"
     "                     [--where COLUMN=VALUE]... [--logx] [--points] [--title TEXT]\n"
     "                     [--x-label TEXT] [--y-label TEXT]\n"
+    "       crossfed plot RUN... [--y METRIC] [--x commits|bytes|time] [--split S] [--arm ARM] [-o "
+    "OUT.svg]\n"
+    "                     [--logx] [--title TEXT] [--x-label TEXT] [--y-label TEXT]\n"
     "\n"
     "Draws figures as an SVG. FILE: JSON lines as the table programs print them, a JSON array of\n"
     "objects, or a table with a header and tabs. Rows without the columns, or without a number\n"
@@ -24,7 +29,15 @@ static const char usage[] =
     "                    for different columns all must hold\n"
     "  --logx            logarithmic x axis\n"
     "  --points          marks without lines; a series may then have several at one x\n"
-    "  -o OUT.svg        where to; without it, standard output\n";
+    "  -o OUT.svg        where to; without it, standard output\n"
+    "\n"
+    "RUN: directories as crossfed compare takes them. One line per setting, the mean over its "
+    "seeds at\n"
+    "the evaluations that all of them have, and a band of plus and minus one deviation (n - 1).\n"
+    "  --y METRIC        as in metrics.jsonl; without it the plan's NDCG or first\n"
+    "  --x C             commits (training rounds), bytes (both ways) or time (virtual seconds)\n"
+    "  --split S         valid, test or train; without it valid\n"
+    "  --arm ARM         federated; guarded where the plan recommends\n";
 
 /* The options with a value, and where it goes. */
 static const char **text_option(struct xf_plot_request *r, const char *name, size_t n) {
@@ -38,6 +51,8 @@ static const char **text_option(struct xf_plot_request *r, const char *name, siz
                 {"--title", &r->title},
                 {"--x-label", &r->x_label},
                 {"--y-label", &r->y_label},
+                {"--split", &r->split},
+                {"--arm", &r->arm},
                 {"-o", &r->out}};
   for (size_t i = 0; i < sizeof option / sizeof option[0]; i++)
     if (strlen(option[i].name) == n && memcmp(option[i].name, name, n) == 0) return option[i].to;
@@ -54,8 +69,39 @@ static enum xf_rc add_where(struct xf_plot_request *r, const char *text, struct 
   return XF_OK;
 }
 
-static enum xf_rc parse(struct xf_plot_request *r, bool *help, int argc, char **argv,
+static bool is_dir(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* What the positional arguments are, and what goes with it. */
+static enum xf_rc check(struct xf_plot_request *r, const char *const *arg, size_t n,
                         struct xf_diag *diag) {
+  if (n && is_dir(arg[0])) {
+    r->run = arg;
+    r->n_run = n;
+    if (r->series || r->err || r->n_where || r->points)
+      return xf_diag_set(diag, XF_E_INVAL,
+                         "--series, --err, --where and --points are for a FILE; runs have a line "
+                         "for each setting and a band over seeds");
+    return XF_OK;
+  }
+  if (n > 1)
+    return xf_diag_set(diag, XF_E_INVAL,
+                       "one FILE, not \"%s\" and \"%s\" (several RUNs must be "
+                       "directories)",
+                       arg[0], arg[1]);
+  if (r->split || r->arm)
+    return xf_diag_set(diag, XF_E_INVAL,
+                       "--split and --arm are for RUNs; choose rows of a FILE with --where");
+  if (!r->x || !r->y) return xf_diag_set(diag, XF_E_INVAL, "%s is missing", r->x ? "--y" : "--x");
+  r->file = n ? arg[0] : NULL;
+  return n ? XF_OK : xf_diag_set(diag, XF_E_INVAL, "FILE is missing");
+}
+
+static enum xf_rc parse(struct xf_plot_request *r, const char **file, bool *help, int argc,
+                        char **argv, struct xf_diag *diag) {
+  size_t n_file = 0;
   *r = (struct xf_plot_request){0};
   for (int i = 1; i < argc; i++) {
     const char *arg = argv[i], *equal = arg[0] == '-' ? strchr(arg, '=') : NULL;
@@ -78,20 +124,18 @@ static enum xf_rc parse(struct xf_plot_request *r, bool *help, int argc, char **
       return XF_OK;
     } else if (arg[0] == '-') {
       return xf_diag_set(diag, XF_E_INVAL, "unknown argument \"%s\"", arg);
-    } else if (r->file) {
-      return xf_diag_set(diag, XF_E_INVAL, "one FILE, not \"%s\" and \"%s\"", r->file, arg);
     } else {
-      r->file = arg;
+      file[n_file++] = arg;
     }
   }
-  if (!r->x || !r->y) return xf_diag_set(diag, XF_E_INVAL, "%s is missing", r->x ? "--y" : "--x");
-  return r->file ? XF_OK : xf_diag_set(diag, XF_E_INVAL, "FILE is missing");
+  return check(r, file, n_file, diag);
 }
 
-static enum xf_rc draw(const struct xf_plot_request *r, struct xf_diag *diag) {
+static enum xf_rc draw(struct xf_plot_request *r, struct xf_diag *diag) {
+  char metric[XF_PLOT_TEXT];
   struct xf_plot plot;
   struct xf_buf svg;
-  enum xf_rc rc = xf_plot_read(&plot, r, diag);
+  enum xf_rc rc = r->run ? xf_plot_runs(&plot, r, metric, diag) : xf_plot_read(&plot, r, diag);
   if (rc) return rc;
   xf_buf_init(&svg, SVG_MAX);
   rc = xf_plot_svg(&svg, &plot, r);
@@ -112,14 +156,22 @@ int xf_tool_plot(int argc, char **argv) {
   struct xf_plot_request r;
   struct xf_diag diag;
   bool help = false;
+  const char **file = xf_calloc((size_t)argc, sizeof *file);
   xf_diag_init(&diag);
-  enum xf_rc rc = parse(&r, &help, argc, argv, &diag);
+  enum xf_rc rc = parse(&r, file, &help, argc, argv, &diag);
   if (rc) {
     (void)fprintf(stderr, "crossfed plot: %s\n%s", xf_diag_text(&diag, rc), usage);
+    xf_free(file);
     return XF_EXIT_USAGE;
   }
-  if (help) return fputs(usage, stdout) < 0 ? XF_EXIT_FAILED : XF_EXIT_OK;
-  rc = draw(&r, &diag);
-  if (rc) (void)fprintf(stderr, "crossfed plot: %s\n", xf_diag_text(&diag, rc));
-  return xf_rc_exit(rc);
+  int status = XF_EXIT_OK;
+  if (help) {
+    status = fputs(usage, stdout) < 0 ? XF_EXIT_FAILED : XF_EXIT_OK;
+  } else {
+    rc = draw(&r, &diag);
+    if (rc) (void)fprintf(stderr, "crossfed plot: %s\n", xf_diag_text(&diag, rc));
+    status = xf_rc_exit(rc);
+  }
+  xf_free(file);
+  return status;
 }

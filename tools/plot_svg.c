@@ -117,7 +117,7 @@ static const char style[] =
 /* A series is told by colour, by mark and by dashes, so that no one of them is needed. */
 static const char *const dash[4] = {"", " stroke-dasharray=\"7 3\"", " stroke-dasharray=\"2 3\"",
                                     " stroke-dasharray=\"9 3 2 3\""};
-enum { COLOURS = 8, MARKS = 6 };
+enum { COLOURS = 8, MARKS = 6, MARKED = 40 };
 
 static void put_mark(struct pen *pen, uint32_t s, double x, double y) {
   static const char *const path[MARKS] = {"",
@@ -161,6 +161,17 @@ static void put_axes(struct pen *pen, const struct xf_plot_request *r, const str
   PUT(pen, "</text>\n");
 }
 
+/* Plus and minus err around the line: up along the upper ends, back along the lower ones. */
+static void put_band(struct pen *pen, const struct xf_plot_point *p, size_t n, const struct axis *x,
+                     const struct axis *y) {
+  PUT(pen, "\n<polygon fill=\"currentColor\" fill-opacity=\".15\" points=\"");
+  for (size_t i = 0; i < n; i++)
+    PUT(pen, "%s%.2f,%.2f", i ? " " : "", at(x, p[i].x), at(y, p[i].y + p[i].err));
+  for (size_t i = n; i > 0; i--)
+    PUT(pen, " %.2f,%.2f", at(x, p[i - 1].x), at(y, p[i - 1].y - p[i - 1].err));
+  PUT(pen, "\"/>");
+}
+
 static void put_series(struct pen *pen, const struct xf_plot *plot, const struct xf_plot_request *r,
                        uint32_t s, const struct axis *x, const struct axis *y) {
   const struct xf_plot_point *p = plot->point, *end = p + plot->n;
@@ -172,6 +183,9 @@ static void put_series(struct pen *pen, const struct xf_plot *plot, const struct
     put_text(pen, plot->name[s], XF_PLOT_TEXT);
     PUT(pen, "</title>");
   }
+  size_t n = 0;
+  while (first + n < end && first[n].series == s) n++;
+  if (r->band) put_band(pen, first, n, x, y);
   if (!r->points) {
     PUT(pen, "\n<polyline fill=\"none\" stroke=\"currentColor\" stroke-width=\"2\"%s points=\"",
         dash[s % 4]);
@@ -179,9 +193,10 @@ static void put_series(struct pen *pen, const struct xf_plot *plot, const struct
       PUT(pen, "%s%.2f,%.2f", p == first ? "" : " ", at(x, p->x), at(y, p->y));
     PUT(pen, "\"/>");
   }
-  for (p = first; p < end && p->series == s; p++) {
+  if (r->band && n > MARKED) n = 0; /* a mark for every point would hide the line */
+  for (p = first; p < first + n; p++) {
     const double cx = at(x, p->x), low = at(y, p->y - p->err), high = at(y, p->y + p->err);
-    if (p->err > 0)
+    if (p->err > 0 && !r->band)
       PUT(pen,
           "\n<path stroke=\"currentColor\" stroke-width=\"1.5\" "
           "d=\"M%.2f %.2fV%.2fM%.2f %.2fh8M%.2f %.2fh8\"/>",
@@ -213,6 +228,7 @@ static void put_description(struct pen *pen, const struct xf_plot *plot,
     put_text(pen, r->err, XF_PLOT_TEXT);
     PUT(pen, ".");
   }
+  if (r->band) PUT(pen, " Bands: plus and minus one deviation over seeds.");
   for (uint32_t s = 0; s < plot->n_series; s++) {
     const struct xf_plot_point *first = NULL, *last = NULL;
     for (size_t i = 0; i < plot->n; i++)
