@@ -246,7 +246,7 @@ static enum xf_rc keep_strangers(struct finishing *f) {
 
 static void finishing_work(struct client_job *job) {
   static const enum xf_silo_arm order[] = {XF_SILO_POPULARITY, XF_SILO_FEDERATED, XF_SILO_ALONE,
-                                           XF_SILO_GUARDED};
+                                           XF_SILO_GUARDED, XF_SILO_PERSONAL};
   struct finishing *f = (struct finishing *)job;
   struct xf_client *c = job->client;
   char hex[XF_DIGEST_HEX];

@@ -142,6 +142,11 @@ static enum xf_model_axis axis(const struct xf_segment *seg) {
   return XF_AXIS_NONE;
 }
 
+static bool is_norm(const struct xf_model *m, const struct xf_segment *seg) {
+  return arch_of(m)->norm && seg->name[0] != 'w' && seg->name[0] != 'b' &&
+         strncmp(seg->name, "conv", 4) != 0;
+}
+
 /* Graph under construction. */
 struct build {
   struct xf_graph *g;
@@ -240,4 +245,5 @@ const struct xf_model_ops xf_model_convnet = {.data = XF_DATASET_TABLE,
                                               .loss = loss,
                                               .score = score,
                                               .init = init,
-                                              .axis = axis};
+                                              .axis = axis,
+                                              .norm = is_norm};

@@ -35,6 +35,8 @@ struct xf_model_ops {
   void (*score)(struct xf_model_net *net, const struct xf_model *model);
   struct xf_init_rule (*init)(const struct xf_model *model, const struct xf_segment *seg);
   enum xf_model_axis (*axis)(const struct xf_segment *seg);
+  /* Whether a segment belongs to a normalisation; NULL: none does. */
+  bool (*norm)(const struct xf_model *model, const struct xf_segment *seg);
 };
 
 extern const struct xf_model_ops xf_model_mf, xf_model_mlp, xf_model_scorer, xf_model_dkt,
@@ -48,5 +50,10 @@ void xf_model_table_loss(struct xf_model_net *net, const struct xf_model *model,
 XF_WARN_UNUSED enum xf_rc xf_model_table_check(const struct xf_model *model,
                                                const struct xf_model_loss *spec,
                                                struct xf_diag *diag);
+
+/* Gives segments the roles that config.personal asks for, or adds those of a second net. @err E_CONFIG E_LIMIT */
+XF_WARN_UNUSED enum xf_rc xf_model_personalise(struct xf_model *model, struct xf_diag *diag);
+/* First values of a second net: those of the first. @shape full[layout.n] */
+void xf_model_personal_init(const struct xf_model *model, float *full);
 
 #endif

@@ -66,6 +66,15 @@ enum xf_model_rows {
 #undef XF_MODEL_ROWS_ENUM
 };
 
+/* What of a net stays in the silo (role `domain`); all of it must be shared otherwise. */
+enum xf_model_personal {
+  XF_PERSONAL_NONE,
+  XF_PERSONAL_HEAD, /* the output layer (xf_model_get_head) */
+  XF_PERSONAL_NORM, /* normalisation: gains, shifts, running statistics */
+  XF_PERSONAL_COPY, /* nothing of it; a second net "own.<name>" behind it does, which starts as the first */
+  XF_PERSONAL_MIX, /* the same, and the weight "own.alpha" of the second net in a mix of both */
+};
+
 enum { XF_MODEL_HIDDEN_MAX = 8 };
 
 struct xf_model_config {
@@ -82,6 +91,8 @@ struct xf_model_config {
   enum xf_act activation;                         /* mlp, scorer */
   double
       rates; /* > 0: every parameter has a learnt rate that starts here, in segments behind the net's (rate.<name>) */
+  enum xf_model_personal personal; /* not with rates */
+  double mix;                      /* XF_PERSONAL_MIX: first value of own.alpha */
 };
 
 /* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */
@@ -114,7 +125,7 @@ struct xf_model_size xf_model_get_size(const struct xf_model *model);
    none. @own borrowed @thread any */
 bool xf_model_get_head(const struct xf_model *model, const struct xf_segment **weight,
                        const struct xf_segment **bias);
-/* Segments of the net itself: those of learnt rates come behind them, in the same order and shapes. @thread any */
+/* Segments of the net itself: those of learnt rates or of a second net come behind them, in the same order and shapes. @thread any */
 size_t xf_model_base(const struct xf_model *model);
 /* What the rows of a segment are. @thread any */
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
@@ -126,8 +137,8 @@ size_t xf_model_samples(const struct xf_model *model, const struct xf_dataset *d
 /* Whether that is interactions. @thread any */
 bool xf_model_is_ranking(const struct xf_model *model);
 
-/* Seeds of initial values. Shared segments follow `shared` alone, so coordinator and silos agree; aligned rows follow `shared`
-   and the row's key, so all holders agree; the rest follows `silo`. Streams are copied, not advanced. */
+/* Seeds of initial values. Shared segments, and what personalisation keeps of a net, follow `shared` alone, so coordinator and
+   silos agree; aligned rows follow `shared` and the row's key, so all holders agree; the rest follows `silo`. Streams are copied, not advanced. */
 struct xf_model_seed {
   const struct xf_rng *shared, *silo; /* silo may be NULL where there are no own rows */
   const struct xf_key *user_key,

@@ -92,6 +92,7 @@ enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *con
   enum xf_rc rc = model->ops->layout(model, diag);
   model->n_base = model->layout.n_seg;
   if (!rc && config->rates > 0) rc = add_rates(model, diag);
+  if (!rc) rc = xf_model_personalise(model, diag);
   if (rc) {
     xf_model_free(model);
     return rc;
@@ -182,7 +183,8 @@ static enum xf_rc init_segment(const struct xf_model *model, float *to,
       xf_model_init_row(model, seg, seed->shared, &key[r], to + (size_t)r * seg->cols);
     return XF_OK;
   }
-  const struct xf_rng *base = seg->role == XF_ROLE_SHARED ? seed->shared : seed->silo;
+  const bool shared = seg->role == XF_ROLE_SHARED || model->config.personal != XF_PERSONAL_NONE;
+  const struct xf_rng *base = shared ? seed->shared : seed->silo;
   const size_t n = (size_t)seg->rows * seg->cols;
   if (n == 0) return XF_OK;
   if (!base)
@@ -198,7 +200,8 @@ enum xf_rc xf_model_init(const struct xf_model *model, float *full,
   enum xf_rc rc = XF_OK;
   for (size_t i = 0; !rc && i < model->n_base; i++)
     rc = init_segment(model, full + model->layout.seg[i].offset, &model->layout.seg[i], seed, diag);
-  for (size_t i = model->n_base; i < model->layout.n_seg; i++) {
+  if (!rc) xf_model_personal_init(model, full);
+  for (size_t i = model->n_base; model->config.rates > 0 && i < model->layout.n_seg; i++) {
     const struct xf_segment *seg = &model->layout.seg[i];
     for (uint64_t k = 0; k < xf_segment_len(seg); k++)
       full[seg->offset + k] = (float)model->config.rates;

@@ -8,7 +8,13 @@ bool xf_plan_is_meta(const struct xf_plan_stage_part *stage) {
   switch (stage->fed.algorithm) {
   case XF_PLAN_ALGORITHM_FEDAVG:
   case XF_PLAN_ALGORITHM_FEDPROX:
-  case XF_PLAN_ALGORITHM_REPTILE: return false;
+  case XF_PLAN_ALGORITHM_REPTILE:
+  case XF_PLAN_ALGORITHM_FEDPER:
+  case XF_PLAN_ALGORITHM_FEDREP:
+  case XF_PLAN_ALGORITHM_FEDBN:
+  case XF_PLAN_ALGORITHM_DITTO:
+  case XF_PLAN_ALGORITHM_PFEDME:
+  case XF_PLAN_ALGORITHM_APFL: return false;
   case XF_PLAN_ALGORITHM_MAML:
   case XF_PLAN_ALGORITHM_FOMAML:
   case XF_PLAN_ALGORITHM_ANIL:

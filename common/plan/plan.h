@@ -127,6 +127,13 @@ struct xf_plan_stage_part {
       double lr;               /* of inner steps; metasgd: the first value of learnt rates */
       enum xf_plan_hessian hessian;
     } meta; /* meta-learning algorithms and metrics @adaptK */
+    struct {
+      uint32_t head_epochs; /* fedrep */
+      uint32_t steps;       /* pfedme: inner steps */
+      double lambda;        /* ditto, pfedme */
+      double lr;            /* pfedme: of inner steps; apfl: of alpha, 0: optimizer.lr */
+      double alpha;         /* apfl: its first value */
+    } personal;             /* personalisation (personal.c) */
     double
         sample_rate; /* of a step, where training is private per unit (xf_plan_by_units); 0: not given */
   } local;

@@ -208,6 +208,16 @@ static const struct xf_conf_key stage_keys[] = {
      .help =
          "how the meta-gradient goes through inner steps; auto: none for fomaml, difference for "
          "perfedavg, else exact"},
+    {STAGE(local.personal.head_epochs), UINT, .def = "0", RANGE(0, 100000), .tag = 90,
+     .help = "fedrep: passes of a round in which the head learns and the body stands still"},
+    {STAGE(local.personal.steps), UINT, .def = "5", RANGE(1, 1000), .tag = 91,
+     .help = "pfedme: inner steps on each batch"},
+    {STAGE(local.personal.lambda), REAL, .def = "0", RANGE(0, 1000), .tag = 92,
+     .help = "ditto, pfedme: pull of the silo's own net towards the round's model"},
+    {STAGE(local.personal.lr), REAL, .def = "0", RANGE(0, 1000), .tag = 93,
+     .help = "pfedme: rate of inner steps; apfl: of the mix's weight, 0: as optimizer.lr"},
+    {STAGE(local.personal.alpha), REAL, .def = "0.5", RANGE(0, 1), .tag = 94,
+     .help = "apfl: first weight of the silo's own net in the mix"},
     {STAGE(local.sample_rate), REAL, ABOVE(0, 1), .tag = 53,
      .help = "privacy.unit record or user: probability with which each unit takes part in a step; "
              "the sum is divided by batch"},

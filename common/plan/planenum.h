@@ -104,7 +104,13 @@
   X(XF_PLAN_ALGORITHM_BOIL, "boil")           \
   X(XF_PLAN_ALGORITHM_METASGD, "metasgd")     \
   X(XF_PLAN_ALGORITHM_PERFEDAVG, "perfedavg") \
-  X(XF_PLAN_ALGORITHM_FEDPROX, "fedprox")
+  X(XF_PLAN_ALGORITHM_FEDPROX, "fedprox")     \
+  X(XF_PLAN_ALGORITHM_FEDPER, "fedper")       \
+  X(XF_PLAN_ALGORITHM_FEDREP, "fedrep")       \
+  X(XF_PLAN_ALGORITHM_FEDBN, "fedbn")         \
+  X(XF_PLAN_ALGORITHM_DITTO, "ditto")         \
+  X(XF_PLAN_ALGORITHM_PFEDME, "pfedme")       \
+  X(XF_PLAN_ALGORITHM_APFL, "apfl")
 
 /* How a meta-gradient goes back through an inner step: by the algorithm (loaded plans name one of the others); by the exact
    Hessian product; by a difference of two gradients; not at all. */

@@ -36,6 +36,10 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_stop(const struct xf_plan *plan, struct 
 XF_WARN_UNUSED enum xf_rc xf_plan_check_meta(const struct xf_plan *plan,
                                              const struct xf_plan_stage_part *stage,
                                              struct xf_diag *diag);
+/* local.personal of a train stage and what personalisation excludes (personal.c). @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_personal(const struct xf_plan *plan,
+                                                 const struct xf_plan_stage_part *stage,
+                                                 struct xf_diag *diag);
 /* sim.clients of generated sinusoids. @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_sinusoid(const struct xf_plan *plan, struct xf_diag *diag);
 /* What stands for hessian auto. @thread any */

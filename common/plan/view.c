@@ -94,6 +94,7 @@ bool xf_plan_categories(const struct xf_plan *plan) {
 
 static uint32_t least(uint32_t a, uint32_t b) { return a && a < b ? a : b; }
 static uint32_t most(uint32_t a, uint32_t b) { return a > b ? a : b; }
+static uint32_t at_most_u32(uint64_t n) { return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX; }
 
 void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan) {
   bool aligned = xf_plan_is_aligned(plan), free_rows = false, all_at_once = false;
@@ -105,8 +106,10 @@ void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan) {
     const struct xf_plan_stage_part *s = &plan->stages[i];
     out->rounds = add_product(out->rounds, s->fed.rounds, 1);
     const bool meta = xf_plan_is_meta(s);
-    const uint32_t epochs = meta ? 0 : s->local.epochs;
-    const uint32_t steps = meta ? xf_plan_meta_gradients(s) : s->local.steps;
+    const uint64_t times = xf_plan_personal_times(s);
+    const uint32_t epochs =
+        meta ? 0 : at_most_u32(times * s->local.epochs + xf_plan_personal_epochs(s));
+    const uint32_t steps = meta ? xf_plan_meta_gradients(s) : at_most_u32(times * s->local.steps);
     const uint32_t batch = !meta                 ? s->local.batch
                            : s->local.meta.query ? most(s->local.meta.support, s->local.meta.query)
                                                  : 0;

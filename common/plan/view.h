@@ -63,6 +63,11 @@ bool xf_plan_by_units(const struct xf_plan *plan);
 bool xf_plan_maps(const struct xf_plan *plan);
 /* Whether silos of the stage do inner loops: maml, fomaml, anil, boil, metasgd, perfedavg. @thread any */
 bool xf_plan_is_meta(const struct xf_plan_stage_part *stage);
+/* Whether the stage leaves each silo a net or layers of its own: fedper, fedrep, fedbn, ditto, pfedme, apfl. @thread any */
+bool xf_plan_is_personal(const struct xf_plan_stage_part *stage);
+/* How many times a batch of a round is worked on for it, 1 without, and how many epochs are added. @unit times, epochs */
+uint32_t xf_plan_personal_times(const struct xf_plan_stage_part *stage);
+uint32_t xf_plan_personal_epochs(const struct xf_plan_stage_part *stage);
 /* Whether a metric is measured after adaptation. @thread any */
 bool xf_plan_adapts(const struct xf_plan *plan);
 /* Whether the stage's silos run the local optimiser: training, or perfedavg's meta-steps. @thread any */

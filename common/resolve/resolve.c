@@ -26,6 +26,23 @@ static enum xf_rc check_recommender(const struct xf_plan *plan, struct xf_diag *
   return rc;
 }
 
+/* Whether the model can be personalised so: found by making one. */
+static enum xf_rc check_personal(const struct xf_model_config *config, const struct xf_plan *plan,
+                                 struct xf_diag *diag) {
+  const struct xf_personal_config personal = xf_resolve_personal(plan, 0);
+  const struct xf_local_config local = xf_resolve_local(plan, 0);
+  struct xf_model *model = NULL;
+  struct xf_personal *work = NULL;
+  enum xf_rc rc = xf_model_new(&model, config, (struct xf_model_size){0}, diag);
+  if (!rc && personal.rule != XF_PERSONAL_PLAIN)
+    rc = xf_personal_new(&work, model, &personal, &local, 1, diag);
+  xf_personal_free(work);
+  xf_model_free(model);
+  return rc ? xf_diag_prefix(diag, rc, "fed.algorithm: %s",
+                             xf_plan_algorithm_text(plan->stages[0].fed.algorithm))
+            : XF_OK;
+}
+
 /* Whether the model's loss can be differentiated as the algorithm wants: found by planning it. */
 static enum xf_rc check_meta(const struct xf_model_config *config, const struct xf_plan *plan,
                              struct xf_diag *diag) {
@@ -55,7 +72,38 @@ enum xf_rc xf_resolve_check(const struct xf_plan *plan, struct xf_diag *diag) {
   if (recommends) return check_recommender(plan, diag);
   struct xf_model_config config;
   const enum xf_rc rc = xf_resolve_model(&config, plan, diag);
+  if (!rc && xf_plan_is_personal(&plan->stages[0])) return check_personal(&config, plan, diag);
   return rc || !xf_plan_is_meta(&plan->stages[0]) ? rc : check_meta(&config, plan, diag);
+}
+
+/* What of the model each algorithm keeps in the silo. */
+static enum xf_model_personal personal_of(enum xf_plan_algorithm algorithm) {
+  switch (algorithm) {
+  case XF_PLAN_ALGORITHM_FEDPER:
+  case XF_PLAN_ALGORITHM_FEDREP: return XF_PERSONAL_HEAD;
+  case XF_PLAN_ALGORITHM_FEDBN: return XF_PERSONAL_NORM;
+  case XF_PLAN_ALGORITHM_DITTO:
+  case XF_PLAN_ALGORITHM_PFEDME: return XF_PERSONAL_COPY;
+  case XF_PLAN_ALGORITHM_APFL: return XF_PERSONAL_MIX;
+  default: return XF_PERSONAL_NONE;
+  }
+}
+
+struct xf_personal_config xf_resolve_personal(const struct xf_plan *plan, uint32_t stage) {
+  const struct xf_plan_stage_part *st = &plan->stages[stage];
+  struct xf_personal_config c = {.rule = XF_PERSONAL_PLAIN,
+                                 .head_epochs = st->local.personal.head_epochs,
+                                 .steps = st->local.personal.steps,
+                                 .lambda = st->local.personal.lambda,
+                                 .lr = st->local.personal.lr};
+  switch (st->fed.algorithm) {
+  case XF_PLAN_ALGORITHM_FEDREP: c.rule = XF_PERSONAL_REP; break;
+  case XF_PLAN_ALGORITHM_DITTO: c.rule = XF_PERSONAL_DITTO; break;
+  case XF_PLAN_ALGORITHM_PFEDME: c.rule = XF_PERSONAL_PFEDME; break;
+  case XF_PLAN_ALGORITHM_APFL: c.rule = XF_PERSONAL_APFL; break;
+  default: break;
+  }
+  return c;
 }
 
 enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *plan,
@@ -98,6 +146,8 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
   }
   if (plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_METASGD)
     c.rates = plan->stages[0].local.meta.lr;
+  c.personal = personal_of(plan->stages[0].fed.algorithm);
+  c.mix = plan->stages[0].local.personal.alpha;
   memcpy(c.hidden, m->hidden, sizeof c.hidden);
   memcpy(c.user_ns, m->user_ns, sizeof c.user_ns);
   memcpy(c.item_ns, m->item_ns, sizeof c.item_ns);

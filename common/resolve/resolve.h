@@ -16,6 +16,7 @@
 #include "rec/metrics.h"
 #include "resolve/stages.h"
 #include "train/metawork.h"
+#include "train/personal.h"
 #include "train/train.h"
 
 /* Whether everything the plan asks for exists in this version. @err E_UNSUPPORTED naming the key */
@@ -27,6 +28,8 @@ XF_WARN_UNUSED enum xf_rc xf_resolve_model(struct xf_model_config *out, const st
 struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t stage);
 /* A stage's inner loops; `tasks` 0 where they only measure adaptation. @own value */
 struct xf_metawork_config xf_resolve_meta(const struct xf_plan *plan, uint32_t stage);
+/* What a stage's silos do beside: rule XF_PERSONAL_PLAIN where that is nothing. @own value */
+struct xf_personal_config xf_resolve_personal(const struct xf_plan *plan, uint32_t stage);
 /* The local rate of a stage's commit, counted from 0: optimizer.lr under local.schedule, never 0. @thread any */
 float xf_resolve_rate(const struct xf_plan *plan, uint32_t stage, uint64_t commit);
 /* What the coordinator does with a stage's mean. @own value */

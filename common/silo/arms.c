@@ -56,6 +56,7 @@ void xf_silo_set_cancel(struct xf_silo *silo, const atomic_bool *cancel) { silo-
 bool xf_silo_has_arm(const struct xf_silo *silo, enum xf_silo_arm arm) {
   if (arm == XF_SILO_POPULARITY) return silo->data.kind == XF_DATASET_INTERACTIONS;
   if (arm == XF_SILO_ALONE && !silo->recommends) return silo->trainer != NULL;
+  if (arm == XF_SILO_PERSONAL) return silo->personal && xf_personal_has_net(silo->personal);
   return arm != XF_SILO_GUARDED || silo->recommends;
 }
 
@@ -70,9 +71,13 @@ enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm, const fl
   }
   if (arm == XF_SILO_GUARDED)
     return xf_diag_set(diag, XF_E_UNSUPPORTED, "only a recommender is guarded");
-  if (arm == XF_SILO_FEDERATED) {
+  if (arm == XF_SILO_PERSONAL && !xf_silo_has_arm(silo, arm))
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "the plan's algorithm keeps no net of the silo's own");
+  if (arm == XF_SILO_FEDERATED || arm == XF_SILO_PERSONAL) {
     if (!silo->aligned) return xf_diag_set(diag, XF_E_STATE, "the silo is not aligned yet");
     silo_start(silo, silo->arm, base);
+    if (arm == XF_SILO_PERSONAL) xf_personal_serve(silo->model, silo->arm);
   } else if (arm == XF_SILO_ALONE) {
     rc = make_alone(silo, diag);
   }
@@ -147,7 +152,7 @@ enum xf_silo_arm xf_silo_choose(const struct xf_measures *measures, const double
       best = valid[arm];
       break;
     }
-    if (isnan(valid[arm]) || (!isnan(best) && !(sign * valid[arm] > best))) continue;
+    if (!made[arm] || isnan(valid[arm]) || (!isnan(best) && !(sign * valid[arm] > best))) continue;
     best = sign * valid[arm];
     served = (enum xf_silo_arm)arm;
   }

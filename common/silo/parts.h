@@ -11,6 +11,7 @@
 #include "rec/recommender.h"
 #include "silo/silo.h"
 #include "train/metawork.h"
+#include "train/personal.h"
 #include "train/train.h"
 
 /* A rows stage's models, of the whole train part and without split A; their rows and factors are in the personal state, here lies
@@ -55,8 +56,9 @@ struct xf_silo {
   struct xf_model *model;  /* NULL for a recommender, as trainer and evaluator are */
   struct xf_layout stages; /* of a recommender: empty pairs until it is aligned */
   const struct xf_layout *layout;
-  struct xf_trainer *trainer; /* NULL where nothing runs the local optimiser */
-  struct xf_metawork *meta;   /* of meta-learning plans, and where metrics adapt */
+  struct xf_trainer *trainer;   /* NULL where nothing runs the local optimiser */
+  struct xf_personal *personal; /* of plans with local.personal's rules, else NULL */
+  struct xf_metawork *meta;     /* of meta-learning plans, and where metrics adapt */
   struct xf_evaluator *evaluator;
   struct xf_digest layout_digest;
   struct silo_space space[XF_SPACES_MAX];

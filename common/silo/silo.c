@@ -89,6 +89,9 @@ static enum xf_rc make_model(struct xf_silo *s, struct xf_diag *diag) {
   const struct xf_local_config local = xf_resolve_local(s->cfg.plan, 0);
   if (!rc && local.optimizer.lr > 0) /* else the plan needs none: xf_plan_check */
     rc = xf_trainer_new(&s->trainer, s->model, &local, (uint32_t)n_train, diag);
+  const struct xf_personal_config personal = xf_resolve_personal(s->cfg.plan, 0);
+  if (!rc && personal.rule != XF_PERSONAL_PLAIN)
+    rc = xf_personal_new(&s->personal, s->model, &personal, &local, (uint32_t)n_train, diag);
   if (!rc && s->trainer) rc = xf_trainer_check_units(s->trainer, &s->data, diag);
   if (!rc && (xf_plan_is_meta(&s->cfg.plan->stages[0]) || xf_plan_adapts(s->cfg.plan))) {
     const struct xf_metawork_config meta = xf_resolve_meta(s->cfg.plan, 0);
@@ -156,6 +159,7 @@ void xf_silo_free(struct xf_silo *silo) {
   xf_kg_side_unref(silo->cfg.kg);
   xf_trainer_free(silo->trainer);
   xf_metawork_free(silo->meta);
+  xf_personal_free(silo->personal);
   xf_evaluator_free(silo->evaluator);
   if (silo->recommends) silo_stages_deinit(silo);
   for (int i = 0; i < XF_PLAN_STAGES_MAX; i++) xf_wire_map_deinit(&silo->slice[i]);

@@ -129,7 +129,8 @@ void xf_silo_outcome(struct xf_silo *silo, bool committed);
   X(POPULARITY, "popularity") \
   X(ALONE, "alone")           \
   X(FEDERATED, "federated")   \
-  X(GUARDED, "guarded")
+  X(GUARDED, "guarded")       \
+  X(PERSONAL, "personal")
 enum xf_silo_arm {
 #define XF_SILO_ARM_ENUM(n, t) XF_SILO_##n,
   XF_SILO_ARM_LIST(XF_SILO_ARM_ENUM)
@@ -144,7 +145,8 @@ const char *xf_silo_part_name(enum xf_part part);
 int xf_silo_first_part(const struct xf_silo *silo);
 /* Makes an arm ready to be measured or asked: FEDERATED from base (the committed model's wire vector), ALONE by
    training it (the same local work, rounds times), POPULARITY by counting. A recommender makes all arms from base in one
-   decision (rec/recommender.h) and keeps it while base stays the same; only it has GUARDED. @err train's, rec's
+   decision (rec/recommender.h) and keeps it while base stays the same; only it has GUARDED. PERSONAL, the silo's own net, is
+   there where one is beside the federated (ditto, pfedme, apfl; with fedper, fedrep and fedbn FEDERATED has the own layers). @err train's, rec's
    E_UNSUPPORTED (GUARDED of another model) E_NOTFOUND (a recommender has nothing for this arm) */
 XF_WARN_UNUSED enum xf_rc xf_silo_arm_make(struct xf_silo *silo, enum xf_silo_arm arm,
                                            const float *base, struct xf_diag *diag);

@@ -166,7 +166,8 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
     job.held = s->held;
   }
   const enum xf_rc rc = xf_plan_by_units(s->cfg.plan) ? silo_train_units(s, task, &job, a, diag)
-                                                      : xf_trainer_run(s->trainer, &job, diag);
+                        : s->personal ? xf_personal_run(s->personal, s->trainer, &job, diag)
+                                      : xf_trainer_run(s->trainer, &job, diag);
   if (rc) return rc;
   xf_wire_map_gather(&s->map, s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
@@ -275,8 +276,9 @@ static enum xf_rc work_evaluate(struct xf_silo *s, const struct xf_silo_task *ta
                        "noise is on and policy.export_metrics is false: evaluation sums stay here");
   enum xf_rc rc = XF_OK;
   for (int arm = 0; arm < XF_SILO_N_ARM && !rc; arm++) {
-    if (!s->recommends && arm != XF_SILO_FEDERATED)
+    if (!s->recommends && arm != XF_SILO_FEDERATED && arm != XF_SILO_PERSONAL)
       continue; /* the others do not change: made at the end */
+    if (!xf_silo_has_arm(s, (enum xf_silo_arm)arm)) continue;
     rc = xf_silo_arm_make(s, (enum xf_silo_arm)arm, task->base, diag);
     if (!rc) rc = measure_arm(s, (enum xf_silo_arm)arm, row, &n, diag);
     if (rc == XF_E_NOTFOUND && s->recommends) rc = XF_OK; /* nothing for this arm */

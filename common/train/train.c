@@ -54,7 +54,8 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   enum xf_rc rc = xf_model_net_loss(&t->net, t->model, &spec, diag);
   if (rc) return rc;
   const uint32_t samples = t->max_samples ? t->max_samples : 1;
-  const bool by_unit = t->config.unit != XF_UNIT_NONE, dense = by_unit || t->config.prox > 0;
+  const bool by_unit = t->config.unit != XF_UNIT_NONE,
+             dense = by_unit || t->config.prox > 0 || t->config.plain_grads;
   const uint32_t batch = by_unit                                        ? unit_batch(t)
                          : t->config.batch && t->config.batch < samples ? t->config.batch
                                                                         : samples;
@@ -74,7 +75,9 @@ static enum xf_rc build(struct xf_trainer *t, struct xf_diag *diag) {
   t->grad = xf_try_calloc(layout->n + 1, sizeof *t->grad);
   const bool in_panels = xf_nnplan_get_packed(t->plan) > 0;
   if (in_panels) t->work = xf_try_pages(layout->n * sizeof *t->work);
-  if (!t->grad || (in_panels && !t->work) || (t->config.prox > 0 && xf_trainer_prox_init(t)) ||
+  if (t->config.plain_grads) t->moved = xf_try_calloc(layout->n_seg, sizeof *t->moved);
+  if (!t->grad || (in_panels && !t->work) || (t->config.plain_grads && !t->moved) ||
+      (t->config.prox > 0 && xf_trainer_prox_init(t)) ||
       xf_feeder_init(&t->feeder, t->model, &t->net, is_pairwise(t) ? PAIRS : batch, t->max_samples))
     return xf_diag_set(diag, XF_E_NOMEM,
                        "not enough memory to train %llu parameters with batches "
@@ -115,6 +118,7 @@ void xf_trainer_free(struct xf_trainer *trainer) {
   xf_trainer_units_deinit(trainer);
   xf_trainer_prox_deinit(trainer);
   xf_free(trainer->grad);
+  xf_free(trainer->moved);
   xf_free(trainer);
 }
 
@@ -141,9 +145,8 @@ static enum xf_rc start_batches(struct xf_trainer *t, uint32_t n, const struct x
   return xf_batches_init(&t->batches, n, t->config.batch, rng);
 }
 
-/* Names the first parameter that is no number. */
-static enum xf_rc check_params(const struct xf_trainer *t, const float *params, uint64_t step,
-                               struct xf_diag *diag) {
+enum xf_rc xf_trainer_check(const struct xf_trainer *t, const float *params, uint64_t step,
+                            struct xf_diag *diag) {
   const struct xf_layout *layout = xf_model_get_layout(t->model);
   const size_t bad = xf_vec_find_nonfinite(params, layout->n);
   if (bad == SIZE_MAX) return XF_OK;
@@ -165,15 +168,43 @@ static enum xf_rc diverged(const struct xf_trainer *t, uint64_t step, struct xf_
                      (unsigned long long)step, (double)t->lr);
 }
 
+void xf_trainer_draw(struct xf_trainer *t, const struct xf_feed_task *task, uint32_t *n) {
+  const uint32_t *ids = NULL;
+  xf_batches_next(&t->batches, &ids, n);
+  xf_feeder_fill(&t->feeder, task, ids, *n);
+  if (t->net.masks) xf_nnplan_set_seed(t->plan, xf_rng_u64(task->negative));
+}
+
+enum xf_rc xf_trainer_gradient(struct xf_trainer *t, const float *params, uint32_t rows,
+                               uint64_t step, double *grad, size_t n, double *loss,
+                               struct xf_diag *diag) {
+  const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = rows};
+  const enum xf_rc rc = xf_nnplan_run(t->plan, params, t->grad, extent, diag);
+  if (rc == XF_E_NAN) return diverged(t, step, diag);
+  if (rc) return rc;
+  for (size_t i = 0; i < n; i++) grad[i] = (double)t->grad[i];
+  *loss = (double)*(const float *)xf_nnplan_get(t->plan, t->net.data, NULL, NULL);
+  return XF_OK;
+}
+
+/* The pieces of a step whose segments the job lets move. */
+static const struct xf_grad_piece *moving(struct xf_trainer *t, const struct xf_train_job *job,
+                                          const struct xf_grad_piece *piece, size_t *n) {
+  const struct xf_layout *layout = xf_model_get_layout(t->model);
+  size_t k = 0;
+  for (size_t i = 0; i < *n; i++)
+    if (job->moves[xf_layout_find(layout, piece[i].seg->name) - layout->seg])
+      t->moved[k++] = piece[i];
+  *n = k;
+  return t->moved;
+}
+
 /* One step on params, as the plan has them. *loss = the batch's mean data loss. */
 static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_train_job *job,
                            const struct xf_feed_task *task, uint32_t *n, double *loss,
                            struct xf_diag *diag) {
-  const uint32_t *ids = NULL;
-  xf_batches_next(&t->batches, &ids, n);
-  xf_feeder_fill(&t->feeder, task, ids, *n);
+  xf_trainer_draw(t, task, n);
   const uint32_t extent[XF_N_SYM] = {[XF_SYM_ONE] = 1, [XF_SYM_B] = *n};
-  if (t->net.masks) xf_nnplan_set_seed(t->plan, xf_rng_u64(task->negative));
   xf_optim_touch(t->optim, params, t->plan, extent);
   const enum xf_rc rc = t->fused ? xf_nnplan_run_sgd(t->plan, params, t->grad, t->lr, extent, diag)
                                  : xf_nnplan_run(t->plan, params, t->grad, extent, diag);
@@ -184,8 +215,10 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   if (t->anchor) xf_trainer_prox_add(t, params);
   size_t n_piece = 0;
   const struct xf_grad_piece *piece = xf_nnplan_get_pieces(t->plan, &n_piece);
+  if (job->moves) piece = moving(t, job, piece, &n_piece);
   xf_optim_step(t->optim, params, piece, n_piece);
-  xf_nnplan_apply(t->plan, params);
+  if (!job->moves || job->moves[0]) /* statistics are the body's, where segments begin */
+    xf_nnplan_apply(t->plan, params);
   return XF_OK;
 }
 
@@ -257,41 +290,50 @@ static enum xf_rc run_pairs(struct xf_trainer *t, struct xf_train_job *job, uint
   return XF_OK;
 }
 
-enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
-                          struct xf_diag *diag) {
-  const size_t n_param = xf_model_get_layout(trainer->model)->n;
+enum xf_rc xf_trainer_begin(struct xf_trainer *t, struct xf_train_job *job, uint64_t *n_steps,
+                            struct xf_diag *diag) {
+  const size_t n_param = xf_model_get_layout(t->model)->n;
   uint32_t n = 0;
+  *n_steps = 0;
   job->n_steps = 0;
   job->n_samples = 0;
   job->loss = (double)NAN;
-  enum xf_rc rc = xf_feeder_start(&trainer->feeder, job->data, trainer->max_samples, &n, diag);
+  enum xf_rc rc = xf_feeder_start(&t->feeder, job->data, t->max_samples, &n, diag);
   if (rc) return rc;
   if (job->out != job->start) memcpy(job->out, job->start, n_param * sizeof *job->out);
   if (n == 0) return XF_OK;
-  trainer->lr = job->lr > 0 ? job->lr : trainer->config.optimizer.lr;
-  rc = check_params(trainer, job->out, 0, diag);
+  t->lr = job->lr > 0 ? job->lr : t->config.optimizer.lr;
+  rc = xf_trainer_check(t, job->out, 0, diag);
   if (rc) return rc;
-  rc = start_batches(trainer, n, &job->shuffle);
+  rc = start_batches(t, n, &job->shuffle);
   if (rc) return xf_diag_set(diag, rc, "not enough memory to order %u samples", n);
-  xf_optim_reset(trainer->optim);
-  xf_optim_set_lr(trainer->optim, job->out, trainer->lr);
-  const uint64_t n_steps = trainer->config.steps ? trainer->config.steps
-                                                 : (uint64_t)trainer->config.epochs *
-                                                       xf_batches_count(&trainer->batches);
+  xf_optim_reset(t->optim);
+  xf_optim_set_lr(t->optim, job->out, t->lr);
+  const uint32_t epochs = job->epochs ? job->epochs : t->config.epochs;
+  job->n_samples = n;
+  *n_steps = t->config.steps && !job->epochs ? t->config.steps
+                                             : (uint64_t)epochs * xf_batches_count(&t->batches);
+  return XF_OK;
+}
+
+enum xf_rc xf_trainer_run(struct xf_trainer *trainer, struct xf_train_job *job,
+                          struct xf_diag *diag) {
+  uint64_t n_steps = 0;
+  enum xf_rc rc = xf_trainer_begin(trainer, job, &n_steps, diag);
+  if (rc || n_steps == 0) return rc;
   /* weights lie in panels from here to the last step (decision 33) */
   float *params = trainer->work ? trainer->work : job->out;
   if (trainer->anchor) xf_trainer_prox_start(trainer, job->out);
   if (trainer->work) xf_nnplan_pack(trainer->plan, params, job->out);
   if (trainer->config.unit != XF_UNIT_NONE)
-    rc = xf_trainer_run_units(trainer, params, job, n, diag);
+    rc = xf_trainer_run_units(trainer, params, job, (uint32_t)job->n_samples, diag);
   else
     rc = is_pairwise(trainer) ? run_pairs(trainer, job, n_steps, diag)
                               : run_steps(trainer, params, job, n_steps, diag);
   if (rc) return rc;
   xf_optim_catchup(trainer->optim, params);
   if (trainer->work) xf_nnplan_unpack(trainer->plan, job->out, params);
-  job->n_samples = n;
-  return check_params(trainer, job->out, job->n_steps, diag);
+  return xf_trainer_check(trainer, job->out, job->n_steps, diag);
 }
 
 enum xf_rc xf_train_alone(struct xf_trainer *trainer, struct xf_train_job *job, uint32_t n_tasks,

@@ -41,6 +41,8 @@ struct xf_local_config {
       kappa; /* aligned user rows: pull/2 |p - kappa prior|^2, prior 0 where there is none */
   enum xf_train_unit
       unit; /* not NONE: steps are given, l2, prox and pull 0, batch is of no effect */
+  bool
+      plain_grads; /* gradients one by one as a flat vector, nothing packed or fused; needed where a job has `moves` */
 };
 
 struct xf_train_progress {
@@ -65,6 +67,8 @@ struct xf_train_job {
   const struct xf_dataset *data;
   struct xf_rng shuffle, negative;
   float lr;                           /* of this task; 0: the optimizer's */
+  uint32_t epochs;                    /* of this task; 0: the configuration's epochs or steps */
+  const uint8_t *moves;               /* [n_seg] 0: the segment stays as it is; NULL: all move */
   const float *prior;                 /* [layout.n] aligned user rows at their place; NULL: none */
   const uint8_t *held;                /* [n_users] 1 where prior holds a row; NULL: everywhere */
   const struct xf_train_units *units; /* needed with config.unit, else NULL */

@@ -284,6 +284,8 @@ static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double
 
 /* The column of an arm that no silo can have is left out. */
 static bool column(const struct sim *sim, int arm) {
+  if (arm == XF_SILO_PERSONAL)
+    return sim->n_client && xf_silo_has_arm(sim->client[0].silo, XF_SILO_PERSONAL);
   return arm != XF_SILO_GUARDED || xf_resolve_recommends(&sim->plan);
 }
 

@@ -347,19 +347,20 @@ static void test_report(void **state) {
 
   stagetest_commit(&t);
   assert_int_equal(report(arms), 4);
-  for (int arm = 0; arm < XF_SILO_N_ARM; arm++)
+  for (int arm = 0; arm <= XF_SILO_GUARDED; arm++)
     assert_string_equal(arms[arm], xf_silo_arm_name((enum xf_silo_arm)arm));
-  for (int arm = 0; arm < XF_SILO_N_ARM; arm++)
+  for (int arm = 0; arm <= XF_SILO_GUARDED; arm++)
     assert_true(xf_silo_has_arm(s, (enum xf_silo_arm)arm));
+  assert_false(xf_silo_has_arm(s, XF_SILO_PERSONAL));
   stagetest_deinit(&t);
 }
 
 /* GUARDED has compared the others; it goes before them, whatever they measure. */
 static void test_choose(void **state) {
   (void)state;
-  const double with[] = {.9, .8, .7, .1}, without[] = {.2, .3, .4, NAN},
-               none[] = {NAN, NAN, NAN, NAN};
-  const bool all[] = {true, true, true, true};
+  const double with[XF_SILO_N_ARM] = {.9, .8, .7, .1}, without[XF_SILO_N_ARM] = {.2, .3, .4, NAN},
+               none[XF_SILO_N_ARM] = {NAN, NAN, NAN, NAN};
+  const bool all[XF_SILO_N_ARM] = {true, true, true, true};
   bool chosen = false;
   stagetest_init(&t, stagetest_gram, "", NULL);
   const struct xf_measures *m = xf_silo_measures(t.s[0].silo);
