@@ -86,6 +86,13 @@ enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_
         diag, refuse(key, "policy.clip"),
         "noise of multiplier %.4g needs a clip: set policy.clip, or privacy.clip in the plan",
         e.noise_multiplier);
+  if (!e.metrics && xf_plan_needs_losses(plan))
+    return xf_diag_set(
+        diag, refuse(key, "policy.export_metrics"),
+        "the plan chooses silos by their losses (fed.select.policy), and with "
+        "policy.noise_multiplier %.4g and policy.export_metrics false this silo says "
+        "none: it needs a plan with policy stratified or uniform",
+        policy->noise_multiplier);
   if (v.exact && (e.clip > 0 || e.noise_multiplier > 0))
     return xf_diag_set(
         diag, refuse(key, e.noise_multiplier > 0 ? "policy.noise_multiplier" : "policy.clip"),

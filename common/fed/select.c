@@ -110,8 +110,9 @@ static void seat(struct strata *s, uint32_t m, uint32_t n, uint32_t min_domains,
   }
 }
 
-static enum xf_rc check(const struct xf_select_rule *rule, const struct xf_select_member *member,
-                        uint32_t n, uint32_t n_domains, struct xf_diag *diag) {
+enum xf_rc xf_select_check(const struct xf_select_rule *rule, const struct xf_select_member *member,
+                           uint32_t n, uint32_t n_domains, struct xf_diag *diag) {
+  if (!n) return xf_diag_set(diag, XF_E_INVAL, "the member list is empty");
   for (uint32_t i = 1; i < n; i++)
     if (strcmp(member[i - 1].id, member[i].id) >= 0)
       return xf_diag_set(diag, XF_E_INVAL, "member list: %s follows %s; it must be sorted",
@@ -130,10 +131,9 @@ enum xf_rc xf_select_draw(uint32_t *out, uint32_t *n_out, const struct xf_select
                           const struct xf_select_member *member, uint32_t n, struct xf_rng *rng,
                           struct xf_diag *diag) {
   *n_out = 0;
-  if (!n) return xf_diag_set(diag, XF_E_INVAL, "the member list is empty");
   struct strata s;
   strata_init(&s, member, n);
-  const enum xf_rc rc = check(rule, member, n, s.n_domains, diag);
+  const enum xf_rc rc = xf_select_check(rule, member, n, s.n_domains, diag);
   if (!rc) {
     seat(&s, xf_select_asked(rule, n), n, rule->min_domains, rng);
     for (uint32_t d = 0; d < s.n_domains; d++) {

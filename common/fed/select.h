@@ -6,7 +6,7 @@
  * random order: each member is selected with the same probability), and at least min_domains domains
  * get a seat when there are as many. The same stream over the same list gives the same cohort.
  *
- * Not for: deadlines and timers (server/core), weights (weight.h).
+ * Other ways of drawing: selectpolicy.h. Not for: deadlines and timers (server/core), weights (weight.h).
  * Thread: any. Owner: the caller.
  * @source W. G. Madow 1949, systematic sampling; docs/ALGORITHMS.md "selection"
  */
@@ -42,7 +42,12 @@ uint32_t xf_select_asked(const struct xf_select_rule *rule, uint32_t n_members);
    @unit members */
 uint32_t xf_select_quorum(const struct xf_select_rule *rule, uint32_t n_members);
 
-/* Draws the cohort: ascending indices into member, *n_out of them. Ids must ascend.
+/* A list of members and whether a cohort of them can hold min_domains of its domains.
+   @err E_INVAL (no member, order) E_RANGE (fewer domains than min_domains) */
+XF_WARN_UNUSED enum xf_rc xf_select_check(const struct xf_select_rule *rule,
+                                          const struct xf_select_member *member, uint32_t n,
+                                          uint32_t n_domains, struct xf_diag *diag);
+/* Draws the cohort stratified by domain: ascending indices into member, *n_out of them. Ids must ascend.
    @shape member[n], out[n] @err E_INVAL (no member, order) E_RANGE (fewer domains than min_domains) */
 XF_WARN_UNUSED enum xf_rc xf_select_draw(uint32_t *out, uint32_t *n_out,
                                          const struct xf_select_rule *rule,

@@ -98,6 +98,13 @@ struct xf_plan_stage_part {
     double over_select; /* >= 1: times the cohort */
     enum xf_plan_weighting weighting;
     uint32_t weight_cap; /* capped */
+    struct {
+      enum xf_plan_select policy;
+      uint32_t candidates; /* power-of-choice; 0: twice the members asked */
+      double explore, explore_decay, explore_min, cutoff, clip; /* oort, as the others */
+      double duration_quantile, duration_penalty, pacer_step, max_times_part;
+      uint32_t pacer_window, max_times; /* 0: off */
+    } select;
     enum xf_plan_encoding encoding;
     struct {
       enum xf_plan_server kind;

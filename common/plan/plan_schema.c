@@ -31,6 +31,7 @@ static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAM
 static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME) END};
 static const struct xf_conf_name anneal_names[] = {XF_PLAN_ANNEAL_LIST(NAME) END};
 static const struct xf_conf_name schedule_names[] = {XF_PLAN_SCHEDULE_LIST(NAME) END};
+static const struct xf_conf_name select_names[] = {XF_PLAN_SELECT_LIST(NAME) END};
 static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME) LATER("float16"),
                                                      LATER("bfloat16"), LATER("int8"), END};
 static const struct xf_conf_name optimizer_names[] = {XF_PLAN_OPTIMIZER_LIST(NAME) END};
@@ -69,6 +70,9 @@ const char *xf_plan_server_text(enum xf_plan_server value) {
 }
 const char *xf_plan_schedule_text(enum xf_plan_schedule value) {
   return xf_conf_name_text(schedule_names, (int)value);
+}
+const char *xf_plan_select_text(enum xf_plan_select value) {
+  return xf_conf_name_text(select_names, (int)value);
 }
 const char *xf_plan_unit_text(enum xf_plan_unit value) {
   return xf_conf_name_text(unit_names, (int)value);
@@ -124,6 +128,36 @@ static const struct xf_conf_key stage_keys[] = {
      .help = "deadline of evaluation rounds; as deadline_s when not given"},
     {STAGE(fed.over_select), REAL, .def = "1", RANGE(1, 10), .unit = "x cohort", .tag = 20,
      .help = "members asked for each answer wanted"},
+    {STAGE(fed.select.policy), WORD(select_names), .def = "stratified", .tag = 100,
+     .help = "who is asked: each domain its share; all alike; by samples; the largest losses among "
+             "candidates; by utility"},
+    {STAGE(fed.select.candidates), UINT, .def = "0", RANGE(0, 1000000), .unit = "members",
+     .tag = 101,
+     .help = "power-of-choice: drawn by samples, those with the largest losses are "
+             "asked; 0: twice the members asked"},
+    {STAGE(fed.select.explore), REAL, .def = "0.9", RANGE(0, 1), .tag = 102,
+     .help = "oort: part of the cohort that was never seen, before the first commit"},
+    {STAGE(fed.select.explore_decay), REAL, .def = "0.98", ABOVE(0, 1), .tag = 103,
+     .help = "oort: factor of explore with each commit"},
+    {STAGE(fed.select.explore_min), REAL, .def = "0.3", RANGE(0, 1), .tag = 104,
+     .help = "oort: explore falls to it"},
+    {STAGE(fed.select.cutoff), REAL, .def = "0.95", RANGE(0, 1), .tag = 105,
+     .help =
+         "oort: who has this part of the least utility of the best may be drawn in their place"},
+    {STAGE(fed.select.clip), REAL, .def = "0.95", RANGE(0, 1), .tag = 106,
+     .help = "oort: quantile of samples times loss above which it is cut"},
+    {STAGE(fed.select.duration_quantile), REAL, .def = "1", ABOVE(0, 1), .tag = 107,
+     .help = "oort: slower members than this quantile of durations lose utility; 1: none"},
+    {STAGE(fed.select.duration_penalty), REAL, .def = "2", RANGE(0, 10), .tag = 108,
+     .help = "oort: exponent of preferred by actual duration, for slower members"},
+    {STAGE(fed.select.pacer_window), UINT, .def = "0", RANGE(0, 10000), .unit = "commits",
+     .tag = 109, .help = "oort: after so many commits duration_quantile may move; 0: it stays"},
+    {STAGE(fed.select.pacer_step), REAL, .def = "0.05", ABOVE(0, 1), .tag = 110,
+     .help = "oort: by how much"},
+    {STAGE(fed.select.max_times), UINT, .def = "0", RANGE(0, 10000000), .unit = "commits",
+     .tag = 111, .help = "oort: who took part more often is barred; 0: nobody"},
+    {STAGE(fed.select.max_times_part), REAL, .def = "0.3", RANGE(0, 1), .tag = 112,
+     .help = "oort: at most this part of the members is barred"},
     {STAGE(fed.weighting), WORD(weighting_names), .def = "samples", .tag = 21,
      .help = "weight of a silo: its train samples, 1, or min(samples, weight_cap)"},
     {STAGE(fed.weight_cap), UINT, RANGE(1, 536870911), .unit = "samples", .tag = 22,

@@ -149,6 +149,14 @@
   X(XF_PLAN_SCHEDULE_INVERSE, "inverse")         \
   X(XF_PLAN_SCHEDULE_INVERSE_ROOT, "inverse-root")
 
+/* Who takes part in a round (fed/selectpolicy.h). */
+#define XF_PLAN_SELECT_LIST(X)                \
+  X(XF_PLAN_SELECT_STRATIFIED, "stratified")  \
+  X(XF_PLAN_SELECT_UNIFORM, "uniform")        \
+  X(XF_PLAN_SELECT_WEIGHTED, "weighted")      \
+  X(XF_PLAN_SELECT_CHOICE, "power-of-choice") \
+  X(XF_PLAN_SELECT_OORT, "oort")
+
 /* How an update travels: all its floats, or those that are not 0 (statistics without noise). */
 #define XF_PLAN_ENCODING_LIST(X)         \
   X(XF_PLAN_ENCODING_FLOAT32, "float32") \
@@ -219,6 +227,7 @@ enum xf_plan_weighting { XF_PLAN_WEIGHTING_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_server { XF_PLAN_SERVER_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_anneal { XF_PLAN_ANNEAL_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_schedule { XF_PLAN_SCHEDULE_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_select { XF_PLAN_SELECT_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_encoding { XF_PLAN_ENCODING_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_optimizer { XF_PLAN_OPTIMIZER_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_sparse { XF_PLAN_SPARSE_LIST(XF_PLAN_ENUMERATOR_) };
@@ -239,6 +248,7 @@ const char *xf_plan_arm_text(enum xf_plan_arm value);
 const char *xf_plan_stage_text(enum xf_plan_stage value);
 const char *xf_plan_server_text(enum xf_plan_server value);
 const char *xf_plan_schedule_text(enum xf_plan_schedule value);
+const char *xf_plan_select_text(enum xf_plan_select value);
 const char *xf_plan_unit_text(enum xf_plan_unit value);
 
 #endif

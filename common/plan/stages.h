@@ -29,6 +29,11 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_schedules(const struct xf_plan_stage_par
 XF_WARN_UNUSED enum xf_rc xf_plan_check_server(const struct xf_plan *plan,
                                                const struct xf_plan_stage_part *stage,
                                                struct xf_diag *diag);
+/* fed.select: keys its policy does not read, and what a policy by losses or samples needs (select.c).
+   @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_select(const struct xf_plan *plan,
+                                               const struct xf_plan_stage_part *stage,
+                                               struct xf_diag *diag);
 /* What early_stop needs of the rest of the plan (stop.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_stop(const struct xf_plan *plan, struct xf_diag *diag);
 

@@ -72,6 +72,10 @@ uint32_t xf_plan_personal_epochs(const struct xf_plan_stage_part *stage);
 bool xf_plan_adapts(const struct xf_plan *plan);
 /* Whether the stage's silos run the local optimiser: training, or perfedavg's meta-steps. @thread any */
 bool xf_plan_optimises(const struct xf_plan_stage_part *stage);
+/* Whether what committed rounds have shown of members decides about later rounds of the stage. @thread any */
+bool xf_plan_remembers(const struct xf_plan_stage_part *stage);
+/* Whether some stage chooses by losses that silos report. @thread any */
+bool xf_plan_needs_losses(const struct xf_plan *plan);
 /* Gradients that a silo computes in a round of a meta stage. @unit gradients */
 uint32_t xf_plan_meta_gradients(const struct xf_plan_stage_part *stage);
 /* Whether a stage sums over categories (statistic.of categories): silos then need those of their items. @thread any */

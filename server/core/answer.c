@@ -262,6 +262,10 @@ void answer_spooled(struct xf_coord *c, uint32_t member, enum xf_rc rc, const ch
     r->n_member = 1;
     r->task_id = &m->task_id;
     r->update = &m->begin;
+    if (xf_plan_remembers(c->stage) && m->offered_at.ns > 0 && m->offered_at.ns != XF_TIME_NEVER.ns)
+      r->seconds = xf_time_diff_s(c->now, m->offered_at);
+    m->figures = (struct xf_coord_figures){m->begin.n_samples, m->begin.has_loss, m->begin.loss_sum,
+                                           m->begin.loss_count, r->seconds};
     if (XF_PLANTED("ack_early")) answer_ack(c, m, &m->task_id, XF_VERDICT_ACCEPTED, XF_OK, "");
   } else if (rc == XF_E_CORRUPT) {
     m->task = T_WORKING;

@@ -136,6 +136,7 @@ void xf_coord_free(struct xf_coord *coord) {
   xf_map_deinit(&coord->by_conn);
   xf_map_deinit(&coord->by_id);
   xf_arena_deinit(&coord->arena);
+  xf_select_memory_deinit(&coord->memory);
   xf_free(coord->m);
   xf_free(coord->cohort);
   xf_free(coord->cohort_task);

@@ -14,33 +14,14 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/time.h"
-#include "plan/stop.h"
 #include "plan/view.h"
+#include "server/core/recovery.h"
 #include "wire/msg.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 enum { XF_MEMBER_NAME = 64, XF_REASON_LEN = 512 };
-
-/* The round's states, X(NAME, text). @source operations.md 4.3 */
-#define XF_ROUND_STATE_LIST(X)    \
-  X(IDLE, "idle")                 \
-  X(SELECTING, "selecting")       \
-  X(BROADCASTING, "broadcasting") \
-  X(COLLECTING, "collecting")     \
-  X(CLOSING, "closing")           \
-  X(AGGREGATING, "aggregating")   \
-  X(COMMITTING, "committing")     \
-  X(COMMITTED, "committed")       \
-  X(ABANDONED, "abandoned")       \
-  X(DONE, "done")
-
-enum xf_round_state {
-#define XF_ROUND_STATE_ENUM(n, t) XF_ROUND_##n,
-  XF_ROUND_STATE_LIST(XF_ROUND_STATE_ENUM)
-#undef XF_ROUND_STATE_ENUM
-};
 
 struct xf_coord_member {
   char id[XF_MEMBER_NAME];
@@ -62,46 +43,6 @@ struct xf_coord_config {
   double drain_timeout_s;               /* default 30 */
   double min_rate;                      /* bytes per second that keep a lease; default 8192 */
   bool exit_when_done;
-};
-
-/* What the ledger knows at start (filled by io; all zero for a fresh run). */
-struct xf_coord_recovery {
-  uint64_t epoch;      /* of this start, >= 1 */
-  uint64_t last_round; /* highest attempt number used */
-  uint64_t committed;  /* committed training rounds */
-  uint64_t
-      evaluated_at; /* value of `committed` at the last committed evaluation, UINT64_MAX: none */
-  uint32_t abandoned_in_row;     /* training rounds, since the last commit or resume */
-  struct xf_plan_stop stop;      /* of all committed evaluations */
-  struct xf_digest model_digest; /* of the committed model */
-  bool frozen;                   /* directory exists (or the plan aligns nothing) */
-  bool paused;
-  bool done;
-  struct { /* the open round, when round != 0 */
-    uint64_t round;
-    enum xf_task_kind kind;
-    enum xf_round_state state; /* COLLECTING (open), CLOSING, COMMITTING */
-    const uint32_t *cohort;    /* member indices */
-    size_t n_cohort;
-    const uint32_t *participant; /* frozen list, for CLOSING and later */
-    size_t n_participant;
-  } open;
-  const struct
-      xf_coord_accepted { /* updates accepted so far: of the open round, and each member's last */
-    uint32_t member;
-    uint64_t round;
-    enum xf_task_kind kind;
-    struct xf_digest task_id, update_digest;
-    uint64_t weight;
-    enum xf_outcome outcome; /* of its round; NONE while open */
-  } * accepted;
-  size_t n_accepted;
-  const struct
-      xf_coord_final { /* done: what members answered to the final model; the last counts */
-    uint32_t member;
-    bool stored; /* else refused */
-  } * final;
-  size_t n_final;
 };
 
 /* X(NAME) */
@@ -201,6 +142,7 @@ struct xf_coord_record {
   size_t n_member;
   const struct xf_msg_update_begin *update; /* UPDATE, VERDICT */
   enum xf_verdict verdict;                  /* VERDICT */
+  double seconds;                           /* UPDATE: as in xf_coord_figures */
   const char *code, *text;                  /* reasons; DONE: why before the last round, or NULL */
 };
 

@@ -52,6 +52,7 @@ static enum xf_rc recover_accepted(struct xf_coord *c, const struct xf_coord_rec
       m->task = T_ANSWERED;
       m->begin.weight = a->weight;
       m->begin.round = a->round;
+      m->figures = a->figures;
     }
   }
   return XF_OK;
@@ -84,6 +85,8 @@ enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
   c->frozen = r->frozen;
   c->paused = r->paused;
   c->done = r->done;
+  const enum xf_rc past = cohort_recover(c, r, diag);
+  if (past) return past;
   if (r->done) {
     round_set(c, XF_ROUND_DONE);
     enum xf_rc done_rc = recover_final(c, r, diag);

@@ -4,7 +4,6 @@
  */
 #include "base/fail.h"
 #include "base/log.h"
-#include "crypto/stream.h"
 #include "fed/select.h"
 #include "server/core/state.h"
 
@@ -53,25 +52,9 @@ bool round_is_open(const struct xf_coord *c) {
          c->state == XF_ROUND_COLLECTING;
 }
 
-static struct xf_select_rule rule_of(const struct xf_coord *c) {
-  return (struct xf_select_rule){.cohort = c->stage->fed.cohort,
-                                 .quorum = c->stage->fed.quorum,
-                                 .cohort_count = c->stage->fed.cohort_count,
-                                 .quorum_count = c->stage->fed.quorum_count,
-                                 .min_domains = c->stage->fed.min_domains,
-                                 .over_select = c->stage->fed.over_select};
-}
-
-/* Members that may contribute. */
-static uint32_t contributors(const struct xf_coord *c) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < c->n; i++) n += !c->m[i].reader;
-  return n;
-}
-
 uint32_t round_quorum(const struct xf_coord *c) {
-  struct xf_select_rule rule = rule_of(c);
-  return xf_select_quorum(&rule, contributors(c));
+  const struct xf_select_rule rule = cohort_rule(c);
+  return xf_select_quorum(&rule, cohort_members(c));
 }
 
 /* Whether an evaluation is due at this number of commits (decision 5). */
@@ -81,6 +64,7 @@ static bool evaluation_due(const struct xf_coord *c) {
 
 void round_offer(struct xf_coord *c, struct member *m) {
   struct xf_msg *msg = coord_send(c, m->conn, XF_MSG_TASK_OFFER);
+  if (m->offered_at.ns == XF_TIME_NEVER.ns) m->offered_at = c->now;
   double left = c->done ? c->stage->fed.deadline_s : xf_time_diff_s(c->deadline, c->now);
   msg->task_offer = (struct xf_msg_task_offer){
       .task_id = m->task_id,
@@ -186,32 +170,6 @@ static void step_idle(struct xf_coord *c) {
   a->kind = c->kind;
 }
 
-static enum xf_rc draw_cohort(struct xf_coord *c, struct xf_diag *diag) {
-  if (c->kind == XF_TASK_EVALUATE) { /* whoever is here; never blocks on missing silos */
-    c->n_cohort = 0;
-    for (uint32_t i = 0; i < c->n; i++)
-      if (round_may_work(c, &c->m[i])) c->cohort[c->n_cohort++] = i;
-    c->target = c->n_cohort;
-    return c->n_cohort ? XF_OK : xf_diag_set(diag, XF_E_STATE, "no member is connected");
-  }
-  struct xf_select_member *list = xf_arena_calloc(&c->arena, c->n, sizeof *list);
-  uint32_t *who = xf_arena_calloc(&c->arena, c->n, sizeof *who);
-  if (!list || !who) return XF_E_NOMEM;
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < c->n; i++) {
-    if (c->m[i].reader) continue;
-    who[n] = i;
-    list[n++] = (struct xf_select_member){c->m[i].info->id, c->m[i].info->domain};
-  }
-  struct xf_select_rule rule = rule_of(c);
-  struct xf_rng rng;
-  xf_stream_init(&rng, c->cfg.plan->seed, "cohort", c->round, NULL);
-  c->target = xf_select_target(&rule, n);
-  enum xf_rc rc = xf_select_draw(c->cohort, &c->n_cohort, &rule, list, n, &rng, diag);
-  for (uint32_t k = 0; k < c->n_cohort && !rc; k++) c->cohort[k] = who[c->cohort[k]];
-  return rc;
-}
-
 /* The answer to RESERVE: with space, draws the cohort and opens the round. */
 void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
   if (!c->reserving || c->state != XF_ROUND_IDLE) return;
@@ -226,7 +184,7 @@ void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
   struct xf_diag diag;
   xf_diag_init(&diag);
   c->round = c->last_round + 1;
-  rc = draw_cohort(c, &diag);
+  rc = cohort_draw(c, &diag);
   if (rc) {
     c->retry_at = xf_time_add_s(c->now, RETRY_SPACE_S);
     coord_wait(c, "round %llu not opened: %s", (unsigned long long)c->round,
@@ -243,6 +201,7 @@ void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
     m->selected = true;
     m->task = T_WAITING;
     m->done = m->total = m->received = 0;
+    m->offered_at = XF_TIME_NEVER;
     xf_coord_task_id(&m->task_id, c->cfg.run_id, c->round, m->info->id, &c->model_digest,
                      &c->cfg.plan_digest);
     c->cohort_task[k] = m->task_id;
@@ -346,7 +305,7 @@ static void step_collecting(struct xf_coord *c) {
                (unsigned long long)c->round, t.moving);
     return;
   }
-  struct xf_select_rule rule = rule_of(c);
+  const struct xf_select_rule rule = cohort_rule(c);
   if (XF_PLANTED("quorum_off_by_one") && t.accepted + 1 == c->n_cohort) {
     round_close(c);
     return;
@@ -355,8 +314,8 @@ static void step_collecting(struct xf_coord *c) {
     if (t.answered == c->n_cohort || deadline) round_close(c);
     return;
   }
-  struct xf_select_state s = {contributors(c), c->n_cohort, t.answered,
-                              t.accepted,      t.domains,   deadline};
+  struct xf_select_state s = {cohort_members(c), c->n_cohort, t.answered,
+                              t.accepted,        t.domains,   deadline};
   switch (xf_select_judge(&rule, &s)) {
   case XF_SELECT_CLOSE: round_close(c); return;
   case XF_SELECT_ABANDON:
@@ -427,6 +386,7 @@ static void committed(struct xf_coord *c) {
   round_set(c, XF_ROUND_COMMITTED);
   c->model_digest = c->new_digest;
   if (c->kind == XF_TASK_TRAIN) {
+    cohort_learn(c);
     c->committed++;
     round_stage(c);
     c->abandoned_in_row = 0;

@@ -1,6 +1,6 @@
 /*
  * state.h - private to server/core: the coordinator's memory and the functions its files share.
- * One file per concern: coord.c dispatches, registry.c keeps sessions, round.c is the round machine,
+ * One file per concern: coord.c dispatches, registry.c keeps sessions, round.c is the round machine, cohort.c chooses members,
  * answer.c handles what silos send for a task, final.c is what follows the last round, recover.c rebuilds after a start, view.c explains.
  */
 #ifndef XF_SERVER_CORE_STATE_H
@@ -8,6 +8,8 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "fed/select.h"
+#include "fed/selectmem.h"
 #include "server/core/coord.h"
 
 /* Where a member stands with its current task. X(NAME, text) */
@@ -62,6 +64,9 @@ struct member {
   uint64_t lease_bytes;             /* moved within it */
   struct xf_time lease_until;       /* counts as moving until then */
   struct xf_msg_update_begin begin; /* of the upload in progress */
+  struct xf_time
+      offered_at; /* of its task, first in this process; {0}: it was offered in an earlier one */
+  struct xf_coord_figures figures; /* of its accepted update in the open round */
   uint64_t received;
   bool spool_open;               /* SPOOL_BEGIN without FINISH or ABORT */
   uint32_t stale_finish;         /* SPOOLED events to come of uploads given up meanwhile */
@@ -102,6 +107,9 @@ struct xf_coord {
   uint32_t n_cohort, target;
   uint32_t *participant;
   uint32_t n_participant;
+  struct xf_select_memory
+      memory; /* of the commits of stage memory_of; none before the first is needed */
+  uint32_t memory_of;
   uint32_t n_uploading;
   uint64_t pending_close; /* rounds of records in flight */
   char wait[XF_REASON_LEN];
@@ -151,6 +159,14 @@ void round_offer(struct xf_coord *c, struct member *m);
 struct xf_time round_deadline(const struct xf_coord *c);
 uint32_t round_quorum(const struct xf_coord *c);
 bool round_is_open(const struct xf_coord *c);
+
+/* cohort.c */
+enum xf_rc cohort_draw(struct xf_coord *c, struct xf_diag *diag); /* of round c->round */
+void cohort_learn(struct xf_coord *c);                            /* the round that commits now */
+enum xf_rc cohort_recover(struct xf_coord *c, const struct xf_coord_recovery *r,
+                          struct xf_diag *diag);
+struct xf_select_rule cohort_rule(const struct xf_coord *c);
+uint32_t cohort_members(const struct xf_coord *c); /* that may contribute */
 
 /* answer.c */
 void answer_message(struct xf_coord *c, struct member *m, const struct xf_msg *msg);

@@ -78,7 +78,7 @@ static enum xf_rc update_of(const struct srv_state *st, const struct xf_coord_re
   if (!u) return xf_diag_set(diag, XF_E_STATE, "a record without its update");
   const struct xf_spool_head head = {.round = u->round, .task_id = u->task_id};
   xf_spool_name(file, &head);
-  enum xf_rc rc = srv_upload_meta(meta, u);
+  enum xf_rc rc = srv_upload_meta(meta, u, r->seconds);
   if (rc) return xf_diag_set(diag, rc, "metrics of an update do not fit");
   *out = (struct xf_ledger_update){.task_id = u->task_id,
                                    .round = u->round,
@@ -105,13 +105,15 @@ struct xf_charge srv_upload_charge(const struct xf_msg_update_begin *u) {
                             .epsilon_zero_out = noised ? u->epsilon_zero_out : 0};
 }
 
-enum xf_rc srv_upload_meta(struct xf_buf *out, const struct xf_msg_update_begin *u) {
+enum xf_rc srv_upload_meta(struct xf_buf *out, const struct xf_msg_update_begin *u,
+                           double seconds) {
   struct xf_jsonw w;
-  if (!u->has_loss) return XF_OK;
+  if (!u->has_loss && !(seconds > 0)) return XF_OK;
   xf_jsonw_init(&w, out);
   xf_jsonw_object(&w);
-  xf_jsonw_kdouble(&w, "loss_sum", u->loss_sum);
-  xf_jsonw_kuint(&w, "loss_count", u->loss_count);
+  if (u->has_loss) xf_jsonw_kdouble(&w, "loss_sum", u->loss_sum);
+  if (u->has_loss) xf_jsonw_kuint(&w, "loss_count", u->loss_count);
+  if (seconds > 0) xf_jsonw_kdouble(&w, "seconds", seconds);
   xf_jsonw_object_end(&w);
   return xf_jsonw_finish(&w);
 }

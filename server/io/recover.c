@@ -10,6 +10,7 @@
 struct outcome { /* of a round, by number */
   enum xf_ledger_kind kind;
   enum xf_ledger_round_state state;
+  uint64_t commit; /* training rounds committed before it */
 };
 
 struct walk {
@@ -35,7 +36,7 @@ static enum xf_rc on_round(void *arg, const struct xf_ledger_round *r) {
     w->round = xf_realloc_array(w->round, (size_t)w->cap_round, sizeof *w->round);
   }
   w->n_round = r->round;
-  w->round[r->round] = (struct outcome){r->kind, r->state};
+  w->round[r->round] = (struct outcome){r->kind, r->state, w->commits};
   const bool committed = r->state == XF_LEDGER_ROUND_COMMITTED;
   if (r->kind == XF_LEDGER_KIND_TRAIN) w->commits += committed;
   else if (committed || r->state == XF_LEDGER_ROUND_ABANDONED)
@@ -52,6 +53,9 @@ static enum xf_rc on_update(void *arg, const struct xf_ledger_stored *s) {
   const uint32_t i = srv_state_member(w->st, s->u.member);
   const struct outcome *o = &w->round[w->at];
   const bool open = w->led->has_open && w->at == w->led->round;
+  if (i != UINT32_MAX && o->kind == XF_LEDGER_KIND_TRAIN && s->frozen &&
+      o->state == XF_LEDGER_ROUND_COMMITTED)
+    srv_history_add(w->out, w->st, o->commit, i, s);
   if (i == UINT32_MAX) {
     if (!open) return XF_OK; /* a former member */
     return xf_diag_set(
@@ -68,7 +72,8 @@ static enum xf_rc on_update(void *arg, const struct xf_ledger_stored *s) {
       .weight = s->u.weight,
       .outcome = o->state == XF_LEDGER_ROUND_COMMITTED   ? XF_OUTCOME_COMMITTED
                  : o->state == XF_LEDGER_ROUND_ABANDONED ? XF_OUTCOME_DISCARDED
-                                                         : XF_OUTCOME_NONE};
+                                                         : XF_OUTCOME_NONE,
+      .figures = srv_figures_of(s)};
   if (open) w->open[w->n_open++] = a;
   w->last[i] = a;
   if (a.kind == XF_TASK_TRAIN) w->last_train[i] = a;
@@ -284,5 +289,6 @@ void srv_recovery_deinit(struct srv_recovery *r) {
   xf_free(r->participant);
   xf_free(r->accepted);
   xf_free(r->final);
+  xf_free(r->history);
   *r = (struct srv_recovery){0};
 }

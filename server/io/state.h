@@ -251,7 +251,8 @@ void srv_record_copy(struct srv_record *out, const struct xf_coord_record *r, ui
 void srv_record_deinit(struct srv_record *rec);
 /* What an update says of its cost, and of its loss as JSON ("" without), as spool and ledger keep it. */
 struct xf_charge srv_upload_charge(const struct xf_msg_update_begin *u);
-XF_WARN_UNUSED enum xf_rc srv_upload_meta(struct xf_buf *out, const struct xf_msg_update_begin *u);
+XF_WARN_UNUSED enum xf_rc srv_upload_meta(struct xf_buf *out, const struct xf_msg_update_begin *u,
+                                          double seconds);
 /* A silo was admitted, or left for `reason`: with the next transaction, or one of its own when it is due. */
 void srv_seen_set(struct srv_state *st, uint32_t member, bool joined, int64_t now_us,
                   const char *reason);
@@ -270,13 +271,21 @@ XF_WARN_UNUSED enum xf_rc srv_heal_open(struct srv_state *st,
                                         const struct xf_ledger_checkpoint *newest,
                                         struct xf_diag *diag);
 
-/* --- recover.c --- */
 struct srv_recovery {
   struct xf_coord_recovery r;
   uint32_t *cohort, *participant;
   struct xf_coord_accepted *accepted;
   struct xf_coord_final *final;
+  struct xf_coord_history *history;
+  size_t cap_history;
 };
+/* --- history.c --- */
+/* What an accepted update says, from its row. @own caller's */
+struct xf_coord_figures srv_figures_of(const struct xf_ledger_stored *s);
+/* One more participant of the training round that came after `commit` commits, if its stage remembers. @own out */
+void srv_history_add(struct srv_recovery *out, const struct srv_state *st, uint64_t commit,
+                     uint32_t member, const struct xf_ledger_stored *s);
+/* --- recover.c --- */
 /* What the core is told at start; adopts or deletes spool files without a row, opens the newest model. */
 XF_WARN_UNUSED enum xf_rc srv_recover(struct srv_state *st, struct srv_recovery *out,
                                       struct xf_diag *diag);

@@ -30,7 +30,7 @@ static enum xf_rc head_of(struct xf_spool_head *out, const struct srv *srv,
                                 .charge = srv_upload_charge(b)};
   memcpy(out->member, srv->cfg.members[a->member].id, sizeof out->member);
   xf_buf_init(&meta, XF_SPOOL_META_MAX - 1);
-  enum xf_rc rc = srv_upload_meta(&meta, b);
+  enum xf_rc rc = srv_upload_meta(&meta, b, 0);
   if (rc) xf_diag_set(diag, rc, "metrics of an update do not fit");
   else if (meta.len) memcpy(out->meta, meta.p, meta.len);
   xf_buf_deinit(&meta);

@@ -3,7 +3,8 @@
 /*
  * The deterministic simulation (world.h).
  *   dst --seconds N        fresh seeds for N seconds, the rate, then the planted bugs (flavour faults)
- *   dst --seed S [--trace]  one schedule; the seed modulo 4 says which world: patient, hasty, staged, staged and hasty
+ *   dst --seed S [--trace]  one schedule; the seed modulo 6 says which world: patient, hasty, staged, staged and hasty,
+ *                         power-of-choice, oort
  * Exit status 0 when every schedule held, else 1 with the failing seed.
  */
 #include "base/fail.h"
@@ -48,21 +49,41 @@ static void set_pace(struct xf_plan *plan, bool hasty) {
   }
 }
 
-enum { PATIENT, HASTY, STAGED, STAGED_HASTY, N_WORLD };
+/* The ones that choose members by what they have learned come last. */
+enum { PATIENT, HASTY, STAGED, STAGED_HASTY, CHOICE, OORT, N_WORLD };
+static const struct {
+  const char *name;
+  bool hasty, staged;
+  enum xf_plan_select policy;
+} kinds[N_WORLD] = {{"patient", false, false, XF_PLAN_SELECT_STRATIFIED},
+                    {"hasty", true, false, XF_PLAN_SELECT_STRATIFIED},
+                    {"staged patient", false, true, XF_PLAN_SELECT_STRATIFIED},
+                    {"staged hasty", true, true, XF_PLAN_SELECT_STRATIFIED},
+                    {"power-of-choice", false, false, XF_PLAN_SELECT_CHOICE},
+                    {"oort", false, false, XF_PLAN_SELECT_OORT}};
+
+static void set_policy(struct xf_plan_stage_part *s, enum xf_plan_select policy) {
+  s->fed.select.policy = policy;
+  if (policy == XF_PLAN_SELECT_STRATIFIED) return;
+  s->fed.cohort = 0;
+  s->fed.cohort_count = 3;
+  if (policy == XF_PLAN_SELECT_OORT) s->fed.select.explore_min = 0.1;
+}
 
 static bool world_open(struct world *w, int kind) {
-  const bool hasty = kind % 2, staged = kind >= STAGED;
+  const bool hasty = kinds[kind].hasty, staged = kinds[kind].staged;
   struct xf_diag diag;
   const char *text = staged ? staged_plan : one_plan;
   world_init(w);
   w->hasty = hasty;
-  w->name = staged ? hasty ? "staged hasty" : "staged patient" : hasty ? "hasty" : "patient";
+  w->name = kinds[kind].name;
   xf_diag_init(&diag);
   if (xf_plan_load_text(&w->plan, "dst", text, strlen(text), NULL, 0, NULL, &diag)) {
     printf("not ok - plan: %s\n", diag.text);
     return false;
   }
   set_pace(&w->plan, hasty);
+  set_policy(&w->plan.stages[0], kinds[kind].policy);
   if (xf_plan_encode(&w->canonical, &w->plan)) return false;
   xf_sha256(&w->plan_digest, w->canonical.p, w->canonical.len);
   xf_sha256(&w->layout_digest, "layout", 6);
@@ -86,11 +107,11 @@ static bool run_one(struct world *w, uint64_t seed, const struct xf_digest *want
 static const struct {
   const char *name;
   int world; /* that finds it */
-} planted[] = {{"ack_early", PATIENT},        {"skip_crc", PATIENT},
-               {"forget_answered", PATIENT},  {"quorum_off_by_one", PATIENT},
-               {"forget_pending", PATIENT},   {"commit_early", PATIENT},
-               {"silent_cancel", HASTY},      {"stale_artifacts", STAGED},
-               {"offer_early", STAGED_HASTY}, {"forget_stored", PATIENT}};
+} planted[] = {
+    {"ack_early", PATIENT},         {"skip_crc", PATIENT},       {"forget_answered", PATIENT},
+    {"quorum_off_by_one", PATIENT}, {"forget_pending", PATIENT}, {"commit_early", PATIENT},
+    {"silent_cancel", HASTY},       {"stale_artifacts", STAGED}, {"offer_early", STAGED_HASTY},
+    {"forget_stored", PATIENT},     {"forget_losses", CHOICE},   {"forget_losses", OORT}};
 enum { PLANTED_TRIES = 4000 };
 
 static bool planted_found(struct world *w, const char *name) {
@@ -155,7 +176,8 @@ int main(int argc, char **argv) {
         (unsigned long long)(late[HASTY] + late[STAGED_HASTY]),
         (unsigned long long)(abandoned[HASTY] + abandoned[STAGED_HASTY]),
         (unsigned long long)readers);
-  for (int k = HASTY; !failed && !one && k < N_WORLD; k += 2) {
+  for (int k = HASTY; !failed && !one && k < N_WORLD; k++) {
+    if (!world[k].hasty) continue;
     if (late[k] && abandoned[k] && (k != STAGED_HASTY || readers)) continue;
     printf(
         "not ok - the worlds of kind %s saw no late update, abandoned round or reader: they test "

@@ -39,6 +39,7 @@ struct item {
     uint32_t member[N_CLIENT];
     size_t n_member;
     uint64_t token;
+    double seconds;
   } row;
   uint8_t *frame;
   size_t frame_len;

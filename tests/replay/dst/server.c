@@ -49,6 +49,7 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
   it.row.base = r->base_digest;
   it.row.model = r->model_digest;
   it.row.token = a->token;
+  it.row.seconds = r->seconds;
   for (size_t k = 0; k < r->n_member && k < N_CLIENT; k++) it.row.member[k] = r->member[k];
   it.row.n_member = r->n_member;
   if (r->update) it.begin = *r->update;
@@ -154,6 +155,7 @@ void row_apply(struct world *w, const struct item *it) {
     if (r->closing) world_fail(w, "update accepted after closing", it->row.round, i);
     r->update[i] = r->spool[i];
     r->update[i].begin = it->begin;
+    r->update[i].seconds = it->row.seconds;
     struct xf_digest d;
     xf_sha256(&d, r->update[i].payload.b, r->update[i].payload.len);
     if (!xf_digest_equal(&d, &it->begin.payload_digest))
@@ -208,9 +210,28 @@ void row_apply(struct world *w, const struct item *it) {
   }
 }
 
+static struct xf_coord_figures figures_of(const struct stored *u) {
+  return (struct xf_coord_figures){u->begin.n_samples, u->begin.has_loss, u->begin.loss_sum,
+                                   u->begin.loss_count, u->seconds};
+}
+
+/* Whose updates made the models so far. */
+static void history(const struct server *s, struct xf_coord_history *out, size_t *n) {
+  uint64_t commit = 0;
+  for (uint64_t k = 1; k <= s->last_round; k++) {
+    const struct ledger_round *r = &s->round[k];
+    if (!r->committed || r->kind != XF_TASK_TRAIN) continue;
+    for (size_t p = 0; p < r->n_participant; p++)
+      out[(*n)++] = (struct xf_coord_history){commit, r->participant[p],
+                                              figures_of(&r->update[r->participant[p]])};
+    commit++;
+  }
+}
+
 void server_start(struct world *w) {
   struct server *s = &w->s;
   struct xf_coord_accepted accepted[N_CLIENT * MAX_ROUND];
+  struct xf_coord_history past[N_CLIENT * MAX_ROUND];
   struct xf_coord_recovery r = {.epoch = ++s->epoch,
                                 .last_round = s->last_round,
                                 .committed = s->committed,
@@ -220,7 +241,9 @@ void server_start(struct world *w) {
                                 .frozen = s->frozen,
                                 .paused = s->paused,
                                 .done = s->done,
-                                .accepted = accepted};
+                                .accepted = accepted,
+                                .history = past};
+  history(s, past, &r.n_history);
   for (uint64_t k = 1; k <= s->last_round; k++) { /* a silo may be rounds behind with its answer */
     const struct ledger_round *q = &s->round[k];
     for (uint32_t i = 0; i < N_CLIENT; i++)
@@ -233,7 +256,8 @@ void server_start(struct world *w) {
                                                               q->update[i].begin.weight,
                                                               q->committed   ? XF_OUTCOME_COMMITTED
                                                               : q->abandoned ? XF_OUTCOME_DISCARDED
-                                                                             : XF_OUTCOME_NONE};
+                                                                             : XF_OUTCOME_NONE,
+                                                              figures_of(&q->update[i])};
   }
   struct xf_coord_final final[N_CLIENT];
   r.final = final;

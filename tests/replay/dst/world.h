@@ -2,11 +2,13 @@
  * world.h - the deterministic simulation: one coordinator core and five session cores in one thread, on virtual
  * time, a network that delays, cuts and a disk whose unsynced writes a crash may lose. One seed, one schedule.
  *
- * Two kinds of world. Patient: cohort 1, quorum 1, deadlines longer than any outage; the final model is the same bytes
+ * Kinds of world. Patient: cohort 1, quorum 1, deadlines longer than any outage; the final model is the same bytes
  * as in the undisturbed run, every acknowledged update is in its round once, and the run ends (operations.md 4.8,
  * decisions 3 and 26). Hasty: deadlines shorter than some work, quorum .6; rounds close without stragglers or are
  * abandoned, updates come late; which model comes out is a matter of chance, everything else must hold.
- * Either may be staged: keys are exchanged first; then a sum, rows, and rows that read the rows before, each a slice of the
+ * Two more patient worlds ask three of the five silos in each round, by power-of-choice and by Oort: a coordinator that forgets
+ * what it has learned of the silos asks others, and another model comes out.
+ * Patient or hasty, a world may be staged: keys are exchanged first; then a sum, rows, and rows that read the rows before, each a slice of the
  * model, of which each silo has other floats; evaluations between. What a silo works on is compared with the model it is of.
  */
 #ifndef XF_DST_WORLD_H
@@ -30,6 +32,7 @@ struct stored {
   bool durable;
   struct xf_msg_update_begin begin;
   struct payload payload;
+  double seconds;
 };
 
 struct ledger_round {

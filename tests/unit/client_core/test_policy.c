@@ -63,6 +63,10 @@ static void plan_noise(void **state) {
   refused(&(struct xf_policy){.noise_multiplier = 1.5}, "fed.weighting=uniform", "policy.clip",
           "1.5", "privacy.clip");
   taken(&(struct xf_policy){.noise_multiplier = 1.5, .clip = 1}, "fed.weighting=uniform");
+  const char *by_loss = "fed.weighting=uniform fed.select.policy=power-of-choice";
+  refused(&(struct xf_policy){.noise_multiplier = 1.5, .clip = 1}, by_loss, "policy.export_metrics",
+          "by their losses (fed.select.policy)", "stratified or uniform");
+  taken(&(struct xf_policy){.noise_multiplier = 1.5, .clip = 1, .export_metrics = true}, by_loss);
   taken(&(struct xf_policy){.noise_multiplier = 1.5}, "fed.weighting=uniform privacy.clip=2");
 }
 
