@@ -56,7 +56,7 @@ PARTS = (
     Part("tsan", p.programs("tsan", "unit grad prop replay", only=r"^// tsan\b"), 420, (CHECK,)),
     Part("tsan-long", p.programs("tsan", "unit grad prop replay"), 1800, (LONG,)),
     Part("tsan-integration", p.pytest("tests/integration", "tsan", marks="threads and not long"), 300, (CHECK,)),
-    Part("tsan-integration-long", p.pytest("tests/integration", "tsan"), 2400, (LONG,)),
+    Part("tsan-integration-long", p.pytest("tests/integration", "tsan"), 3600, (LONG,)),
     Part("fuzz", p.fuzz(seconds=5), 300, (CHECK,)),
     Part("fuzz-long", p.fuzz(seconds=60), 1800, (LONG,)),
 )

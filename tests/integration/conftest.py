@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from claims import pytest_runtestloop  # noqa: F401, a hook
+from federation import SLOWER
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 LIMIT_S = float(os.environ.get("CROSSFED_TEST_LIMIT_S", "60"))  # of one command
@@ -39,7 +40,7 @@ def run_command(argv, status=0, cwd=None, umask=-1, env=None, limit_s=LIMIT_S):
     full = {key: value for key, value in os.environ.items() if not key.startswith("CROSSFED_")}
     full.update({"LC_ALL": "C.UTF-8", "TZ": "UTC"}, **(env or {}))
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", cwd=cwd, env=full,
-                          umask=umask, timeout=limit_s, check=False)
+                          umask=umask, timeout=SLOWER * limit_s, check=False)
     result = Result(argv, done)
     if status is not None:
         assert result.status == status, f"{' '.join(argv)}\nstatus {result.status}, not {status}\n{result.out}{result.err}"

@@ -14,6 +14,7 @@ import time
 
 LIMIT_S = float(os.environ.get("CROSSFED_TEST_LIMIT_S", "120"))
 STEP_S = 0.02
+SLOWER = {"asan": 2, "tsan": 4}.get(os.environ.get("CROSSFED_FLAVOUR"), 1)  # a sanitizer's programs get so much more time
 
 
 def stream_key(seed, purpose, round_number=0, member=""):
@@ -46,9 +47,9 @@ class Process:
 
     def wait(self, limit_s=LIMIT_S):
         try:
-            return self.popen.wait(limit_s)
+            return self.popen.wait(SLOWER * limit_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {limit_s} s\n{self.tail()}") from None
+            raise AssertionError(f"{self.name} still runs after {SLOWER * limit_s} s\n{self.tail()}") from None
 
     def signal(self, number):
         if self.running():
@@ -100,7 +101,7 @@ class Federation:
 
     def crossfed(self, *args, status=0):
         done = subprocess.run([str(self.bin / "crossfed"), *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=LIMIT_S, check=False)
+                              capture_output=True, text=True, timeout=SLOWER * LIMIT_S, check=False)
         assert status is None or done.returncode == status, f"crossfed {args}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
@@ -154,13 +155,13 @@ class Federation:
 
     def until(self, what, limit_s=LIMIT_S, message=""):
         """Waits until what() is true; fails with the logs otherwise."""
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + SLOWER * limit_s
         while time.monotonic() < end:
             value = what()
             if value:
                 return value
             time.sleep(STEP_S)
-        raise AssertionError(f"not within {limit_s} s: {message or what}\n{self.logs()}")
+        raise AssertionError(f"not within {SLOWER * limit_s} s: {message or what}\n{self.logs()}")
 
     def logs(self):
         return "\n".join(f"--- {p.name}\n{p.tail()}" for p in self.processes())
