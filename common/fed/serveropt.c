@@ -1,7 +1,17 @@
 #include "fed/serveropt.h"
 
+#include "fed/serverrule.h"
+
 #include <math.h>
 #include <string.h>
+
+static const struct xf_server_rule *rule_of(enum xf_server_kind kind) {
+#define ROW(name, text) &xf_server_rule_##name,
+  static const struct xf_server_rule *const table[] = {XF_SERVER_RULES(ROW)};
+#undef ROW
+  const int i = (int)kind - (int)XF_SERVER_N_BUILTIN;
+  return i < 0 || kind >= XF_SERVER_N_KIND ? NULL : table[i];
+}
 
 uint32_t xf_server_states(enum xf_server_kind kind) {
   switch (kind) {
@@ -10,16 +20,18 @@ uint32_t xf_server_states(enum xf_server_kind kind) {
   case XF_SERVER_ADAM:
   case XF_SERVER_YOGI:
   case XF_SERVER_ADAGRAD: return 2;
-  case XF_SERVER_SGD:
-  case XF_SERVER_N_KIND: break;
+  default: break;
   }
-  return 0;
+  const struct xf_server_rule *rule = rule_of(kind);
+  return rule ? rule->states : 0;
 }
 
 static bool fraction(double x) { return x >= 0 && x < 1; }
 
 bool xf_server_in_range(const struct xf_server_step *step) {
   const uint32_t states = xf_server_states(step->kind);
+  const struct xf_server_rule *rule = rule_of(step->kind);
+  if (rule) return isfinite(step->eta) && rule->in_range(step);
   if (!isfinite(step->eta) || (states && !fraction(step->b1))) return false;
   return states < 2 || (fraction(step->b2) && step->tau > 0 && isfinite(step->tau) &&
                         step->v0 >= 0 && isfinite(step->v0));
@@ -51,6 +63,8 @@ static double second(const struct xf_server_step *s, double v, double square) {
 
 bool xf_server_apply(const struct xf_server_step *s, const struct xf_server_part *p, double *lane,
                      size_t n) {
+  const struct xf_server_rule *rule = rule_of(s->kind);
+  if (rule) return rule->apply(s, p, lane, n);
   if (s->kind == XF_SERVER_NESTEROV) return nesterov(s, p, lane, n);
   bool ok = true;
   for (size_t j = 0; j < n; j++) {

@@ -8,6 +8,8 @@
  *   adam      m as adagrad;  v = b2 v + (1 - b2) D^2;  w as adagrad
  *   yogi      m as adagrad;  v -= (1 - b2) D^2 sign(v - D^2);  w as adagrad
  *
+ * Rules in files of their own (param/serverrules.h, serverrule.h) come after these.
+ *
  * tau stands outside the root. Before a stage's first commit m = 0 and v = v0. Sums are made in double, m and v kept as
  * float. A row without a reporting holder keeps w, m and v; a round that is abandoned keeps all of them.
  * Not for: the rate over the rounds and its bias correction (strategy.h), the sums (fold.h).
@@ -18,6 +20,8 @@
  */
 #ifndef XF_FED_SERVEROPT_H
 #define XF_FED_SERVEROPT_H
+
+#include "param/serverrules.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,8 +37,13 @@
   X(XF_SERVER_NESTEROV, "nesterov")
 
 #define XF_SERVER_ENUM(value, text) value,
-enum xf_server_kind { XF_SERVER_LIST(XF_SERVER_ENUM) XF_SERVER_N_KIND };
+#define XF_SERVER_RULE_ENUM(name, text) XF_SERVER_##name,
+enum xf_server_kind {
+  XF_SERVER_LIST(XF_SERVER_ENUM) XF_SERVER_RULES(XF_SERVER_RULE_ENUM) XF_SERVER_N_KIND
+};
 #undef XF_SERVER_ENUM
+#undef XF_SERVER_RULE_ENUM
+enum { XF_SERVER_N_BUILTIN = XF_SERVER_NESTEROV + 1 };
 
 enum { XF_SERVER_STATES = 2 }; /* m, v */
 

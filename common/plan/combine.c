@@ -83,7 +83,8 @@ void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_p
   case XF_PLAN_SERVER_NESTEROV: *strategy = XF_COMBINE_FEDAVG_MOMENTUM; break;
   case XF_PLAN_SERVER_ADAM:
   case XF_PLAN_SERVER_YOGI:
-  case XF_PLAN_SERVER_ADAGRAD: *strategy = XF_COMBINE_FEDAVG_ADAPTIVE; break;
+  case XF_PLAN_SERVER_ADAGRAD:
+  default: *strategy = XF_COMBINE_FEDAVG_ADAPTIVE; break; /* rules in files of their own */
   }
   if (stage->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE) *strategy = XF_COMBINE_REPTILE;
   *rows = *strategy;

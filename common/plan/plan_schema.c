@@ -28,7 +28,9 @@ static const struct xf_conf_name algorithm_names[] = {
     XF_PLAN_ALGORITHM_LIST(NAME) LATER("scaffold"), LATER("fednova"), END};
 static const struct xf_conf_name hessian_names[] = {XF_PLAN_HESSIAN_LIST(NAME) END};
 static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAME) END};
-static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME) END};
+#define RULE_NAME(name, text) {text, XF_PLAN_SERVER_##name, false},
+static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME)
+                                                       XF_SERVER_RULES(RULE_NAME) END};
 static const struct xf_conf_name anneal_names[] = {XF_PLAN_ANNEAL_LIST(NAME) END};
 static const struct xf_conf_name schedule_names[] = {XF_PLAN_SCHEDULE_LIST(NAME) END};
 static const struct xf_conf_name select_names[] = {XF_PLAN_SELECT_LIST(NAME) END};

@@ -10,6 +10,8 @@
 #ifndef XF_PLAN_PLANENUM_H
 #define XF_PLAN_PLANENUM_H
 
+#include "param/serverrules.h"
+
 /* What a silo's data are: (user, item, value, time) events; a numeric table; IDX images and labels; students' answers in
    their order; speeches. */
 #define XF_PLAN_DATA_LIST(X)                   \
@@ -224,7 +226,11 @@ enum xf_plan_statistic { XF_PLAN_STATISTIC_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_algorithm { XF_PLAN_ALGORITHM_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_hessian { XF_PLAN_HESSIAN_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_weighting { XF_PLAN_WEIGHTING_LIST(XF_PLAN_ENUMERATOR_) };
-enum xf_plan_server { XF_PLAN_SERVER_LIST(XF_PLAN_ENUMERATOR_) };
+#define XF_PLAN_RULE_ENUMERATOR_(name, text) XF_PLAN_SERVER_##name,
+enum xf_plan_server {
+  XF_PLAN_SERVER_LIST(XF_PLAN_ENUMERATOR_) XF_SERVER_RULES(XF_PLAN_RULE_ENUMERATOR_)
+};
+#undef XF_PLAN_RULE_ENUMERATOR_
 enum xf_plan_anneal { XF_PLAN_ANNEAL_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_schedule { XF_PLAN_SCHEDULE_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_select { XF_PLAN_SELECT_LIST(XF_PLAN_ENUMERATOR_) };

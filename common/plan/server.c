@@ -7,16 +7,17 @@ static enum xf_rc check_kind(const struct xf_plan_stage_part *s, struct xf_diag 
   const enum xf_plan_server k = s->fed.server.kind;
   const bool heavy = k == XF_PLAN_SERVER_MOMENTUM || k == XF_PLAN_SERVER_NESTEROV,
              adam = k == XF_PLAN_SERVER_ADAM || k == XF_PLAN_SERVER_YOGI,
-             adaptive = adam || k == XF_PLAN_SERVER_ADAGRAD;
+             adaptive = adam || k == XF_PLAN_SERVER_ADAGRAD,
+             rule = k > XF_PLAN_SERVER_NESTEROV; /* in a file of its own: may read all four */
   const struct {
     const char *key, *kinds;
     bool read;
     double value, def; /* the schema's */
   } each[] = {{"momentum", "momentum or nesterov", heavy, s->fed.server.momentum, 0.9},
-              {"b1", "adam or yogi", adam, s->fed.server.b1, 0.9},
-              {"b2", "adam or yogi", adam, s->fed.server.b2, 0.99},
-              {"tau", "adam, yogi or adagrad", adaptive, s->fed.server.tau, 0.001},
-              {"v0", "adam, yogi or adagrad", adaptive, s->fed.server.v0, -1}};
+              {"b1", "adam or yogi", adam || rule, s->fed.server.b1, 0.9},
+              {"b2", "adam or yogi", adam || rule, s->fed.server.b2, 0.99},
+              {"tau", "adam, yogi or adagrad", adaptive || rule, s->fed.server.tau, 0.001},
+              {"v0", "adam, yogi or adagrad", adaptive || rule, s->fed.server.v0, -1}};
   for (size_t i = 0; i < sizeof each / sizeof each[0]; i++)
     if (!each[i].read && each[i].value != each[i].def)
       REFUSE("fed.server.%s: %g has no effect with kind %s; leave it out, or write kind: %s",

@@ -247,14 +247,23 @@ static struct xf_schedule schedule(const struct xf_plan_schedule_part *p, uint32
                               .floor = p->floor};
 }
 
+/* Both lists have the same order. */
+#define SAME(name) _Static_assert((int)XF_PLAN_SERVER_##name == (int)XF_SERVER_##name, #name)
+SAME(SGD);
+SAME(MOMENTUM);
+SAME(ADAM);
+SAME(YOGI);
+SAME(ADAGRAD);
+SAME(NESTEROV);
+#define SAME_RULE(name, text) SAME(name);
+XF_SERVER_RULES(SAME_RULE)
+
 static struct xf_server_step server_step(const struct xf_plan_stage_part *st) {
-  static const enum xf_server_kind kind[] = {
-      [XF_PLAN_SERVER_SGD] = XF_SERVER_SGD,         [XF_PLAN_SERVER_MOMENTUM] = XF_SERVER_MOMENTUM,
-      [XF_PLAN_SERVER_ADAM] = XF_SERVER_ADAM,       [XF_PLAN_SERVER_YOGI] = XF_SERVER_YOGI,
-      [XF_PLAN_SERVER_ADAGRAD] = XF_SERVER_ADAGRAD, [XF_PLAN_SERVER_NESTEROV] = XF_SERVER_NESTEROV};
-  struct xf_server_step step = {.kind = kind[st->fed.server.kind], .eta = st->fed.server.lr};
-  if (xf_server_states(step.kind) == 1) step.b1 = st->fed.server.momentum;
-  if (xf_server_states(step.kind) < 2) return step;
+  struct xf_server_step step = {.kind = (enum xf_server_kind)st->fed.server.kind,
+                                .eta = st->fed.server.lr};
+  const bool rule = (int)step.kind >= (int)XF_SERVER_N_BUILTIN;
+  if (xf_server_states(step.kind) == 1 && !rule) step.b1 = st->fed.server.momentum;
+  if (xf_server_states(step.kind) < 2 && !rule) return step;
   step.b1 = step.kind == XF_SERVER_ADAGRAD ? 0 : st->fed.server.b1;
   step.b2 = st->fed.server.b2;
   step.tau = st->fed.server.tau;

@@ -80,7 +80,7 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, simulated):
         fed.crossfed("verify", *(fed.folder / m for m in ("server", *fed.members)))
 
 
-@pytest.mark.parametrize("server", ["{kind: yogi, lr: 0.05, bias_correction: true}", "{kind: adagrad, lr: 0.05, v0: 0}", "{kind: nesterov, lr: 0.5}"])
+@pytest.mark.parametrize("server", ["{kind: yogi, lr: 0.05, bias_correction: true}", "{kind: adagrad, lr: 0.05, v0: 0}", "{kind: nesterov, lr: 0.5}", "{kind: lion, lr: 0.01}"])
 def test_server_optimisers_give_the_simulators_bytes(tmp_path, bin_dir, simulated, server):
     """Rows of users without a holder, a state of one or two vectors, and its recomputation by verify."""
     with make(tmp_path, bin_dir, fed=f", server: {server}", rule="average") as fed:

@@ -52,7 +52,7 @@ static double moved(const struct xf_server_step *s, double mean, double m, doubl
   case XF_SERVER_YOGI:
     *new_v = v - (1 - s->b2) * square * (double)((v > square) - (v < square));
     break;
-  case XF_SERVER_N_KIND: fail();
+  default: fail();
   }
   return slow / (sqrt(*new_v) + s->tau);
 }
@@ -142,7 +142,7 @@ static void world_init(struct world *w, struct xf_rng *rng) {
   w->want = floats(rng, w->n);
   for (int k = 0; k < 2; k++) w->want_state[k] = floats(rng, w->n);
   w->step =
-      (struct xf_server_step){.kind = (enum xf_server_kind)xf_rng_below(rng, XF_SERVER_N_KIND),
+      (struct xf_server_step){.kind = (enum xf_server_kind)xf_rng_below(rng, XF_SERVER_N_BUILTIN),
                               .first = xf_rng_below(rng, 4) == 0,
                               .eta = xf_rng_double(rng) * 2,
                               .b1 = xf_rng_double(rng),
