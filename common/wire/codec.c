@@ -143,7 +143,8 @@ DECODER(task_offer, TaskOffer) {
                                                .cohort = m->cohort,
                                                .model_len = m->model_len,
                                                .committed = m->committed,
-                                               .prev_outcome = (enum xf_outcome)m->prev_outcome};
+                                               .prev_outcome = (enum xf_outcome)m->prev_outcome,
+                                               .counted = m->counted};
   struct xf_msg_task_offer *o = &out->task_offer;
   get_digest(c, &o->task_id, &m->task_id, "task_id", false);
   get_digest(c, &o->plan_digest, &m->plan_digest, "plan_digest", false);

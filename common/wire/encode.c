@@ -113,6 +113,7 @@ FILL(task_offer, TaskOffer) {
   m->committed = o->committed;
   m->prev_task_id = digest_opt(&o->prev_task_id);
   m->prev_outcome = (Xf__V1__Outcome)o->prev_outcome;
+  m->counted = o->counted;
 }
 
 FILL(task_reply, TaskReply) {

@@ -150,6 +150,7 @@ struct xf_msg_task_offer {
   uint64_t committed;
   struct xf_digest prev_task_id; /* zero: none */
   enum xf_outcome prev_outcome;
+  uint64_t counted; /* updates of this silo that are in the model */
 };
 
 struct xf_msg_task_reply {

@@ -75,6 +75,7 @@ static enum xf_rc recover_final(struct xf_coord *c, const struct xf_coord_recove
 enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
                          struct xf_diag *diag) {
   c->epoch = r->epoch;
+  for (uint32_t i = 0; i < c->n && r->counted; i++) c->m[i].counted = r->counted[i];
   c->last_round = r->last_round;
   c->committed = r->committed;
   c->evaluated_at = r->evaluated_at;

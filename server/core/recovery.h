@@ -74,6 +74,7 @@ struct xf_coord_recovery {
     struct xf_coord_figures figures; /* needed of the open round */
   } * accepted;
   size_t n_accepted;
+  const uint64_t *counted; /* [n_member] training updates of each in the model; NULL: none */
   const struct
       xf_coord_history { /* participants of all committed training rounds: by round, then as they were frozen;
                                      needed where a stage selects by them (xf_plan_remembers) */

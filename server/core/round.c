@@ -78,7 +78,8 @@ void round_offer(struct xf_coord *c, struct member *m) {
       .deadline_ms = left > 0 ? left < 4e6 ? (uint32_t)(left * 1000) : UINT32_MAX : 0,
       .cohort = c->n_cohort,
       .model_len = round_model_len(c, m),
-      .committed = c->committed};
+      .committed = c->committed,
+      .counted = m->counted};
   if (m->last_train.set) {
     msg->task_offer.prev_task_id = m->last_train.task_id;
     msg->task_offer.prev_outcome = m->last_train.outcome;
@@ -330,7 +331,10 @@ static void step_collecting(struct xf_coord *c) {
 static void round_finish(struct xf_coord *c, enum xf_outcome outcome) {
   for (uint32_t i = 0; i < c->n; i++) {
     struct member *m = &c->m[i];
-    if (m->last_train.set && m->last_train.round == c->round) m->last_train.outcome = outcome;
+    if (m->last_train.set && m->last_train.round == c->round) {
+      m->last_train.outcome = outcome;
+      m->counted += outcome == XF_OUTCOME_COMMITTED;
+    }
     m->selected = false;
     m->task = T_NONE;
   }

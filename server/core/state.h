@@ -72,6 +72,7 @@ struct member {
   uint32_t stale_finish;         /* SPOOLED events to come of uploads given up meanwhile */
   struct last_answer last;       /* last accepted answer of any kind */
   struct last_answer last_train; /* last accepted training answer */
+  uint64_t counted;              /* training updates in the model */
   bool final_sent, final_stored, final_refused, final_recording;
   double epsilon, epsilon_zero_out, noise_multiplier, clip;
   uint64_t updates, bytes_up;

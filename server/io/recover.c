@@ -76,7 +76,9 @@ static enum xf_rc on_update(void *arg, const struct xf_ledger_stored *s) {
       .figures = srv_figures_of(s)};
   if (open) w->open[w->n_open++] = a;
   w->last[i] = a;
-  if (a.kind == XF_TASK_TRAIN) w->last_train[i] = a;
+  if (a.kind != XF_TASK_TRAIN) return XF_OK;
+  w->last_train[i] = a;
+  w->out->counted[i] += a.outcome == XF_OUTCOME_COMMITTED;
   return XF_OK;
 }
 
@@ -258,6 +260,7 @@ static enum xf_rc fill(struct walk *w) {
   r->model_digest = w->st->model_digest;
   w->last = xf_calloc(w->st->n, sizeof *w->last);
   w->last_train = xf_calloc(w->st->n, sizeof *w->last_train);
+  w->out->r.counted = w->out->counted = xf_calloc(w->st->n, sizeof *w->out->counted);
   w->open = xf_calloc(w->led->n_update ? w->led->n_update : 1, sizeof *w->open);
   enum xf_rc rc = walk_updates(w);
   if (!rc) rc = xf_ledger_events(w->st->ledger, 1, on_event, w, w->diag);
@@ -288,6 +291,7 @@ void srv_recovery_deinit(struct srv_recovery *r) {
   xf_free(r->cohort);
   xf_free(r->participant);
   xf_free(r->accepted);
+  xf_free(r->counted);
   xf_free(r->final);
   xf_free(r->history);
   *r = (struct srv_recovery){0};

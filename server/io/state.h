@@ -71,6 +71,7 @@ struct srv_drift {
   bool set;
   uint64_t round;
   struct xf_drift d;
+  uint64_t n_uncounted; /* silos that sent no change of their control variates */
 };
 
 #define SRV_OLD_DIR "old"
@@ -187,6 +188,7 @@ struct srv_agg {
   struct xf_digest base_digest;
   struct srv_part *part;
   size_t n_part;
+  uint64_t n_listed; /* members, when the round opened */
   /* results */
   float *global, *state[XF_SERVER_STATES];
   uint64_t n;
@@ -275,6 +277,7 @@ struct srv_recovery {
   struct xf_coord_recovery r;
   uint32_t *cohort, *participant;
   struct xf_coord_accepted *accepted;
+  uint64_t *counted;
   struct xf_coord_final *final;
   struct xf_coord_history *history;
   size_t cap_history;

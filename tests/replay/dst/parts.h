@@ -59,6 +59,8 @@ void world_post(struct world *w, enum kind kind, uint32_t client, uint64_t conn,
 void server_feed(struct world *w, const struct xf_coord_event *e);
 void server_later(struct world *w, struct xf_coord_event e, double s);
 void server_start(struct world *w);
+/* Updates of a silo that are in the model, by the ledger. */
+uint64_t server_counted(const struct world *w, uint32_t i);
 void server_crash(struct world *w);
 void row_apply(struct world *w, const struct item *it); /* a row becomes durable */
 void model_digest(struct xf_digest *out, const float *model);

@@ -228,6 +228,15 @@ static void history(const struct server *s, struct xf_coord_history *out, size_t
   }
 }
 
+uint64_t server_counted(const struct world *w, uint32_t i) {
+  uint64_t n = 0;
+  for (uint64_t k = 1; k <= w->s.last_round; k++) {
+    const struct ledger_round *q = &w->s.round[k];
+    n += q->kind == XF_TASK_TRAIN && q->committed && q->update[i].durable;
+  }
+  return n;
+}
+
 void server_start(struct world *w) {
   struct server *s = &w->s;
   struct xf_coord_accepted accepted[N_CLIENT * MAX_ROUND];
@@ -244,6 +253,9 @@ void server_start(struct world *w) {
                                 .accepted = accepted,
                                 .history = past};
   history(s, past, &r.n_history);
+  uint64_t counted[N_CLIENT];
+  for (uint32_t i = 0; i < N_CLIENT; i++) counted[i] = server_counted(w, i);
+  r.counted = counted;
   for (uint64_t k = 1; k <= s->last_round; k++) { /* a silo may be rounds behind with its answer */
     const struct ledger_round *q = &s->round[k];
     for (uint32_t i = 0; i < N_CLIENT; i++)

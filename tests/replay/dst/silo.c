@@ -47,6 +47,8 @@ static void run_task(struct world *w, uint32_t i, const struct xf_msg_task_offer
   struct payload *p = &c->disk.payload;
   check_fetched(w, i, o);
   if (o->kind == XF_TASK_TRAIN) {
+    if (o->counted != server_counted(w, i))
+      world_fail(w, "the offer miscounts what the model has of a silo", o->round, i);
     float x[N_FLOAT], down[N_FLOAT];
     memcpy(down, c->fetched.b, c->fetched.len);
     const size_t n = moves_work(w, i, o->stage, down, x);

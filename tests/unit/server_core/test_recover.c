@@ -160,8 +160,11 @@ static void test_outcome_in_next_offer(void **state) {
     row(t, &l, 1, 1, 2, o[k]);
     t->recovery.accepted = l.row;
     t->recovery.n_accepted = 2;
+    const uint64_t counted[] = {1, k == 0, 0};
+    t->recovery.counted = counted;
     ct_run(t);
     ct_join_all(t);
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(t->offer[i].counted, counted[i]);
     assert_int_equal(t->offer[1].round, 3);
     assert_int_equal(t->offer[1].prev_outcome, o[k]);
     assert_memory_equal(t->offer[1].prev_task_id.b, l.row[1].task_id.b, XF_DIGEST_LEN);

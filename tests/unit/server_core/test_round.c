@@ -22,12 +22,14 @@ static void test_full_run(void **state) {
   ct_join_all(t);
   const enum xf_task_kind want[] = {XF_TASK_TRAIN, XF_TASK_TRAIN, XF_TASK_EVALUATE, XF_TASK_TRAIN,
                                     XF_TASK_EVALUATE};
+  static const uint64_t counted[] = {0, 1, 2, 2, 3};
   for (uint32_t r = 0; r < 5; r++) {
     assert_int_equal(ct_view(t).round, r + 1);
     for (uint32_t i = 0; i < 4; i++) {
       assert_int_equal(t->offer[i].round, r + 1);
       assert_int_equal(t->offer[i].kind, want[r]);
       assert_int_equal(t->offer[i].prev_outcome, r ? XF_OUTCOME_COMMITTED : XF_OUTCOME_NONE);
+      assert_int_equal(t->offer[i].counted, counted[r]);
     }
     answer_all(t);
     assert_int_equal(t->n_participant, 4);
@@ -173,6 +175,7 @@ static void test_min_domains(void **state) {
   assert_int_equal(ct_records(t, XF_RECORD_ABANDON), 1);
   assert_int_equal(t->offer[0].prev_outcome, XF_OUTCOME_DISCARDED);
   assert_int_equal(t->offer[0].round, 2);
+  assert_int_equal(t->offer[0].counted, 0);
   assert_int_equal(ct_view(t).committed, 0);
   ct_stop(t);
 }

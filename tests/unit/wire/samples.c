@@ -30,7 +30,8 @@ static void offer(struct xf_msg_task_offer *o) {
                                   .model_len = 4096,
                                   .committed = 16,
                                   .prev_task_id = sample_digest(5),
-                                  .prev_outcome = XF_OUTCOME_DISCARDED};
+                                  .prev_outcome = XF_OUTCOME_DISCARDED,
+                                  .counted = 7};
 }
 
 static void begin(struct xf_msg_update_begin *u) {
