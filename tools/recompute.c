@@ -216,6 +216,7 @@ static enum xf_rc fold(struct again *a) {
       .io = {a, NULL, read_member, read_old, write_new, read_state, write_state},
       .read_bytes =
           a->plan.stages[r->stage].fed.encoding == XF_PLAN_ENCODING_SPARSE ? read_bytes : NULL};
+  if (!rc) rc = xf_ledger_listed(r->ledger, r->round, &job.n_listed, a->diag);
   if (!rc) rc = xf_stagefold_run(&job, a->diag);
   xf_free(member);
   return rc;

@@ -93,6 +93,13 @@ enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_
         "policy.noise_multiplier %.4g and policy.export_metrics false this silo says "
         "none: it needs a plan with policy stratified or uniform",
         policy->noise_multiplier);
+  if (v.own_steps && (e.clip > 0 || e.noise_multiplier > 0))
+    return xf_diag_set(
+        diag, refuse(key, e.noise_multiplier > 0 ? "policy.noise_multiplier" : "policy.clip"),
+        "updates of fed.algorithm %s must be what the local steps gave, and this silo has "
+        "policy.clip "
+        "or policy.noise_multiplier: it needs a plan with fed.algorithm: fedavg",
+        xf_plan_algorithm_text(plan->stages[0].fed.algorithm));
   if (v.exact && (e.clip > 0 || e.noise_multiplier > 0))
     return xf_diag_set(
         diag, refuse(key, e.noise_multiplier > 0 ? "policy.noise_multiplier" : "policy.clip"),

@@ -98,6 +98,13 @@ static void log_work(const struct working *w, double seconds) {
     xf_log(XF_LOG_INFO, "trained", XF_U("round", w->offer.round), XF_F("loss", w->answer.loss),
            XF_F("norm", w->answer.norm), XF_B("clipped", w->answer.clipped),
            XF_U("bytes", w->begin.payload_len), XF_F("dur_s", seconds));
+    if (w->answer.uncounted)
+      xf_log(XF_LOG_WARN, "control_uncounted", XF_U("round", w->offer.round),
+             XF_U("counted", w->offer.counted),
+             XF_S("what",
+                  "the coordinator counts updates of this silo that its control variates are "
+                  "not from: the state directory is new or an older copy; they count again "
+                  "from the next committed round on"));
     if (w->answer.n_lost) /* said here only */
       xf_log(XF_LOG_WARN, "gradients_lost", XF_U("round", w->offer.round),
              XF_U("count", w->answer.n_lost),

@@ -147,6 +147,11 @@ static bool is_norm(const struct xf_model *m, const struct xf_segment *seg) {
          strncmp(seg->name, "conv", 4) != 0;
 }
 
+/* Running statistics have no gradient. */
+static bool trained(const struct xf_segment *seg) {
+  return strncmp(seg->name, "mean", 4) != 0 && strncmp(seg->name, "var", 3) != 0;
+}
+
 /* Graph under construction. */
 struct build {
   struct xf_graph *g;
@@ -246,4 +251,5 @@ const struct xf_model_ops xf_model_convnet = {.data = XF_DATASET_TABLE,
                                               .score = score,
                                               .init = init,
                                               .axis = axis,
-                                              .norm = is_norm};
+                                              .norm = is_norm,
+                                              .trained = trained};

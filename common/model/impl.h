@@ -13,7 +13,8 @@ struct xf_model {
   struct xf_model_config config;
   struct xf_model_size size;
   struct xf_layout layout;
-  size_t n_base; /* segments of the net */
+  size_t n_base;    /* segments of the net */
+  size_t n_control; /* of which have control variates */
   const struct xf_model_ops *ops;
 };
 
@@ -37,6 +38,7 @@ struct xf_model_ops {
   enum xf_model_axis (*axis)(const struct xf_segment *seg);
   /* Whether a segment belongs to a normalisation; NULL: none does. */
   bool (*norm)(const struct xf_model *model, const struct xf_segment *seg);
+  bool (*trained)(const struct xf_segment *seg); /* has a gradient; NULL: all have */
 };
 
 extern const struct xf_model_ops xf_model_mf, xf_model_mlp, xf_model_scorer, xf_model_dkt,

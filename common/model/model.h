@@ -93,6 +93,8 @@ struct xf_model_config {
       rates; /* > 0: every parameter has a learnt rate that starts here, in segments behind the net's (rate.<name>) */
   enum xf_model_personal personal; /* not with rates */
   double mix;                      /* XF_PERSONAL_MIX: first value of own.alpha */
+  bool
+      control; /* shared parameters that are trained have control variates behind the net: struct xf_model_control */
 };
 
 /* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */
@@ -125,8 +127,18 @@ struct xf_model_size xf_model_get_size(const struct xf_model *model);
    none. @own borrowed @thread any */
 bool xf_model_get_head(const struct xf_model *model, const struct xf_segment **weight,
                        const struct xf_segment **bias);
-/* Segments of the net itself: those of learnt rates or of a second net come behind them, in the same order and shapes. @thread any */
+/* Segments of the net itself: those of learnt rates, of a second net or of control variates come behind them. @thread any */
 size_t xf_model_base(const struct xf_model *model);
+/* Control variates of a trained shared segment: that of all silos (control.<name>, shared), this silo's own (own.<name>, which
+   stays in the silo). Running statistics have none. */
+struct xf_model_control {
+  const struct xf_segment *of, *all, *own;
+};
+/* The k-th, in layout order; the shared ones lie together, behind all of the net. False: there is none. @own borrowed @thread any */
+bool xf_model_get_control(const struct xf_model *model, size_t k, struct xf_model_control *out);
+/* With control variates: the segment of one float that stays in the silo and counts its updates in the model. NULL: none.
+   @own borrowed @thread any */
+const struct xf_segment *xf_model_get_counted(const struct xf_model *model);
 /* What the rows of a segment are. @thread any */
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
 /* The kind of data the model eats. @thread any */

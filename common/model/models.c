@@ -75,6 +75,40 @@ static enum xf_rc add_rates(struct xf_model *m, struct xf_diag *diag) {
   return rc;
 }
 
+static bool controlled(const struct xf_model *m, const struct xf_segment *s) {
+  return s->role == XF_ROLE_SHARED && (!m->ops->trained || m->ops->trained(s));
+}
+
+/* All silos' control variates, then this silo's own, then how many of its updates they count. */
+static enum xf_rc add_control(struct xf_model *m, struct xf_diag *diag) {
+  enum xf_rc rc = XF_OK;
+  for (int own = 0; own < 2; own++)
+    for (size_t i = 0; i < m->n_base && !rc; i++) {
+      const struct xf_segment s = m->layout.seg[i];
+      char name[XF_NAME_MAX + 8];
+      if (!controlled(m, &s)) continue;
+      (void)snprintf(name, sizeof name, "%s.%s", own ? "own" : "control", s.name);
+      rc = xf_layout_add(&m->layout, name, own ? XF_ROLE_DOMAIN : XF_ROLE_SHARED, NULL, s.rows,
+                         s.cols, diag);
+      m->n_control += !own;
+    }
+  return rc ? rc : xf_layout_add(&m->layout, "own.counted", XF_ROLE_DOMAIN, NULL, 1, 1, diag);
+}
+
+bool xf_model_get_control(const struct xf_model *model, size_t k, struct xf_model_control *out) {
+  const struct xf_segment *seg = model->layout.seg;
+  if (k >= model->n_control) return false;
+  size_t i = 0;
+  for (size_t n = 0; !controlled(model, &seg[i]) || n++ < k;) i++;
+  *out = (struct xf_model_control){&seg[i], &seg[model->n_base + k],
+                                   &seg[model->n_base + model->n_control + k]};
+  return true;
+}
+
+const struct xf_segment *xf_model_get_counted(const struct xf_model *model) {
+  return model->config.control ? &model->layout.seg[model->layout.n_seg - 1] : NULL;
+}
+
 enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *config,
                         struct xf_model_size size, struct xf_diag *diag) {
   *out = NULL;
@@ -93,6 +127,7 @@ enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *con
   model->n_base = model->layout.n_seg;
   if (!rc && config->rates > 0) rc = add_rates(model, diag);
   if (!rc) rc = xf_model_personalise(model, diag);
+  if (!rc && config->control) rc = add_control(model, diag);
   if (rc) {
     xf_model_free(model);
     return rc;
@@ -201,7 +236,8 @@ enum xf_rc xf_model_init(const struct xf_model *model, float *full,
   for (size_t i = 0; !rc && i < model->n_base; i++)
     rc = init_segment(model, full + model->layout.seg[i].offset, &model->layout.seg[i], seed, diag);
   if (!rc) xf_model_personal_init(model, full);
-  for (size_t i = model->n_base; model->config.rates > 0 && i < model->layout.n_seg; i++) {
+  const bool filled = model->config.rates > 0 || model->config.control;
+  for (size_t i = model->n_base; filled && i < model->layout.n_seg; i++) {
     const struct xf_segment *seg = &model->layout.seg[i];
     for (uint64_t k = 0; k < xf_segment_len(seg); k++)
       full[seg->offset + k] = (float)model->config.rates;

@@ -24,8 +24,8 @@ static const struct xf_conf_name items_names[] = {XF_PLAN_ITEMS_LIST(NAME) END};
 static const struct xf_conf_name stage_names[] = {XF_PLAN_STAGE_LIST(NAME) LATER("align"), END};
 static const struct xf_conf_name learns_names[] = {XF_PLAN_LEARNS_LIST(NAME) END};
 static const struct xf_conf_name statistic_names[] = {XF_PLAN_STATISTIC_LIST(NAME) END};
-static const struct xf_conf_name algorithm_names[] = {
-    XF_PLAN_ALGORITHM_LIST(NAME) LATER("scaffold"), LATER("fednova"), END};
+static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) LATER("fednova"),
+                                                      END};
 static const struct xf_conf_name hessian_names[] = {XF_PLAN_HESSIAN_LIST(NAME) END};
 static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAME) END};
 #define RULE_NAME(name, text) {text, XF_PLAN_SERVER_##name, false},

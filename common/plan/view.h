@@ -23,6 +23,8 @@ struct xf_plan_view {
   double noise_multiplier; /* 0: none */
   bool aligned;            /* rows keyed by pseudonyms leave the silo */
   bool statistics;         /* sums over keyed items do */
+  bool
+      own_steps; /* updates follow from plain local steps (scaffold): neither clip nor noise may change them */
   bool exact; /* sums of users' normal equations do, which neither clip nor noise may change */
   uint32_t min_holders; /* smallest over the stages with aligned rows; 0: not aligned */
   bool uniform;         /* every stage weighs silos equally */

@@ -127,6 +127,9 @@ enum xf_rc xf_global_init(struct xf_global *out, const struct xf_plan *plan,
     out->stage[i].sum = plan->stages[i].kind == XF_PLAN_STAGE_STATISTIC ||
                         (plan->stages[i].kind == XF_PLAN_STAGE_ROWS &&
                          plan->stages[i].rows.rule == XF_PLAN_ROW_RULE_SUMS);
+  struct xf_model_control c;
+  for (size_t k = 0; !rc && out->model && xf_model_get_control(out->model, k, &c); k++)
+    out->stage[0].n_control += xf_segment_len(c.all);
   if (rc) xf_global_deinit(out);
   return rc;
 }

@@ -148,6 +148,7 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
     c.rates = plan->stages[0].local.meta.lr;
   c.personal = personal_of(plan->stages[0].fed.algorithm);
   c.mix = plan->stages[0].local.personal.alpha;
+  c.control = plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_SCAFFOLD;
   memcpy(c.hidden, m->hidden, sizeof c.hidden);
   memcpy(c.user_ns, m->user_ns, sizeof c.user_ns);
   memcpy(c.item_ns, m->item_ns, sizeof c.item_ns);
@@ -186,6 +187,7 @@ struct xf_local_config xf_resolve_local(const struct xf_plan *plan, uint32_t sta
                               .optimizer = xf_optim_default(kind, (float)st->local.optimizer.lr),
                               .l2 = st->local.l2,
                               .prox = st->local.prox,
+                              .plain_grads = st->fed.algorithm == XF_PLAN_ALGORITHM_SCAFFOLD,
                               .negatives = st->local.negatives};
   if (kind == XF_OPTIM_ADAM || kind == XF_OPTIM_ADAMW) {
     l.optimizer.beta1 = (float)st->local.optimizer.b1;

@@ -88,6 +88,26 @@ static enum xf_rc progress(const struct xf_stagefold *f, uint64_t done, uint64_t
   return f->progress ? f->progress(f->io.arg, done, total) : XF_OK;
 }
 
+/* One tile: model, then control variates, which have a rate of their own and no part in the stats. */
+static enum xf_rc fold_tile(struct xf_stagefold *f, const struct xf_fold_job *job,
+                            struct xf_fold_scratch *scratch, uint64_t tile, struct xf_diag *diag) {
+  const struct xf_global_stage *s = &f->global->stage[f->stage];
+  const uint64_t n = xf_fold_global(&s->shape), begin = tile * XF_FOLD_TILE,
+                 end = n - begin < XF_FOLD_TILE ? n : begin + XF_FOLD_TILE,
+                 cut = s->n_control ? s->shape.n_shared - s->n_control : n;
+  struct xf_fold_stats stats = {0}, none = {0};
+  enum xf_rc rc = XF_OK;
+  if (begin < cut) rc = xf_fold_range(job, scratch, begin, end < cut ? end : cut, &stats, diag);
+  if (!rc && end > cut) {
+    struct xf_fold_job control = *job;
+    control.step = (struct xf_server_step){.kind = XF_SERVER_SGD,
+                                           .eta = (double)f->n_member / (double)f->n_listed};
+    rc = xf_fold_range(&control, scratch, begin > cut ? begin : cut, end, &none, diag);
+  }
+  xf_fold_stats_add(&f->stats, &stats);
+  return rc;
+}
+
 static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
   const struct xf_global_stage *s = &f->global->stage[f->stage];
   struct xf_fold_member *member = xf_calloc(f->n_member ? f->n_member : 1, sizeof *member);
@@ -109,13 +129,8 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
   struct xf_fold_scratch *scratch = xf_fold_scratch_new();
   const uint64_t n = xf_fold_tiles(&s->shape);
   for (uint64_t t = 0; t < n && !rc; t++) {
-    struct xf_fold_stats stats;
     rc = progress(f, t, n);
-    if (!rc) rc = xf_fold_tile(&job, scratch, t, &stats, diag);
-    if (rc) break;
-    f->stats.shared_norm2 += stats.shared_norm2;
-    f->stats.rows_norm2 += stats.rows_norm2;
-    f->stats.rows_untouched += stats.rows_untouched;
+    if (!rc) rc = fold_tile(f, &job, scratch, t, diag);
   }
   xf_fold_scratch_free(scratch);
   xf_free(member);
@@ -181,6 +196,9 @@ enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag) {
   const struct xf_global_stage *s = &fold->global->stage[fold->stage];
   enum xf_rc rc = XF_OK;
   fold->stats = (struct xf_fold_stats){0};
+  if (s->n_control && fold->n_listed < fold->n_member)
+    return xf_diag_set(diag, XF_E_INVAL, "%llu of %llu members take part",
+                       (unsigned long long)fold->n_member, (unsigned long long)fold->n_listed);
   for (size_t k = 0; k < fold->n_member && !rc; k++) rc = open_sparse(fold, &fold->member[k], diag);
   const bool vectors = s->shape.n_shared || s->shape.n_seg || !s->pairs;
   if (!rc && vectors) rc = fold_vectors(fold, diag);

@@ -26,7 +26,9 @@ struct xf_stagefold_member {
 struct xf_stagefold {
   const struct xf_global *global;
   uint32_t stage;
-  struct xf_server_step step;
+  struct xf_server_step
+      step;          /* control variates: + (members that take part / n_listed) times the mean */
+  uint64_t n_listed; /* all members, needed with control variates */
   struct xf_stagefold_member *member; /* put in bytewise order here */
   size_t n_member;
   struct xf_fold_io io; /* without borrow */
@@ -40,7 +42,7 @@ struct xf_stagefold {
 /* Floats of a member's update. @unit floats */
 uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage,
                            const struct xf_member_rows *rows);
-/* Folds. @err E_INVAL E_RANGE (names the member) E_NAN E_NOMEM E_CORRUPT (an update without zeros) E_SHAPE (its length), those of
+/* Folds. @err E_INVAL (with control variates: n_listed) E_RANGE (names the member) E_NAN E_NOMEM E_CORRUPT (an update without zeros) E_SHAPE (its length), those of
    the callbacks */
 XF_WARN_UNUSED enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag);
 

@@ -72,12 +72,14 @@ struct xf_silo {
   struct silo_decision *decision; /* of the model that was asked for last */
   float *waiting[2];              /* personal state, tentative state of a restart, until aligned */
   uint64_t n_waiting[2];
-  float *full;    /* personal state */
-  float *next;    /* tentative: of the last answer */
-  float *task;    /* of the task at hand; changes places with next when the answer is whole */
-  float *arm;     /* parameters of the arm made last */
-  float *adapted; /* those after adaptation; with meta: also a task's delta */
-  float *prior;   /* NULL unless rows are pulled */
+  float *full;          /* personal state */
+  float *next;          /* tentative: of the last answer */
+  float *task;          /* of the task at hand; changes places with next when the answer is whole */
+  float *arm;           /* parameters of the arm made last */
+  float *adapted;       /* those after adaptation; with meta: also a task's delta */
+  float *start, *shift; /* with control variates: a task's start, what joins its gradients */
+  uint64_t n_control; /* of which there are so many, behind the other shared floats of an update */
+  float *prior;       /* NULL unless rows are pulled */
   uint8_t *held;
   float *wire;
   int32_t *noise; /* NULL without noise */
@@ -93,6 +95,12 @@ void silo_start(const struct xf_silo *s, float *start, const float *base);
 enum xf_rc silo_train_units(struct xf_silo *s, const struct xf_silo_task *task,
                             struct xf_train_job *job, struct xf_silo_answer *a,
                             struct xf_diag *diag);
+/* Control variates (control.c), where the model has some: memory; before the steps of a task that starts at s->task; behind them, with
+   the delta in s->wire. @err E_NOMEM */
+enum xf_rc silo_control_init(struct xf_silo *s);
+void silo_control_begin(struct xf_silo *s, struct xf_train_job *job);
+void silo_control_end(struct xf_silo *s, const struct xf_silo_task *task,
+                      const struct xf_train_job *job, struct xf_silo_answer *a);
 /* Streams of a task; round 2^32 + t is task t of the `alone` arm. */
 void silo_streams(const struct xf_silo *s, uint64_t round, struct xf_rng *shuffle,
                   struct xf_rng *negative);

@@ -111,6 +111,7 @@ static enum xf_rc make_vectors(struct xf_silo *s, struct xf_diag *diag) {
   if (!s->full || !s->next || !s->task || !s->arm || (s->meta && !s->adapted))
     return xf_diag_set(diag, XF_E_NOMEM, "no memory for a model of %llu floats",
                        (unsigned long long)s->layout->n);
+  if (silo_control_init(s)) return XF_E_NOMEM;
   if (xf_resolve_pulls(s->cfg.plan, 0)) {
     s->prior = xf_try_calloc(s->layout->n, sizeof(float));
     s->held = xf_try_calloc(s->data.split.n_users, 1);
@@ -181,6 +182,8 @@ void xf_silo_free(struct xf_silo *silo) {
   xf_free(silo->task);
   xf_free(silo->arm);
   xf_free(silo->adapted);
+  xf_free(silo->start);
+  xf_free(silo->shift);
   xf_free(silo->prior);
   xf_free(silo->held);
   xf_free(silo->wire);

@@ -100,6 +100,8 @@ struct xf_silo_answer {
   struct xf_odometer_charge
       charge; /* what to charge: noise multiplier as used; 0: no noise, one release */
   bool clipped;
+  bool
+      uncounted; /* its control variates are not those that the coordinator counts: it sent no change of them */
   double norm;        /* L2 of the delta before clipping; stays in the silo */
   uint64_t n_samples; /* stay in the silo unless `metrics` */
   double loss;

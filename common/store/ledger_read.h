@@ -126,6 +126,10 @@ typedef enum xf_rc (*xf_ledger_on_member)(void *arg, const struct xf_ledger_memb
 XF_WARN_UNUSED enum xf_rc xf_ledger_members(struct xf_ledger *l, xf_ledger_on_member fn, void *arg,
                                             struct xf_diag *diag);
 
+/* Members of the current run that were listed when a round opened, former ones too; 0 without such a round. @err E_NOTFOUND E_IO */
+XF_WARN_UNUSED enum xf_rc xf_ledger_listed(struct xf_ledger *l, uint64_t round, uint64_t *n,
+                                           struct xf_diag *diag);
+
 typedef enum xf_rc (*xf_ledger_on_checkpoint)(void *arg, const struct xf_ledger_checkpoint *c,
                                               bool pruned);
 /* Checkpoints by round, ascending. @err E_NOTFOUND E_IO, or the callback's */

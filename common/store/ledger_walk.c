@@ -159,6 +159,19 @@ enum xf_rc xf_ledger_rounds(struct xf_ledger *l, uint64_t from, uint64_t to, xf_
   return rc;
 }
 
+enum xf_rc xf_ledger_listed(struct xf_ledger *l, uint64_t round, uint64_t *n,
+                            struct xf_diag *diag) {
+  int64_t count = 0;
+  enum xf_rc rc = xf_ledger_need_run(l, diag);
+  if (!rc)
+    rc = xf_sql_one_i64(&l->sql, &count, NULL, diag,
+                        "SELECT count(*) FROM member m JOIN round r ON r.run=m.run"
+                        " WHERE m.run=?1 AND r.round=?2 AND m.listed_us<=r.opened_us",
+                        XF_SQL_ARGS(A_T(l->run), A_I((int64_t)round)));
+  *n = (uint64_t)count;
+  return rc;
+}
+
 enum xf_rc xf_ledger_members(struct xf_ledger *l, xf_ledger_on_member fn, void *arg,
                              struct xf_diag *diag) {
   struct xf_sql_rows rows;

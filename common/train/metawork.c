@@ -122,9 +122,10 @@ enum xf_rc xf_metawork_new(struct xf_metawork **out, const struct xf_model *mode
   w->config = *config;
   xf_layout_copy(&w->layout, xf_model_get_layout(model));
   w->n_train = n_train;
-  w->rates = xf_model_base(model) < w->layout.n_seg;
-  w->layout.n_seg = xf_model_base(model);
-  if (w->rates) w->layout.n /= 2;
+  w->rates = xf_model_get_config(model)->rates > 0;
+  const size_t base = xf_model_base(model);
+  if (base < w->layout.n_seg) w->layout.n = w->layout.seg[base].offset;
+  w->layout.n_seg = base;
   w->n = (size_t)w->layout.n;
   const bool all = config->tasks && !config->query;
   w->max_rows = all ? n_train : (size_t)config->support + (config->tasks ? config->query : 0);

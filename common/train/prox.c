@@ -1,4 +1,5 @@
-/* The proximal term of FedProx: prox (u - w) is part of each gradient of a shared parameter, before momentum or Adam see it. */
+/* What joins each gradient of a shared parameter, before momentum or Adam see it: the proximal term of FedProx, prox (u - w), and
+   SCAFFOLD's c - c_k. */
 #include "base/alloc.h"
 #include "train/trainer.h"
 
@@ -27,5 +28,15 @@ void xf_trainer_prox_add(const struct xf_trainer *t, const float *params) {
     if (s->role != XF_ROLE_SHARED) continue;
     const float *u = params + s->offset, *w = t->anchor + s->offset;
     for (size_t j = 0; j < (size_t)s->rows * s->cols; j++) piece[i].g[j] += prox * (u[j] - w[j]);
+  }
+}
+
+void xf_trainer_shift_add(const struct xf_trainer *t, const float *shift) {
+  size_t n_piece = 0;
+  const struct xf_grad_piece *piece = xf_nnplan_get_pieces(t->plan, &n_piece);
+  for (size_t i = 0; i < n_piece; i++) { /* all dense */
+    const struct xf_segment *s = piece[i].seg;
+    if (s->role != XF_ROLE_SHARED) continue;
+    for (size_t j = 0; j < (size_t)s->rows * s->cols; j++) piece[i].g[j] += shift[s->offset + j];
   }
 }

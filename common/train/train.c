@@ -43,7 +43,7 @@ static bool is_pairwise(const struct xf_trainer *t) {
   const struct xf_model_config *m = xf_model_get_config(t->model);
   const struct xf_local_config *c = &t->config;
   return m->kind == XF_MODEL_MF && m->loss == XF_LOSS_BPR && c->batch == 1 && c->negatives <= 1 &&
-         c->pull <= 0 && c->prox <= 0 && c->optimizer.kind == XF_OPTIM_SGD;
+         c->pull <= 0 && c->prox <= 0 && !c->plain_grads && c->optimizer.kind == XF_OPTIM_SGD;
 }
 
 /* Graph, plan, optimiser and buffers; the trainer is freed by the caller after an error. */
@@ -213,6 +213,7 @@ static enum xf_rc one_step(struct xf_trainer *t, float *params, const struct xf_
   const float *data = xf_nnplan_get(t->plan, t->net.data, NULL, NULL);
   *loss = (double)*data;
   if (t->anchor) xf_trainer_prox_add(t, params);
+  if (job->shift) xf_trainer_shift_add(t, job->shift);
   size_t n_piece = 0;
   const struct xf_grad_piece *piece = xf_nnplan_get_pieces(t->plan, &n_piece);
   if (job->moves) piece = moving(t, job, piece, &n_piece);

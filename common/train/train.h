@@ -42,7 +42,7 @@ struct xf_local_config {
   enum xf_train_unit
       unit; /* not NONE: steps are given, l2, prox and pull 0, batch is of no effect */
   bool
-      plain_grads; /* gradients one by one as a flat vector, nothing packed or fused; needed where a job has `moves` */
+      plain_grads; /* gradients one by one as a flat vector, nothing packed or fused; needed where a job has `moves` or `shift` */
 };
 
 struct xf_train_progress {
@@ -66,10 +66,11 @@ struct xf_train_job {
   const float *start; /* [layout.n] */
   const struct xf_dataset *data;
   struct xf_rng shuffle, negative;
-  float lr;                           /* of this task; 0: the optimizer's */
-  uint32_t epochs;                    /* of this task; 0: the configuration's epochs or steps */
-  const uint8_t *moves;               /* [n_seg] 0: the segment stays as it is; NULL: all move */
-  const float *prior;                 /* [layout.n] aligned user rows at their place; NULL: none */
+  float lr;             /* of this task; 0: the optimizer's */
+  uint32_t epochs;      /* of this task; 0: the configuration's epochs or steps */
+  const uint8_t *moves; /* [n_seg] 0: the segment stays as it is; NULL: all move */
+  const float *shift; /* [layout.n] joins each gradient of a shared parameter (SCAFFOLD); NULL: 0 */
+  const float *prior; /* [layout.n] aligned user rows at their place; NULL: none */
   const uint8_t *held;                /* [n_users] 1 where prior holds a row; NULL: everywhere */
   const struct xf_train_units *units; /* needed with config.unit, else NULL */
   const atomic_bool *cancel; /* may be NULL; looked at before each step, and every 256 units */

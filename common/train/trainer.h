@@ -1,5 +1,5 @@
 /*
- * trainer.h - inside train: the trainer's memory. train.c builds and runs it, units.c its steps unit by unit, prox.c is its proximal term.
+ * trainer.h - inside train: the trainer's memory. train.c builds and runs it, units.c its steps unit by unit, prox.c what joins the gradients besides the loss.
  * Owner: train.c. Thread: the trainer's.
  */
 #ifndef XF_TRAIN_TRAINER_H
@@ -63,6 +63,9 @@ XF_WARN_UNUSED enum xf_rc xf_trainer_gradient(struct xf_trainer *t, const float 
 /* Names the first parameter that is no number. @err E_NAN */
 XF_WARN_UNUSED enum xf_rc xf_trainer_check(const struct xf_trainer *t, const float *params,
                                            uint64_t step, struct xf_diag *diag);
+/* Adds shift to the dense gradients of shared parameters of the plan's last run. @shape shift[layout.n]
+   @source Karimireddy et al. 2020, "SCAFFOLD", eq. 3 */
+void xf_trainer_shift_add(const struct xf_trainer *t, const float *shift);
 /* Tells the job's owner about job->n_steps of n_steps, now and then. @thread the trainer's */
 void xf_trainer_report(const struct xf_train_job *job, uint64_t n_steps);
 

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/log.h"
 #include "param/vec.h"
 #include "json/json.h"
 
@@ -21,6 +22,8 @@ void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
                         .base_digest = st->model_digest,
                         .n_part = n};
   memcpy(a->base, st->model_path, sizeof a->base);
+  if (kind == XF_TASK_TRAIN && xf_ledger_listed(st->ledger, round, &a->n_listed, NULL))
+    a->n_listed = 0; /* the fold refuses it */
   xf_buf_init(&a->metrics, METRICS_MAX);
   a->part = xf_calloc(n ? n : 1, sizeof *a->part);
   for (size_t k = 0; k < n; k++) {
@@ -74,14 +77,16 @@ struct fold_files {
   struct srv_agg *a;
   struct xf_checkpoint base;
   struct xf_spool_entry *entry;
-  double *norm2; /* [n_part] of the floats read so far: each is read once */
+  double *norm2;       /* [n_part] of the floats read so far: each is read once */
+  double *control2;    /* the same of control variates */
+  uint64_t control_at; /* of an update, where its control variates begin */
   struct xf_diag *diag;
 };
 
 static enum xf_rc read_member(void *arg, size_t slot, uint64_t at, float *out, size_t n) {
   struct fold_files *f = arg;
   const enum xf_rc rc = xf_spool_read_floats(&f->entry[slot], out, n, at, f->diag);
-  if (!rc) f->norm2[slot] += xf_vec_norm2(out, n);
+  if (!rc) (at < f->control_at ? f->norm2 : f->control2)[slot] += xf_vec_norm2(out, n);
   return rc;
 }
 
@@ -123,9 +128,20 @@ static void take_drift(struct fold_files *f, const struct xf_fold_stats *stats) 
   }
   a->drift = (struct srv_drift){
       true, a->round,
-      xf_drift_get(norm, weight, a->n_part, sqrt(stats->shared_norm2 + stats->rows_norm2))};
+      xf_drift_get(norm, weight, a->n_part, sqrt(stats->shared_norm2 + stats->rows_norm2)), 0};
   xf_free(norm);
   xf_free(weight);
+}
+
+/* A silo that lost its state sends no change of its control variates, see silo/control.c; on the record here. */
+static void take_control(struct fold_files *f) {
+  struct srv_agg *a = f->a;
+  for (size_t k = 0; k < a->n_part; k++) {
+    if (f->control2[k] > 0) continue;
+    a->drift.n_uncounted++;
+    xf_log(XF_LOG_WARN, "control_uncounted", XF_U("round", a->round),
+           XF_S("client", a->st->cfg->members[a->part[k].member].id));
+  }
 }
 
 static enum xf_rc progress(void *arg, uint64_t done, uint64_t total) {
@@ -164,6 +180,7 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
   struct xf_stagefold job = {.global = &st->global,
                              .stage = stage,
                              .step = xf_strategy_get(&strategy, (uint32_t)(a->committed - first)),
+                             .n_listed = a->n_listed,
                              .member = member,
                              .n_member = a->n_part,
                              .io = {.arg = f,
@@ -189,10 +206,13 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
       rc = xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes", st->cfg->members[i].id,
                        (unsigned long long)len);
   }
+  const struct xf_global_stage *mine = &st->global.stage[stage];
+  f->control_at = mine->n_control ? mine->shape.n_shared - mine->n_control : UINT64_MAX;
   if (!rc) rc = start_vectors(f, xf_server_states(job.step.kind), diag);
   if (!rc) rc = xf_stagefold_run(&job, diag);
   if (!rc) xf_checkpoint_digest(&a->model, st->global.layout, a->global);
   if (!rc && st->plan.stages[stage].kind != XF_PLAN_STAGE_STATISTIC) take_drift(f, &job.stats);
+  if (!rc && mine->n_control) take_control(f);
   xf_free(member);
   return rc;
 }
@@ -221,12 +241,14 @@ static enum xf_rc run_train(struct srv_agg *a, struct xf_spool_entry *entry, str
   enum xf_rc rc = xf_checkpoint_open(&f.base, a->st->fs, a->base, diag);
   if (rc) return rc;
   f.norm2 = xf_calloc(a->n_part + 1, sizeof *f.norm2);
+  f.control2 = xf_calloc(a->n_part + 1, sizeof *f.control2);
   if (!xf_digest_equal(&f.base.info.model, &a->base_digest))
     rc =
         xf_diag_set(diag, XF_E_CORRUPT, "\"%s\" is not the model this round started from", a->base);
   if (!rc) rc = fold(&f, diag);
   xf_checkpoint_close(&f.base);
   xf_free(f.norm2);
+  xf_free(f.control2);
   for (size_t k = 0; k < a->n_part && !rc; k++) add_loss(a, k, &entry[k], sums);
   return rc;
 }

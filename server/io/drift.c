@@ -14,6 +14,7 @@ void srv_drift_object(struct xf_jsonw *w, const struct srv_drift *d) {
   xf_jsonw_kdouble(w, "norm_max", d->d.max);
   xf_jsonw_kdouble(w, "norm_mean", d->d.mean);
   xf_jsonw_kdouble(w, "ratio", d->d.ratio); /* null when nothing moved */
+  if (d->n_uncounted) xf_jsonw_kuint(w, "uncounted", d->n_uncounted);
   xf_jsonw_object_end(w);
 }
 
@@ -34,5 +35,6 @@ void srv_drift_read(struct srv_drift *out, const struct xf_json_value *metrics) 
       !xf_json_double(xf_json_find(v, "norm_mean"), &d.d.mean))
     return;
   if (!xf_json_double(xf_json_find(v, "ratio"), &d.d.ratio)) d.d.ratio = NAN;
+  if (!xf_json_uint(xf_json_find(v, "uncounted"), &d.n_uncounted)) d.n_uncounted = 0;
   *out = d;
 }

@@ -58,6 +58,11 @@ static void plan_models(void **state) {
 
 static void plan_noise(void **state) {
   (void)state;
+  static const char scaffold[] = "fed.weighting=uniform fed.algorithm=scaffold";
+  taken(&none, scaffold);
+  refused(&(struct xf_policy){.clip = 1}, scaffold, "policy.clip", "scaffold", "fedavg");
+  refused(&(struct xf_policy){.clip = 1, .noise_multiplier = 1}, scaffold,
+          "policy.noise_multiplier", "scaffold", "fedavg");
   refused(&(struct xf_policy){.noise_multiplier = 1.5, .clip = 1}, "", "policy.noise_multiplier",
           "1.5", "uniform");
   refused(&(struct xf_policy){.noise_multiplier = 1.5}, "fed.weighting=uniform", "policy.clip",

@@ -1,4 +1,5 @@
 // Convolutional nets and sine-mlp: segments, numbers of parameters, refusals, and that they learn.
+#include "base/alloc.h"
 #include "model/net.h"
 #include "model/score.h"
 #include "tensor/blas.h"
@@ -230,6 +231,42 @@ static void test_sine(void **state) {
   xf_model_free(m);
 }
 
+/* Every trained parameter has a control variate of its shape, running statistics have none; all start at 0. */
+static void test_control(void **state) {
+  (void)state;
+  const struct xf_model_config config = {.kind = XF_MODEL_CONV4,
+                                         .loss = XF_LOSS_SOFTMAX,
+                                         .bias = true,
+                                         .n_in = 784,
+                                         .n_out = 5,
+                                         .control = true};
+  struct xf_model *model = NULL;
+  struct xf_model_control c;
+  struct xf_rng rng;
+  size_t n = 0;
+  xf_diag_init(&diag);
+  if (xf_model_new(&model, &config, (struct xf_model_size){0, 0}, &diag)) fail_msg("%s", diag.text);
+  const struct xf_layout *layout = xf_model_get_layout(model);
+  float *x = xf_calloc(layout->n, sizeof *x);
+  xf_rng_init(&rng, 1, 0);
+  const struct xf_model_seed seed = {&rng, &rng, NULL, NULL};
+  assert_int_equal(xf_model_init(model, x, &seed, &diag), XF_OK);
+  for (; xf_model_get_control(model, n, &c); n++) {
+    assert_true(strncmp(c.of->name, "mean", 4) != 0 && strncmp(c.of->name, "var", 3) != 0);
+    assert_true(xf_segment_len(c.all) == xf_segment_len(c.of));
+    assert_true(xf_segment_len(c.own) == xf_segment_len(c.of));
+    assert_true(c.all->role == XF_ROLE_SHARED && c.own->role == XF_ROLE_DOMAIN);
+    assert_string_equal(c.all->name + strlen("control."), c.of->name);
+    assert_string_equal(c.own->name + strlen("own."), c.of->name);
+    for (uint64_t j = 0; j < xf_segment_len(c.of); j++)
+      assert_true(x[c.all->offset + j] == 0 && x[c.own->offset + j] == 0);
+  }
+  assert_int_equal(n, xf_model_base(model) - 8); /* mean and variance of four blocks */
+  assert_string_equal(xf_model_get_counted(model)->name, "own.counted");
+  xf_free(x);
+  xf_model_free(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_numbers_of_parameters),
@@ -237,6 +274,7 @@ int main(void) {
       cmocka_unit_test(test_learning),
       cmocka_unit_test(test_episode),
       cmocka_unit_test(test_sine),
+      cmocka_unit_test(test_control),
   };
   if (xf_blas_start(NULL, &diag)) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);

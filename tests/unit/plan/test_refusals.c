@@ -289,8 +289,27 @@ static const struct {
      "sim.categories: is missing"},
     {gram_base, SIM "sim.columns.domain=3 sim.categories=x", "no stage sums over them"},
     /* words of later versions, ranges and shapes come from the schema */
-    {base, "fed.algorithm=scaffold",
-     "\"scaffold\" is not in this version; there are: fedavg, reptile, maml"},
+    {base, "fed.algorithm=fednova",
+     "\"fednova\" is not in this version; there are: fedavg, reptile, maml"},
+    {base, "fed.algorithm=scaffold model.users=aligned", "model.users: rows of aligned users"},
+    {table_base, "fed.algorithm=scaffold local.optimizer.kind=momentum",
+     "local.optimizer.kind: fed.algorithm scaffold takes a silo's mean gradient from its plain "
+     "steps, and momentum takes others; write kind: sgd, or algorithm: fedavg"},
+    {table_base, "fed.algorithm=scaffold fed.server.kind=adam",
+     "fed.server.kind: fed.algorithm "
+     "scaffold moves the model by"},
+    {table_base, "fed.algorithm=scaffold privacy.clip=1", "leave privacy out"},
+    {table_base,
+     "fed.algorithm=scaffold fed.weighting=uniform privacy.clip=1 privacy.noise_multiplier=1",
+     "write algorithm: fedavg"},
+    {table_base, "fed.algorithm=scaffold local.batch=9 " UNITS, "leave privacy out"},
+    {table_base, "fed.algorithm=scaffold local.prox=0.1",
+     "local.prox: belongs to algorithm fedprox, and it is scaffold"},
+    {stages_base,
+     "stages[2].kind=train stages[2].name=s stages[2].learns=scorer "
+     "stages[2].in=gram stages[2].fed.rounds=2 stages[2].local.optimizer.lr=1 "
+     "stages[2].fed.algorithm=scaffold",
+     "a recommender's scorer is trained with fedavg"},
     {base, "stages[0].kind=align", "\"align\" is not in this version; there are: train"},
     {base, "fed.algorithm=fedprox", "local.prox: fedprox needs it, above 0"},
     {base, "local.personal.lambda=1",

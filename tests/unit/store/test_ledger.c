@@ -88,6 +88,24 @@ static void evaluate(struct st_run *r) {
   assert_ok(xf_ledger_commit(r->l, &r->diag), &r->diag);
 }
 
+/* Who is listed after a round opened is none of its members; who left still is. */
+static void test_listed(void **state) {
+  (void)state;
+  struct st_run r;
+  uint64_t n = 0;
+  st_run_start(&r, xf_fs_posix(), NULL, st_dir_new());
+  st_round_open(&r, XF_LEDGER_KIND_TRAIN); /* at 3000 */
+  assert_ok(xf_ledger_begin(r.l, 3001, &r.diag), &r.diag);
+  assert_ok(xf_ledger_member_put(r.l, "late", "books", 1, &r.diag), &r.diag);
+  assert_ok(xf_ledger_member_put(r.l, st_member[0], "books", 7, &r.diag), &r.diag);
+  assert_ok(xf_ledger_commit(r.l, &r.diag), &r.diag);
+  assert_ok(xf_ledger_listed(r.l, r.round, &n, &r.diag), &r.diag);
+  assert_int_equal(n, ST_MEMBERS);
+  assert_ok(xf_ledger_listed(r.l, r.round + 1, &n, &r.diag), &r.diag);
+  assert_int_equal(n, 0);
+  st_run_stop(&r);
+}
+
 static void test_run(void **state) {
   (void)state;
   struct st_run r;
@@ -546,6 +564,7 @@ static void test_shell_and_modes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_run),
+      cmocka_unit_test(test_listed),
       cmocka_unit_test(test_refusals_bounded),
       cmocka_unit_test(test_exactly_once),
       cmocka_unit_test(test_guards),
