@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import statistics
@@ -10,6 +11,7 @@ import pytest
 
 from exper import scalars, write_plan
 
+pytestmark = pytest.mark.sanitize
 USAGE, FAILED = 2, 1
 
 
@@ -72,6 +74,17 @@ def test_means_over_seeds(crossfed, runs, metric, split):
                             ("gap", [max(clients) - min(clients) for _, clients in found])):
             assert setting[key] == {"mean": pytest.approx(statistics.mean(values)), "sd": pytest.approx(statistics.stdev(values)), "n": 3}
         assert setting["runs"] == [str(run) for run in runs[1][3 * k:3 * k + 3]] and setting["seeds"] == 3
+
+
+def test_summaries_say_how_figures_are_spread(runs):
+    for run in runs[1]:
+        spread = {(s["arm"], s["split"]): s for s in json.loads((run / "summary.json").read_text())["spread"]}
+        assert set(spread) == {(arm, split) for arm in ("alone", "federated") for split in ("valid", "test")}
+        for (metric, worst, best), split in itertools.product((("acc", min, max), ("logloss", max, min)), ("valid", "test")):
+            values = list(figures(run, split, metric)[1])
+            assert spread["federated", split][metric] == {
+                "clients": 3, "mean": pytest.approx(statistics.mean(values)), "sd": pytest.approx(statistics.stdev(values)),
+                "worst_tenth": worst(values), "best_tenth": best(values)}
 
 
 def crossing(curve, target):

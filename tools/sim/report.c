@@ -264,6 +264,7 @@ static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double
   xf_jsonw_kdouble(&w, "wall_s", wall_s);
   xf_jsonw_kuint(&w, "threads", sim->threads);
   json_metrics(&w, sim);
+  sim_spread(sim, &w);
   enum xf_rc rc = sim_verdict(sim, &w, diag);
   if (rc) return rc;
   xf_jsonw_kuint(&w, "bytes_up", sim->bytes_up);

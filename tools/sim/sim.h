@@ -6,6 +6,7 @@
  * export.c the same federation as files for the daemons
  * verdict.c whether a domain is worse off than its strongest baseline
  * cold.c   cold users, with people as clients
+ * spread.c figures over clients
  * report.c the arms of each silo, the table, the run directory
  * verb.c   the command
  * Not for: a silo's own process (client/io). Thread: the loop is one thread; a client's work runs on a worker
@@ -121,6 +122,9 @@ XF_WARN_UNUSED enum xf_rc sim_stop_figure(const struct sim *sim, const struct xf
    @err E_NOMEM */
 XF_WARN_UNUSED enum xf_rc sim_verdict(const struct sim *sim, struct xf_jsonw *json,
                                       struct xf_diag *diag);
+/* The member "spread" of an open JSON object: per arm and split, each figure's mean, deviation and worst and best tenth over clients.
+   @own json */
+void sim_spread(const struct sim *sim, struct xf_jsonw *json);
 /* Makes and measures the arms of every client; then the table or JSON on stdout and summary.json.
    @err E_IO and the silos' */
 XF_WARN_UNUSED enum xf_rc sim_report(struct sim *sim, bool json, struct xf_time from,
