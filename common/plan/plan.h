@@ -105,6 +105,7 @@ struct xf_plan_stage_part {
       double duration_quantile, duration_penalty, pacer_step, max_times_part;
       uint32_t pacer_window, max_times; /* 0: off */
     } select;
+    uint32_t edge_rounds; /* rounds that each domain averages for itself before all do; 0: flat */
     enum xf_plan_encoding encoding;
     struct {
       enum xf_plan_server kind;
@@ -165,9 +166,10 @@ struct xf_plan_sim_part {
   } columns;
   struct {
     enum xf_plan_clients by;
-    uint32_t n;                                       /* uniform, shards, dirichlet, sinusoid */
-    uint32_t shards;                                  /* label shards a client gets */
-    double alpha;                                     /* dirichlet */
+    uint32_t domains; /* that numbered clients are dealt to in turn; 0: each is its own */
+    uint32_t n;       /* uniform, shards, dirichlet, sinusoid */
+    uint32_t shards;  /* label shards a client gets */
+    double alpha;     /* dirichlet */
     char only[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* domains or column values; none: all */
     uint32_t n_only;
     char files[XF_PLAN_CLIENTS_MAX][XF_PLAN_NAME_MAX]; /* by file, by user: names below sim.data */

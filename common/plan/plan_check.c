@@ -227,6 +227,7 @@ static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_s
   if (!rc && (s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS))
     rc = xf_plan_check_keyed(plan, s, diag);
   if (!rc) rc = xf_plan_check_select(plan, s, diag);
+  if (!rc) rc = xf_plan_check_edges(plan, s, diag);
   if (!rc) rc = check_combination(plan, s, diag);
   if (rc) return rc;
   if (plan->privacy.noise_multiplier > 0 && s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM)
@@ -401,6 +402,9 @@ static enum xf_rc check_clients(const struct xf_plan *plan, struct xf_diag *diag
   if (!counted && sim->clients.n)
     REFUSE("sim.clients.n: %u has no effect; the data decide how many clients there are",
            sim->clients.n);
+  if (sim->clients.domains && !counted)
+    REFUSE("sim.clients.domains: %u has no effect; sim.clients.by names the domains",
+           sim->clients.domains);
   if ((by == XF_PLAN_CLIENTS_SHARDS || by == XF_PLAN_CLIENTS_DIRICHLET) && is_events(plan))
     REFUSE("sim.clients.by: shards and dirichlet deal labels; interactions have none");
   if (by == XF_PLAN_CLIENTS_DOMAIN && plan->data.kind != XF_PLAN_DATA_TEXT &&

@@ -160,6 +160,9 @@ static const struct xf_conf_key stage_keys[] = {
      .tag = 111, .help = "oort: who took part more often is barred; 0: nobody"},
     {STAGE(fed.select.max_times_part), REAL, .def = "0.3", RANGE(0, 1), .tag = 112,
      .help = "oort: at most this part of the members is barred"},
+    {STAGE(fed.edge_rounds), UINT, .def = "0", RANGE(0, 10000000), .unit = "commits", .tag = 113,
+     .help = "hierarchical averaging, simulator only: so many commits each domain averages its own "
+             "silos, then all domains are averaged; 0: flat"},
     {STAGE(fed.weighting), WORD(weighting_names), .def = "samples", .tag = 21,
      .help = "weight of a silo: its train samples, 1, or min(samples, weight_cap)"},
     {STAGE(fed.weight_cap), UINT, RANGE(1, 536870911), .unit = "samples", .tag = 22,
@@ -392,6 +395,8 @@ static const struct xf_conf_key plan_keys[] = {
      .help = "how the data are dealt to clients"},
     {PLAN(sim.clients.n), UINT, .def = "0", RANGE(0, 1000000),
      .help = "clients (uniform, shards, dirichlet, sinusoid)"},
+    {PLAN(sim.clients.domains), UINT, .def = "0", RANGE(0, 1000000), .unit = "domains",
+     .help = "numbered clients belong to so many domains, in turn; 0: each to its own"},
     {PLAN(sim.clients.shards), UINT, .def = "2", RANGE(1, 1000), .help = "label shards per client"},
     {PLAN(sim.clients.alpha), REAL, .def = "0.5", ABOVE(0, 1000000), .help = "of dirichlet"},
     {PLAN_LIST(sim.clients.only, sim.clients.n_only), TEXT, .expand = true,

@@ -38,6 +38,10 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_select(const struct xf_plan *plan,
 XF_WARN_UNUSED enum xf_rc xf_plan_check_control(const struct xf_plan *plan,
                                                 const struct xf_plan_stage_part *stage,
                                                 struct xf_diag *diag);
+/* fed.edge_rounds (edges.c). @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_edges(const struct xf_plan *plan,
+                                              const struct xf_plan_stage_part *stage,
+                                              struct xf_diag *diag);
 /* What early_stop needs of the rest of the plan (stop.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_stop(const struct xf_plan *plan, struct xf_diag *diag);
 

@@ -46,6 +46,11 @@ static uint32_t count_domains(const struct srv_config *cfg) {
 static enum xf_rc plan_load(struct srv_state *st, struct xf_diag *diag) {
   enum xf_rc rc = xf_plan_load(&st->plan, st->cfg->plan, NULL, 0, NULL, diag);
   if (!rc) rc = xf_resolve_check(&st->plan, diag);
+  if (!rc && st->plan.stages[0].fed.edge_rounds)
+    rc =
+        xf_diag_set(diag, XF_E_UNSUPPORTED,
+                    "fed.edge_rounds: only crossfed sim averages by edges; leave it out, and every "
+                    "round averages all domains");
   if (!rc) rc = xf_plan_check_members(&st->plan, st->cfg->n_members, count_domains(st->cfg), diag);
   if (!rc) rc = xf_resolve_measures(&st->measures, &st->plan, diag);
   if (!rc) {

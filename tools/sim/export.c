@@ -210,6 +210,10 @@ static enum xf_rc put_plan(const struct out *o) {
 
 enum xf_rc sim_export(const struct sim *sim, const char *dir, struct xf_diag *diag) {
   struct out o = {.sim = sim, .fs = xf_fs_posix(), .diag = diag};
+  if (sim->plan.stages[0].fed.edge_rounds)
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "fed.edge_rounds: only the simulator averages by edges; daemons take a plan "
+                       "without it, in which every round averages all domains");
   enum xf_rc rc = o.fs->mkdir(o.fs, dir, SECRET_MODE);
   char *full = rc ? NULL : realpath(dir, NULL);
   if (!full || strlen(full) >= sizeof o.dir) {

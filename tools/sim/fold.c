@@ -8,6 +8,7 @@
 
 struct folding {
   struct sim *sim;
+  const float *x;
   const struct xf_buf *accepted; /* per client */
 };
 
@@ -23,7 +24,7 @@ static enum xf_rc read_bytes(void *arg, size_t slot, uint64_t at, uint8_t *out, 
 }
 static enum xf_rc read_old(void *arg, uint64_t at, float *out, size_t n) {
   const struct folding *f = arg;
-  memcpy(out, f->sim->x + at, n * sizeof *out);
+  memcpy(out, f->x + at, n * sizeof *out);
   return XF_OK;
 }
 static enum xf_rc write_new(void *arg, uint64_t at, const float *x, size_t n) {
@@ -42,8 +43,8 @@ static enum xf_rc write_state(void *arg, uint32_t k, uint64_t at, const float *x
   return XF_OK;
 }
 
-enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, uint32_t commits,
-                    const struct xf_buf *accepted, struct xf_diag *diag) {
+enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, const float *x,
+                    uint32_t commits, const struct xf_buf *accepted, struct xf_diag *diag) {
   uint64_t first = 0;
   const uint32_t stage = xf_plan_stage_at(&sim->plan, commits, &first);
   const struct xf_strategy strategy = xf_resolve_strategy(&sim->plan, stage);
@@ -58,7 +59,7 @@ enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, uint32_t c
                                              .rows = &c->rows,
                                              .len = accepted[i].len};
   }
-  struct folding f = {sim, accepted};
+  struct folding f = {sim, x, accepted};
   struct xf_stagefold job = {
       .global = &sim->global,
       .stage = stage,
@@ -69,7 +70,7 @@ enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, uint32_t c
       .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state},
       .read_bytes = read_bytes};
   const size_t bytes = (size_t)sim->global.n * sizeof *sim->x;
-  memcpy(sim->next_x, sim->x, bytes);
+  memcpy(sim->next_x, x, bytes);
   for (int k = 0; k < XF_SERVER_STATES; k++)
     if (sim->state[k]) memcpy(sim->next_state[k], sim->state[k], bytes);
   enum xf_rc rc = xf_stagefold_run(&job, diag);

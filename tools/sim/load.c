@@ -1,5 +1,6 @@
 /* plan -> silos: the plan's data dealt to clients, the frozen directory, the first global vector. */
 #include "base/alloc.h"
+#include "base/str.h"
 #include "crypto/sha256.h"
 #include "crypto/stream.h"
 #include "plan/view.h"
@@ -88,9 +89,20 @@ enum xf_rc sim_name_client(const struct sim *sim, struct sim_client *c, const ch
                            struct xf_diag *diag) {
   const char *pattern = sim->plan.sim.clients.name[0] ? sim->plan.sim.clients.name : "{}";
   enum xf_rc rc = xf_plan_client_id(c->id, pattern, key);
+  uint64_t number = 0;
+  char domain[32];
+  const uint32_t domains = sim->plan.sim.clients.domains;
+  if (domains && !xf_str_u64(&number, key, strlen(key)) && number) {
+    (void)snprintf(domain, sizeof domain, "domain-%u", (uint32_t)((number - 1) % domains) + 1);
+    key = domain;
+  }
   if (!rc) rc = xf_plan_client_id(c->domain, "{}", key);
   xf_buf_init(&c->answer.payload, (size_t)1 << 33);
   return rc ? xf_diag_set(diag, rc, "sim.clients: \"%s\" gives no member id", key) : XF_OK;
+}
+
+const char *sim_label(const struct sim *sim, const struct sim_client *c) {
+  return sim->plan.sim.clients.domains ? c->id : c->domain;
 }
 
 bool sim_wanted(const struct sim *sim, const char *key) {
@@ -207,11 +219,11 @@ void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float 
 }
 
 void sim_base(const struct sim *sim, const struct sim_client *c, struct xf_global_view view,
-              float *base) {
+              const float *x, float *base) {
   const uint64_t n = xf_global_view_len(&sim->global, view, &c->rows);
   for (uint64_t at = 0; at < n;) {
     const struct xf_global_run r = xf_global_view_at(&sim->global, view, &c->rows, at);
-    memcpy(base + at, sim->x + r.from, r.len * sizeof *base);
+    memcpy(base + at, x + r.from, r.len * sizeof *base);
     at += r.len;
   }
 }

@@ -64,7 +64,7 @@ enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf
     struct xf_measure_sum total[XF_RESOLVE_MEASURES] = {{0}}, sum[XF_RESOLVE_MEASURES];
     for (size_t k = 0; k < n && !rc; k++) {
       char scope[XF_PLAN_CLIENT_ID + 8];
-      (void)snprintf(scope, sizeof scope, "domain:%s", sim->client[who[k]].domain);
+      (void)snprintf(scope, sizeof scope, "domain:%s", sim_label(sim, &sim->client[who[k]]));
       rc = report_sums(sim, &payload[who[k]], "federated", split, sum, diag);
       if (!rc) rc = put_line(sim, round, scope, "federated", split, sum, diag);
       add(sim, total, sum);
@@ -134,7 +134,7 @@ static void run_arms(struct xf_job *job) {
   struct arms_job *j = (struct arms_job *)job;
   struct sim_client *c = j->c;
   xf_diag_init(&j->diag);
-  sim_base(j->sim, c, xf_global_view_of(&j->sim->plan, false, 0), c->base);
+  sim_base(j->sim, c, xf_global_view_of(&j->sim->plan, false, 0), j->sim->x, c->base);
   for (int a = 0; a < XF_SILO_N_ARM && !j->rc; a++) {
     const enum xf_silo_arm arm = (enum xf_silo_arm)a;
     if (!arm_wanted(j->sim, c, arm)) continue;
@@ -184,7 +184,7 @@ static enum xf_rc put_final(struct sim *sim, struct xf_diag *diag) {
       char scope[XF_PLAN_CLIENT_ID + 8];
       const struct sim_client *c = &sim->client[i];
       if (!c->arm_run[a]) continue;
-      (void)snprintf(scope, sizeof scope, "domain:%s", c->domain);
+      (void)snprintf(scope, sizeof scope, "domain:%s", sim_label(sim, c));
       const char *arm = xf_silo_arm_name((enum xf_silo_arm)a);
       for (int p = xf_silo_first_part(c->silo); p <= XF_PART_TEST && !rc; p++)
         rc = put_line(sim, sim->rounds, scope, arm, xf_silo_part_name((enum xf_part)p),
@@ -216,7 +216,8 @@ static double max_epsilon(const struct sim *sim, double *zero_out) {
 static void json_arm(struct xf_jsonw *w, const struct sim *sim, const struct sim_client *c, int a,
                      enum xf_part part) {
   char scope[XF_PLAN_CLIENT_ID + 8];
-  (void)snprintf(scope, sizeof scope, "%s:%s", is_fresh(sim, c) ? "fresh" : "domain", c->domain);
+  (void)snprintf(scope, sizeof scope, "%s:%s", is_fresh(sim, c) ? "fresh" : "domain",
+                 sim_label(sim, c));
   xf_jsonw_object(w);
   xf_jsonw_kstr(w, "scope", scope);
   xf_jsonw_kstr(w, "arm", xf_silo_arm_name((enum xf_silo_arm)a));
@@ -298,7 +299,7 @@ static void table_line(const struct sim *sim, const struct sim_client *c, size_t
   char name[XF_MEASURE_KEY + 8];
   (void)snprintf(name, sizeof name, "%s%s", sim->measures.key[m],
                  part == XF_PART_TRAIN ? ", train" : "");
-  printf("%-26s %-16s", first ? c->domain : "", name);
+  printf("%-26s %-16s", first ? sim_label(sim, c) : "", name);
   for (int a = 0; a < XF_SILO_N_ARM; a++) {
     if (!column(sim, a)) continue;
     const double v = xf_measure_value(kind, c->sum[part][a][m]);
@@ -316,7 +317,7 @@ static enum xf_rc decisions(const struct sim *sim) {
     struct xf_buf text;
     xf_buf_init(&text, JSON_MAX);
     rc = xf_silo_explain(sim->client[i].silo, &text);
-    if (!rc && text.len) printf("\n%s\n%s", sim->client[i].domain, xf_buf_cstr(&text));
+    if (!rc && text.len) printf("\n%s\n%s", sim_label(sim, &sim->client[i]), xf_buf_cstr(&text));
     xf_buf_deinit(&text);
   }
   return rc;

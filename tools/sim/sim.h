@@ -3,6 +3,7 @@
  *
  * load.c   plan -> silos (common/silo) and the frozen directory
  * world.c  the event loop that plays shell for both cores; local work runs on worker threads
+ * edges.c  the models of domains in a hierarchy
  * export.c the same federation as files for the daemons
  * verdict.c whether a domain is worse off than its strongest baseline
  * cold.c   cold users, with people as clients
@@ -86,6 +87,8 @@ XF_WARN_UNUSED enum xf_rc sim_make_silo(struct sim *sim, struct sim_client *c,
                                         struct xf_dataset *data, struct xf_diag *diag);
 /* The i-th of the clients, then of the fresh ones. @own sim */
 struct sim_client *sim_client_at(const struct sim *sim, size_t i);
+/* What a report calls a client: its domain, or its id where domains have several. @own sim */
+const char *sim_label(const struct sim *sim, const struct sim_client *c);
 /* Generated sinusoids, a client each, and those left out (load_sinusoid.c). @err those of xf_silo_new */
 XF_WARN_UNUSED enum xf_rc sim_load_sinusoids(struct sim *sim, struct xf_diag *diag);
 /* The plan's answers or speeches dealt to clients (load_seqs.c). @err those of data and xf_silo_new */
@@ -96,18 +99,18 @@ XF_WARN_UNUSED enum xf_rc sim_load_images(struct sim *sim, struct xf_diag *diag)
 void sim_deinit(struct sim *sim);
 /* model_blake2b of a global vector (decision 15). @own out */
 void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float *x);
-/* What a view moves down to a client, out of the global vector. @shape base[xf_global_view_len] */
+/* What a view moves down to a client, out of a global vector x. @shape base[xf_global_view_len] */
 void sim_base(const struct sim *sim, const struct sim_client *c, struct xf_global_view view,
-              float *base);
+              const float *x, float *base);
 /* The key of the simulator's pseudonyms, from the plan's seed. @shape key[32] */
 void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan);
 /* Writes plan, configs, key and each client's data below `dir`; says what is left to do. @err E_IO E_NOSPACE E_LIMIT */
 XF_WARN_UNUSED enum xf_rc sim_export(const struct sim *sim, const char *dir, struct xf_diag *diag);
 /* Runs coordinator and silos to the end. @err E_STATE (paused: with the reason) and the cores' */
 XF_WARN_UNUSED enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag);
-/* What the participants' accepted payloads make of the global vector after `commits` commits (fold.c).
-   @shape accepted[n_client] @own sim->next_x, sim->next_state @err those of xf_stagefold_run */
-XF_WARN_UNUSED enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a,
+/* What the participants' accepted payloads make of a vector x after `commits` commits (fold.c).
+   @shape accepted[n_client], x[global.n] @own sim->next_x, sim->next_state @err those of xf_stagefold_run */
+XF_WARN_UNUSED enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, const float *x,
                                    uint32_t commits, const struct xf_buf *accepted,
                                    struct xf_diag *diag);
 /* Appends an evaluation's sums to metrics.jsonl, per domain and global. @err E_IO E_NOSPACE */

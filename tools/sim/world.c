@@ -7,7 +7,7 @@
 #include "client/core/session.h"
 #include "crypto/stream.h"
 #include "server/core/coord.h"
-#include "tools/sim/sim.h"
+#include "tools/sim/edges.h"
 #include "wire/codec.h"
 
 #include <stdio.h>
@@ -49,6 +49,7 @@ struct world {
   struct xf_digest digest, next_digest;
   struct xf_arena arena;
   struct xf_buf wire;
+  struct sim_edges edges;
   uint32_t commits;
   uint64_t round; /* being aggregated */
   uint32_t *who;
@@ -97,7 +98,7 @@ static void later(struct world *w, struct xf_coord_event e, double s) {
 static void aggregate(struct world *w, const struct xf_coord_action *a) {
   struct xf_coord_event e = {.type = XF_COORD_EV_AGGREGATED, .digest = w->digest};
   if (a->kind == XF_TASK_TRAIN) {
-    e.rc = sim_fold(w->sim, a, w->commits, w->accepted, w->diag);
+    e.rc = sim_edges_fold(&w->edges, w->sim, a, w->commits, w->accepted, w->diag);
     if (e.rc) e.text = w->diag->text;
     sim_model_digest(&w->next_digest, w->sim, w->sim->next_x);
     e.digest = w->next_digest;
@@ -133,6 +134,7 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
       w->sim->rounds++;
       swap(&w->sim->x, &w->sim->next_x);
       for (int k = 0; k < XF_SERVER_STATES; k++) swap(&w->sim->state[k], &w->sim->next_state[k]);
+      sim_edges_commit(&w->edges);
       w->digest = w->next_digest;
       w->commits++;
     } else {
@@ -151,8 +153,9 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
 
 static void serve(struct world *w, const struct xf_coord_action *a) {
   struct sim_client *s = &w->sim->client[a->member];
-  sim_base(w->sim, s, xf_global_view_of(&w->sim->plan, a->kind == XF_TASK_TRAIN, a->stage),
-           s->base);
+  const bool train = a->kind == XF_TASK_TRAIN;
+  sim_base(w->sim, s, xf_global_view_of(&w->sim->plan, train, a->stage),
+           train ? sim_edges_base(&w->edges, w->sim, a->member) : w->sim->x, s->base);
   for (uint64_t at = a->offset; at < a->offset + a->length;) {
     uint64_t n = a->offset + a->length - at;
     if (n > XF_CHUNK_MAX) n = XF_CHUNK_MAX;
@@ -396,6 +399,7 @@ static enum xf_rc world_start(struct world *w, const struct xf_coord_member *mem
                                 .exit_when_done = true};
   memcpy(cfg.federation, "sim", 4);
   sim_model_digest(&w->digest, sim, sim->x);
+  sim_edges_init(&w->edges, sim);
   struct xf_coord_recovery r = {
       .epoch = 1, .evaluated_at = UINT64_MAX, .model_digest = w->digest, .frozen = true};
   enum xf_rc rc = xf_coord_new(&w->coord, &cfg, &r, w->now, w->diag);
@@ -430,6 +434,7 @@ static void world_end(struct world *w) {
   }
   for (struct item *it; (it = xf_eventq_take(&w->queue, NULL));) item_free(it);
   xf_eventq_deinit(&w->queue);
+  sim_edges_deinit(&w->edges);
   xf_free(w->who);
   xf_coord_free(w->coord);
   xf_free(w->session);

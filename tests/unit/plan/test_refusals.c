@@ -329,6 +329,11 @@ static const struct {
      "eval.metrics: @adapt measures steps from a start that all share"},
     {base, "local.prox=0.1", "local.prox: belongs to algorithm fedprox, and it is fedavg"},
     {base, "fed.server.kind=adagrad fed.server.bias_correction=true", "kinds adam and yogi"},
+    {base, "fed.edge_rounds=3 fed.rounds=8", "fed.edge_rounds: 3 does not divide fed.rounds 8"},
+    {base, "fed.edge_rounds=2 fed.rounds=8 fed.server.lr=0.5", "edges and cloud take plain means"},
+    {base, "fed.edge_rounds=2 fed.rounds=8 fed.algorithm=reptile fed.weighting=uniform",
+     "fed.algorithm is reptile; write fedavg or fedprox"},
+    {stages_base, "stages[1].fed.edge_rounds=3", "belongs to a plan of one train stage"},
     {base, "fed.select.candidates=3",
      "fed.select.candidates: 3 has no effect with policy stratified; leave it out, or write "
      "policy: "
