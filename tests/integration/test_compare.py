@@ -10,6 +10,7 @@ import statistics
 import pytest
 
 from exper import scalars, write_plan
+from test_federation import make
 
 pytestmark = pytest.mark.sanitize
 USAGE, FAILED = 2, 1
@@ -181,3 +182,18 @@ def test_null_figures_are_no_figures(crossfed, runs, tmp_path):
     (run / "metrics.jsonl").write_text("".join(json.dumps({**row, "commits": k, "acc": acc}) + "\n" for k, acc in ((2, .5), (4, None))))
     got = crossfed("compare", run, "--metric", "acc", "--json").json()["settings"][0]
     assert got["value"] == {"mean": .5, "sd": None, "n": 1} and got["worst"]["mean"] is None and math.isfinite(got["bytes"]["mean"])
+
+
+def test_a_coordinators_directory_is_a_run(crossfed, bin_dir, tmp_path):
+    with make(tmp_path, bin_dir, rounds=4) as fed:
+        fed.start().finish()
+        state = fed.folder / "server"
+    rows = [row for row in lines(state) if (row["scope"], row["split"], row["arm"]) == ("global", "valid", "federated")]
+    assert [row["commits"] for row in rows] == sorted({row["commits"] for row in rows}) and rows[-1]["commits"] == 4
+    got = crossfed("compare", state, "--target", "0", "--json").json()
+    setting = got["settings"][0]
+    assert setting["value"]["mean"] == rows[-1][got["metric"]] and setting["rounds_to_target"]["mean"] == rows[0]["commits"]
+    assert setting["bytes"]["mean"] is None and setting["bytes_to_target"]["mean"] is None  # daemons do not say
+    tag = f"{got['metric']}/valid/federated"
+    assert scalars(state / "events.out.tfevents.crossfed")[tag] == [(row["commits"], pytest.approx(row[got["metric"]], rel=1e-6)) for row in rows]
+    assert "is a coordinator's directory" in crossfed("rerun", state, status=FAILED).err

@@ -103,14 +103,14 @@ static enum xf_rc pick_line(void *arg, const struct xf_json_value *line) {
   return rc ? rc : XF_E_EOF; /* one is enough */
 }
 
-enum xf_rc xf_runfile_metric(char *key, const struct xf_exper_run *run, struct xf_diag *diag) {
+enum xf_rc xf_runfile_metric(char *key, const struct xf_exper_run *run, const char *split,
+                             struct xf_diag *diag) {
+  char needle[2 * XF_EXPER_KEY];
+  (void)snprintf(needle, sizeof needle, "\"%s\"", split);
   key[0] = '\0';
-  const enum xf_rc rc = each_line(run->dir, NULL, NULL, pick_line, key, diag);
+  const enum xf_rc rc = each_line(run->dir, needle, NULL, pick_line, key, diag);
   if (rc && rc != XF_E_EOF) return rc;
-  return key[0]
-             ? XF_OK
-             : xf_diag_set(diag, XF_E_NOTFOUND,
-                           "%s/metrics.jsonl: no figures; the plan needs eval.metrics", run->dir);
+  return key[0] ? XF_OK : xf_runfile_missing(run, "(any)", split, "(any)", diag);
 }
 
 struct names {
@@ -149,6 +149,9 @@ enum xf_rc xf_runfile_missing(const struct xf_exper_run *run, const char *metric
   struct names n[2] = {{"", 0}, {"", 0}};
   const enum xf_rc rc = each_line(run->dir, NULL, NULL, name_line, n, diag);
   if (rc) return rc;
+  if (!n[1].at)
+    return xf_diag_set(diag, XF_E_NOTFOUND,
+                       "%s/metrics.jsonl: no figures; the plan needs eval.metrics", run->dir);
   return xf_diag_set(diag, XF_E_NOTFOUND,
                      "%s: no figure \"%s\" of arm %s, split %s; there are metrics %s of arms and "
                      "splits %s (--metric, --arm, --split)",

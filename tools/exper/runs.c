@@ -122,7 +122,7 @@ static enum xf_rc resolve(struct xf_exper *e, const struct xf_exper_query *q,
   if (!rc) rc = xf_str_copy(e->split, sizeof e->split, q->split);
   if (!rc && q->metric) rc = xf_str_copy(e->metric, sizeof e->metric, q->metric);
   if (rc) return xf_diag_set(diag, rc, "--metric, --arm or --split is too long");
-  if (!q->metric) rc = xf_runfile_metric(e->metric, &e->run[0], diag);
+  if (!q->metric) rc = xf_runfile_metric(e->metric, &e->run[0], e->split, diag);
   return rc ? rc : xf_exper_direction(&e->up, e->metric, diag);
 }
 
