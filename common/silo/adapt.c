@@ -38,6 +38,12 @@ enum xf_rc xf_adapt_check(const struct xf_plan *plan, struct xf_diag *diag) {
                        "model.kind: mf and neumf learn rows of their own users and items, which a "
                        "new domain has not; write model.kind: recommender and ask it with "
                        "crossfed recommend");
+  if (xf_plan_is_personal(&plan->stages[0]))
+    return xf_diag_set(diag, XF_E_UNSUPPORTED,
+                       "fed.algorithm: %s leaves each silo layers or a net of its own, which a new "
+                       "client has not; train the start with fedavg, reptile or a meta-learning "
+                       "algorithm",
+                       xf_plan_algorithm_text(plan->stages[0].fed.algorithm));
   return XF_OK;
 }
 

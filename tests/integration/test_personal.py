@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from conftest import REPO
 from federation import Process
 from test_federation import IMAGES, as_exported, write_images
 
@@ -42,7 +43,10 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, crossfed, name):
                 assert arm_of(simulated["metrics"], arm)[f"domain:{silo[6:]}"] == figures["test"]["logloss"]
     if name in SECOND:
         lines = [json.loads(line) for line in (tmp_path / "out/coordinator/metrics.jsonl").read_text().splitlines()]
-        assert {"personal", "federated"} <= {line.get("arm") for line in lines if line.get("scope") == "global"}
+        crossfed("sim", plan, "--out", tmp_path / "run")
+        own = [[(line["split"], line["logloss"]) for line in ls if line.get("arm") == "personal" and line["scope"] == "global"]
+               for ls in (lines, [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()])]
+        assert len(own[0]) == 9 and sorted(own[0]) == sorted(own[1])  # three evaluations of three parts
         assert summary["metrics"]["personal.test"]["logloss"] != summary["metrics"]["federated.test"]["logloss"]
     crossfed("verify", tmp_path / "out" / "coordinator")
 
@@ -89,3 +93,9 @@ def test_refused_before_anything_starts(tmp_path, crossfed):
                        (["local.personal.alpha=0.2"], "local.personal.alpha: has no effect with fed.algorithm fedper")):
         args = [a for s in sets for a in ("--set", s)]
         assert says in crossfed("sim", plan, *args, status=None).err
+
+
+def test_the_example_is_a_plan(crossfed):
+    plan = REPO / "deploy/examples/plans/hospitals-personal.yaml"
+    for sets in ([], ["fed.algorithm=apfl", "local.personal.lambda=0"], ["fed.algorithm=fedper", "local.personal.lambda=0"]):
+        assert "float32" in crossfed("plan", plan, *[a for s in sets for a in ("--set", s)]).out

@@ -54,22 +54,33 @@ static enum xf_rc report_sums(const struct sim *sim, const struct xf_buf *payloa
   return rc;
 }
 
+/* One arm's lines of an evaluation, of a part. */
+static enum xf_rc report_arm(struct sim *sim, uint64_t round, const struct xf_buf *payload,
+                             const uint32_t *who, size_t n, enum xf_silo_arm arm, enum xf_part part,
+                             struct xf_diag *diag) {
+  const char *name = xf_silo_arm_name(arm), *split = xf_silo_part_name(part);
+  struct xf_measure_sum total[XF_RESOLVE_MEASURES] = {{0}}, sum[XF_RESOLVE_MEASURES];
+  enum xf_rc rc = XF_OK;
+  for (size_t k = 0; k < n && !rc; k++) {
+    char scope[XF_PLAN_CLIENT_ID + 8];
+    (void)snprintf(scope, sizeof scope, "domain:%s", sim_label(sim, &sim->client[who[k]]));
+    rc = report_sums(sim, &payload[who[k]], name, split, sum, diag);
+    if (!rc) rc = put_line(sim, round, scope, name, split, sum, diag);
+    add(sim, total, sum);
+  }
+  return rc ? rc : put_line(sim, round, "global", name, split, total, diag);
+}
+
 enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf *payload,
                             const uint32_t *who, size_t n, struct xf_diag *diag) {
   if (!sim->run.open) return XF_OK;
   enum xf_rc rc = XF_OK;
+  const bool personal = n && xf_silo_has_arm(sim->client[who[0]].silo, XF_SILO_PERSONAL);
   const int first = sim->plan.eval.train ? XF_PART_TRAIN : XF_PART_VALID;
   for (int part = first; part <= XF_PART_TEST && !rc; part++) {
-    const char *split = xf_silo_part_name((enum xf_part)part);
-    struct xf_measure_sum total[XF_RESOLVE_MEASURES] = {{0}}, sum[XF_RESOLVE_MEASURES];
-    for (size_t k = 0; k < n && !rc; k++) {
-      char scope[XF_PLAN_CLIENT_ID + 8];
-      (void)snprintf(scope, sizeof scope, "domain:%s", sim_label(sim, &sim->client[who[k]]));
-      rc = report_sums(sim, &payload[who[k]], "federated", split, sum, diag);
-      if (!rc) rc = put_line(sim, round, scope, "federated", split, sum, diag);
-      add(sim, total, sum);
-    }
-    if (!rc) rc = put_line(sim, round, "global", "federated", split, total, diag);
+    rc = report_arm(sim, round, payload, who, n, XF_SILO_FEDERATED, (enum xf_part)part, diag);
+    if (!rc && personal)
+      rc = report_arm(sim, round, payload, who, n, XF_SILO_PERSONAL, (enum xf_part)part, diag);
   }
   return rc;
 }

@@ -341,6 +341,31 @@ static void test_meta(void **state) {
   assert_int_equal(v.max_batch, 0);
 }
 
+/* Work on what stays is work that a silo's policy counts. */
+static void test_personal_view(void **state) {
+  (void)state;
+  static const struct {
+    const char *sets;
+    uint32_t epochs, steps;
+  } row[] = {
+      {"local.epochs=2 fed.algorithm=fedper", 2, 0},
+      {"local.epochs=2 fed.algorithm=fedrep local.personal.head_epochs=3", 5, 0},
+      {"local.steps=7 fed.algorithm=fedrep local.personal.head_epochs=3", 3, 7},
+      {"local.epochs=2 fed.algorithm=ditto local.personal.lambda=1", 4, 0},
+      {"local.steps=7 fed.algorithm=apfl", 0, 14},
+      {"local.steps=7 fed.algorithm=pfedme local.personal.lambda=1 local.personal.lr=1", 0, 35}};
+  for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+    struct xf_plan p;
+    struct xf_plan_view v;
+    texts_load_ok(&p, table_base, row[i].sets);
+    xf_plan_policy_view(&v, &p);
+    assert_int_equal(v.max_epochs, row[i].epochs);
+    assert_int_equal(v.max_steps, row[i].steps);
+    assert_int_equal(v.epochs, 4 * row[i].epochs);
+    assert_int_equal(v.steps, 4 * row[i].steps);
+  }
+}
+
 static void test_texts(void **state) {
   (void)state;
   struct xf_metric m;
@@ -430,6 +455,7 @@ int main(void) {
       cmocka_unit_test(test_stamps),
       cmocka_unit_test(test_combine),
       cmocka_unit_test(test_meta),
+      cmocka_unit_test(test_personal_view),
       cmocka_unit_test(test_texts),
       cmocka_unit_test(test_examples),
   };

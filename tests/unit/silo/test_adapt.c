@@ -165,6 +165,9 @@ static void refuses(void **state) {
   silotest_plan(&plan, silotest_mf, "");
   assert_int_equal(xf_adapt_check(&plan, &diag), XF_E_UNSUPPORTED);
   assert_non_null(strstr(diag.text, "crossfed recommend"));
+  silotest_plan(&plan, silotest_table, MLP "fed.algorithm=ditto local.personal.lambda=1");
+  assert_int_equal(xf_adapt_check(&plan, &diag), XF_E_UNSUPPORTED);
+  assert_non_null(strstr(diag.text, "train the start with fedavg, reptile"));
   close_client(&c);
   silotest_plan(&plan, silotest_table, META "fed.algorithm=metasgd");
   silotest_data(&c.data, &plan, "new", 1, 16);
