@@ -257,6 +257,16 @@ static void test_fedrep(void **state) {
   assert_true(apart(body, x, BODY) > .01);
   assert_memory_equal(out, body, sizeof out);
   xf_trainer_free(t);
+  // what stands still does so under an optimiser with decay and memory, too
+  local.optimizer = xf_optim_default(XF_OPTIM_ADAMW, .1f);
+  local.optimizer.weight_decay = .1f;
+  assert_int_equal(xf_trainer_new(&t, model, &local, ROWS, &diag), XF_OK);
+  job = job_of(&d, x, head);
+  job.moves = only_head;
+  assert_int_equal(xf_trainer_run(t, &job, &diag), XF_OK);
+  assert_memory_equal(head, x, BODY * sizeof *x);
+  assert_true(apart(head + BODY, x + BODY, NET - BODY) > .01);
+  xf_trainer_free(t);
   xf_model_free(model);
   xf_dataset_deinit(&d);
 }
