@@ -95,6 +95,7 @@ struct xf_model_config {
   double mix;                      /* XF_PERSONAL_MIX: first value of own.alpha */
   bool
       control; /* shared parameters that are trained have control variates behind the net: struct xf_model_control */
+  bool nova;   /* one more float behind the net: the norm of silos' local steps (FedNova) */
 };
 
 /* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */
@@ -139,6 +140,8 @@ bool xf_model_get_control(const struct xf_model *model, size_t k, struct xf_mode
 /* With control variates: the segment of one float that stays in the silo and counts its updates in the model. NULL: none.
    @own borrowed @thread any */
 const struct xf_segment *xf_model_get_counted(const struct xf_model *model);
+/* With config.nova: the shared segment of one float that comes last. NULL: none. @own borrowed @thread any */
+const struct xf_segment *xf_model_get_nova(const struct xf_model *model);
 /* What the rows of a segment are. @thread any */
 enum xf_model_axis xf_model_get_axis(const struct xf_model *model, const struct xf_segment *seg);
 /* The kind of data the model eats. @thread any */

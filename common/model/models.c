@@ -105,6 +105,10 @@ bool xf_model_get_control(const struct xf_model *model, size_t k, struct xf_mode
   return true;
 }
 
+const struct xf_segment *xf_model_get_nova(const struct xf_model *model) {
+  return model->config.nova ? &model->layout.seg[model->n_base] : NULL;
+}
+
 const struct xf_segment *xf_model_get_counted(const struct xf_model *model) {
   return model->config.control ? &model->layout.seg[model->layout.n_seg - 1] : NULL;
 }
@@ -128,6 +132,8 @@ enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *con
   if (!rc && config->rates > 0) rc = add_rates(model, diag);
   if (!rc) rc = xf_model_personalise(model, diag);
   if (!rc && config->control) rc = add_control(model, diag);
+  if (!rc && config->nova)
+    rc = xf_layout_add(&model->layout, "nova.norm", XF_ROLE_SHARED, NULL, 1, 1, diag);
   if (rc) {
     xf_model_free(model);
     return rc;
@@ -236,7 +242,7 @@ enum xf_rc xf_model_init(const struct xf_model *model, float *full,
   for (size_t i = 0; !rc && i < model->n_base; i++)
     rc = init_segment(model, full + model->layout.seg[i].offset, &model->layout.seg[i], seed, diag);
   if (!rc) xf_model_personal_init(model, full);
-  const bool filled = model->config.rates > 0 || model->config.control;
+  const bool filled = model->config.rates > 0 || model->config.control || model->config.nova;
   for (size_t i = model->n_base; filled && i < model->layout.n_seg; i++) {
     const struct xf_segment *seg = &model->layout.seg[i];
     for (uint64_t k = 0; k < xf_segment_len(seg); k++)

@@ -15,7 +15,8 @@ bool xf_plan_is_meta(const struct xf_plan_stage_part *stage) {
   case XF_PLAN_ALGORITHM_DITTO:
   case XF_PLAN_ALGORITHM_PFEDME:
   case XF_PLAN_ALGORITHM_APFL:
-  case XF_PLAN_ALGORITHM_SCAFFOLD: return false;
+  case XF_PLAN_ALGORITHM_SCAFFOLD:
+  case XF_PLAN_ALGORITHM_FEDNOVA: return false;
   case XF_PLAN_ALGORITHM_MAML:
   case XF_PLAN_ALGORITHM_FOMAML:
   case XF_PLAN_ALGORITHM_ANIL:

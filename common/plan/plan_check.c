@@ -189,7 +189,7 @@ static enum xf_rc check_algorithm(const struct xf_plan_stage_part *s, struct xf_
   const bool fedprox = s->fed.algorithm == XF_PLAN_ALGORITHM_FEDPROX;
   if (fedprox && s->local.prox <= 0)
     REFUSE("local.prox: fedprox needs it, above 0; with 0 it is algorithm: fedavg");
-  if (!fedprox && s->local.prox > 0)
+  if (!fedprox && s->local.prox > 0 && s->fed.algorithm != XF_PLAN_ALGORITHM_FEDNOVA)
     REFUSE("local.prox: belongs to algorithm fedprox, and it is %s",
            xf_plan_algorithm_text(s->fed.algorithm));
   if (s->fed.algorithm != XF_PLAN_ALGORITHM_REPTILE) return XF_OK;

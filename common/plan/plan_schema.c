@@ -24,8 +24,7 @@ static const struct xf_conf_name items_names[] = {XF_PLAN_ITEMS_LIST(NAME) END};
 static const struct xf_conf_name stage_names[] = {XF_PLAN_STAGE_LIST(NAME) LATER("align"), END};
 static const struct xf_conf_name learns_names[] = {XF_PLAN_LEARNS_LIST(NAME) END};
 static const struct xf_conf_name statistic_names[] = {XF_PLAN_STATISTIC_LIST(NAME) END};
-static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) LATER("fednova"),
-                                                      END};
+static const struct xf_conf_name algorithm_names[] = {XF_PLAN_ALGORITHM_LIST(NAME) END};
 static const struct xf_conf_name hessian_names[] = {XF_PLAN_HESSIAN_LIST(NAME) END};
 static const struct xf_conf_name weighting_names[] = {XF_PLAN_WEIGHTING_LIST(NAME) END};
 #define RULE_NAME(name, text) {text, XF_PLAN_SERVER_##name, false},
@@ -231,7 +230,8 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(local.l2), REAL, .def = "0", RANGE(0, 1000), .tag = 50,
      .help = "weight decay, on the rows a batch touches"},
     {STAGE(local.prox), REAL, .def = "0", RANGE(0, 1000), .tag = 59,
-     .help = "fedprox: mu of mu/2 |u - w|^2 over the shared parameters, w the round's model"},
+     .help =
+         "fedprox, fednova: mu of mu/2 |u - w|^2 over the shared parameters, w the round's model"},
     {STAGE(local.negatives), UINT, .def = "1", RANGE(1, 1000), .tag = 51,
      .help = "sampled per positive (bpr and bce of interactions)"},
     {STAGE(local.meta.support), UINT, .def = "10", RANGE(1, 1048576), .unit = "samples", .tag = 80,

@@ -113,7 +113,8 @@
   X(XF_PLAN_ALGORITHM_DITTO, "ditto")         \
   X(XF_PLAN_ALGORITHM_PFEDME, "pfedme")       \
   X(XF_PLAN_ALGORITHM_APFL, "apfl")           \
-  X(XF_PLAN_ALGORITHM_SCAFFOLD, "scaffold")
+  X(XF_PLAN_ALGORITHM_SCAFFOLD, "scaffold")   \
+  X(XF_PLAN_ALGORITHM_FEDNOVA, "fednova")
 
 /* How a meta-gradient goes back through an inner step: by the algorithm (loaded plans name one of the others); by the exact
    Hessian product; by a difference of two gradients; not at all. */

@@ -34,7 +34,7 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_server(const struct xf_plan *plan,
 XF_WARN_UNUSED enum xf_rc xf_plan_check_select(const struct xf_plan *plan,
                                                const struct xf_plan_stage_part *stage,
                                                struct xf_diag *diag);
-/* What fed.algorithm scaffold needs of the rest of the plan (control.c). @err E_CONFIG */
+/* What fed.algorithm scaffold or fednova needs of the rest of the plan (control.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_control(const struct xf_plan *plan,
                                                 const struct xf_plan_stage_part *stage,
                                                 struct xf_diag *diag);

@@ -36,7 +36,8 @@ static enum xf_rc check_local(const struct xf_plan *plan, const struct xf_plan_s
   if (s->fed.algorithm != XF_PLAN_ALGORITHM_FEDAVG &&
       s->fed.algorithm != XF_PLAN_ALGORITHM_REPTILE &&
       s->fed.algorithm != XF_PLAN_ALGORITHM_FEDPROX &&
-      s->fed.algorithm != XF_PLAN_ALGORITHM_SCAFFOLD) /* refused by xf_plan_check_control */
+      s->fed.algorithm != XF_PLAN_ALGORITHM_SCAFFOLD &&
+      s->fed.algorithm != XF_PLAN_ALGORITHM_FEDNOVA) /* refused by xf_plan_check_control */
     REFUSE("fed.algorithm: privacy.unit clips what a unit adds to one step, and %s takes several "
            "for each; write fedavg or reptile",
            xf_plan_algorithm_text(s->fed.algorithm));

@@ -123,7 +123,9 @@ void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan) {
     if (s->kind == XF_PLAN_STAGE_EVALUATE) continue;
     if (s->kind == XF_PLAN_STAGE_STATISTIC) out->statistics = true;
     if (s->kind == XF_PLAN_STAGE_ROWS && s->rows.rule == XF_PLAN_ROW_RULE_SUMS) out->exact = true;
-    if (s->fed.algorithm == XF_PLAN_ALGORITHM_SCAFFOLD) out->own_steps = true;
+    if (s->fed.algorithm == XF_PLAN_ALGORITHM_SCAFFOLD ||
+        s->fed.algorithm == XF_PLAN_ALGORITHM_FEDNOVA)
+      out->own_steps = true;
     if (s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM) out->uniform = false;
     if (!aligned || (plan->model.kind == XF_PLAN_MODEL_RECOMMENDER && !keyed(s))) continue;
     out->min_holders = least(out->min_holders, s->rows.min_holders);

@@ -24,8 +24,8 @@ struct xf_plan_view {
   bool aligned;            /* rows keyed by pseudonyms leave the silo */
   bool statistics;         /* sums over keyed items do */
   bool
-      own_steps; /* updates follow from plain local steps (scaffold): neither clip nor noise may change them */
-  bool exact; /* sums of users' normal equations do, which neither clip nor noise may change */
+      own_steps; /* updates follow from local steps as they are (scaffold, fednova): neither clip nor noise may change them */
+  bool exact;    /* sums of users' normal equations do, which neither clip nor noise may change */
   uint32_t min_holders; /* smallest over the stages with aligned rows; 0: not aligned */
   bool uniform;         /* every stage weighs silos equally */
   uint64_t evaluations; /* evaluation rounds */

@@ -130,6 +130,7 @@ enum xf_rc xf_global_init(struct xf_global *out, const struct xf_plan *plan,
   struct xf_model_control c;
   for (size_t k = 0; !rc && out->model && xf_model_get_control(out->model, k, &c); k++)
     out->stage[0].n_control += xf_segment_len(c.all);
+  if (!rc && out->model) out->stage[0].nova = xf_model_get_nova(out->model) != NULL;
   if (rc) xf_global_deinit(out);
   return rc;
 }

@@ -43,9 +43,10 @@ struct xf_global_stage {
   uint64_t shared_at, keyed_at;
   uint64_t n;         /* floats */
   uint64_t n_control; /* the last of its shared floats, which are control variates */
-  uint32_t space;     /* whose keys its keyed segments have */
-  uint32_t pairs;     /* keys of its paired segment, which comes last; 0: none */
-  bool sum;           /* a statistic, rows of rule sums: added up, not averaged */
+  bool nova; /* the last one is the norm of silos' local steps, by which they divided the rest */
+  uint32_t space; /* whose keys its keyed segments have */
+  uint32_t pairs; /* keys of its paired segment, which comes last; 0: none */
+  bool sum;       /* a statistic, rows of rule sums: added up, not averaged */
 };
 
 struct xf_global {

@@ -149,6 +149,7 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
   c.personal = personal_of(plan->stages[0].fed.algorithm);
   c.mix = plan->stages[0].local.personal.alpha;
   c.control = plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_SCAFFOLD;
+  c.nova = plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_FEDNOVA;
   memcpy(c.hidden, m->hidden, sizeof c.hidden);
   memcpy(c.user_ns, m->user_ns, sizeof c.user_ns);
   memcpy(c.item_ns, m->item_ns, sizeof c.item_ns);

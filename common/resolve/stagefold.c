@@ -4,6 +4,7 @@
 #include "fed/trisum.h"
 #include "param/sparse.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,21 +89,55 @@ static enum xf_rc progress(const struct xf_stagefold *f, uint64_t done, uint64_t
   return f->progress ? f->progress(f->io.arg, done, total) : XF_OK;
 }
 
-/* One tile: model, then control variates, which have a rate of their own and no part in the stats. */
+static enum xf_rc read_zero(void *arg, uint64_t at, float *out, size_t n) {
+  (void)arg;
+  (void)at;
+  memset(out, 0, n * sizeof *out);
+  return XF_OK;
+}
+
+/* How the floats behind the model's fold: control variates by the part of the members that take part; the norm of local steps
+   becomes its mean. */
+static struct xf_fold_job tail_of(const struct xf_stagefold *f, const struct xf_fold_job *job) {
+  struct xf_fold_job tail = *job;
+  tail.step = (struct xf_server_step){.kind = XF_SERVER_SGD, .eta = 1};
+  if (f->global->stage[f->stage].nova) tail.io.read_old = read_zero;
+  else tail.step.eta = (double)f->n_member / (double)f->n_listed;
+  return tail;
+}
+
+/* The mean norm of the members' local steps. @err E_RANGE (names the member) */
+static enum xf_rc mean_norm(const struct xf_stagefold *f, const struct xf_fold_member *member,
+                            double *out, struct xf_diag *diag) {
+  const uint64_t at = f->global->stage[f->stage].shape.n_shared - 1;
+  double sum = 0, weight = 0;
+  for (size_t k = 0; k < f->n_member; k++) {
+    float norm = 0;
+    const enum xf_rc rc = read_member(f, member[k].slot, at, &norm, 1);
+    if (rc) return rc;
+    if (!(norm > 0) || !isfinite(norm))
+      return xf_diag_set(diag, XF_E_RANGE, "update of \"%s\": the norm of its local steps is %g",
+                         member[k].id, (double)norm);
+    sum += (double)member[k].weight * (double)norm;
+    weight += (double)member[k].weight;
+  }
+  *out = weight > 0 ? sum / weight : 0;
+  return XF_OK;
+}
+
+/* One tile: model, then what lies behind it and has no part in the stats. */
 static enum xf_rc fold_tile(struct xf_stagefold *f, const struct xf_fold_job *job,
                             struct xf_fold_scratch *scratch, uint64_t tile, struct xf_diag *diag) {
   const struct xf_global_stage *s = &f->global->stage[f->stage];
   const uint64_t n = xf_fold_global(&s->shape), begin = tile * XF_FOLD_TILE,
                  end = n - begin < XF_FOLD_TILE ? n : begin + XF_FOLD_TILE,
-                 cut = s->n_control ? s->shape.n_shared - s->n_control : n;
+                 n_tail = s->n_control + s->nova, cut = n_tail ? s->shape.n_shared - n_tail : n;
   struct xf_fold_stats stats = {0}, none = {0};
   enum xf_rc rc = XF_OK;
   if (begin < cut) rc = xf_fold_range(job, scratch, begin, end < cut ? end : cut, &stats, diag);
   if (!rc && end > cut) {
-    struct xf_fold_job control = *job;
-    control.step = (struct xf_server_step){.kind = XF_SERVER_SGD,
-                                           .eta = (double)f->n_member / (double)f->n_listed};
-    rc = xf_fold_range(&control, scratch, begin > cut ? begin : cut, end, &none, diag);
+    const struct xf_fold_job tail = tail_of(f, job);
+    rc = xf_fold_range(&tail, scratch, begin > cut ? begin : cut, end, &none, diag);
   }
   xf_fold_stats_add(&f->stats, &stats);
   return rc;
@@ -118,7 +153,7 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
     member[k] = (struct xf_fold_member){m->id, k, m->weight, s->shape.n_ns ? &rows[k] : NULL};
   }
   xf_fold_sort(member, f->n_member);
-  const struct xf_fold_job job = {
+  struct xf_fold_job job = {
       .shape = &s->shape,
       .member = member,
       .n_member = f->n_member,
@@ -126,6 +161,9 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
       .step = f->step,
       .io = {f, NULL, read_part, read_old, write_new, read_state, write_state}};
   enum xf_rc rc = xf_fold_check(&job, diag);
+  double norm = 1;
+  if (!rc && s->nova) rc = mean_norm(f, member, &norm, diag);
+  job.step.eta *= norm;
   struct xf_fold_scratch *scratch = xf_fold_scratch_new();
   const uint64_t n = xf_fold_tiles(&s->shape);
   for (uint64_t t = 0; t < n && !rc; t++) {

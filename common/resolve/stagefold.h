@@ -27,8 +27,8 @@ struct xf_stagefold {
   const struct xf_global *global;
   uint32_t stage;
   struct xf_server_step
-      step;          /* control variates: + (members that take part / n_listed) times the mean */
-  uint64_t n_listed; /* all members, needed with control variates */
+      step; /* control variates: + (members that take part / n_listed) times the mean; FedNova: eta times the mean norm */
+  uint64_t n_listed;                  /* all members, needed with control variates */
   struct xf_stagefold_member *member; /* put in bytewise order here */
   size_t n_member;
   struct xf_fold_io io; /* without borrow */

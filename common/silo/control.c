@@ -7,10 +7,10 @@
 #include <string.h>
 
 enum xf_rc silo_control_init(struct xf_silo *s) {
+  s->n_tail = s->model && xf_model_get_nova(s->model) ? 1 : 0;
   if (!xf_model_get_counted(s->model)) return XF_OK;
   struct xf_model_control c;
-  for (size_t k = 0; xf_model_get_control(s->model, k, &c); k++)
-    s->n_control += xf_segment_len(c.all);
+  for (size_t k = 0; xf_model_get_control(s->model, k, &c); k++) s->n_tail += xf_segment_len(c.all);
   s->shift = xf_try_calloc(s->layout->n, sizeof(float));
   s->start = xf_try_calloc(s->layout->n, sizeof(float));
   return s->shift && s->start ? XF_OK : XF_E_NOMEM;
@@ -34,7 +34,7 @@ void silo_control_end(struct xf_silo *s, const struct xf_silo_task *task,
   struct xf_model_control c;
   /* the coordinator's control variates have in them what an earlier state of this silo sent: they stay as they are */
   a->uncounted = w[counted] != (float)task->offer.counted;
-  float *change = s->wire + (s->map.n_shared - s->n_control);
+  float *change = s->wire + (s->map.n_shared - s->n_tail);
   for (size_t k = 0; xf_model_get_control(s->model, k, &c); k++)
     for (uint64_t j = 0; j < xf_segment_len(c.of); j++) {
       const double own = (double)w[c.own->offset + j];

@@ -78,8 +78,8 @@ struct xf_silo {
   float *arm;           /* parameters of the arm made last */
   float *adapted;       /* those after adaptation; with meta: also a task's delta */
   float *start, *shift; /* with control variates: a task's start, what joins its gradients */
-  uint64_t n_control; /* of which there are so many, behind the other shared floats of an update */
-  float *prior;       /* NULL unless rows are pulled */
+  uint64_t n_tail; /* of which there are so many, behind the other shared floats of an update */
+  float *prior;    /* NULL unless rows are pulled */
   uint8_t *held;
   float *wire;
   int32_t *noise; /* NULL without noise */
@@ -101,6 +101,8 @@ enum xf_rc silo_control_init(struct xf_silo *s);
 void silo_control_begin(struct xf_silo *s, struct xf_train_job *job);
 void silo_control_end(struct xf_silo *s, const struct xf_silo_task *task,
                       const struct xf_train_job *job, struct xf_silo_answer *a);
+/* FedNova (nova.c): the delta in s->wire divided by the norm of the steps, then that norm. */
+void silo_nova_end(struct xf_silo *s, const struct xf_train_job *job);
 /* Streams of a task; round 2^32 + t is task t of the `alone` arm. */
 void silo_streams(const struct xf_silo *s, uint64_t round, struct xf_rng *shuffle,
                   struct xf_rng *negative);

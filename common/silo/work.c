@@ -73,8 +73,8 @@ static enum xf_rc privatise(struct xf_silo *s, const struct xf_silo_task *task,
       silo_space_of(s, XF_SPACE_USERS); /* items' rows are summed, not clipped */
   float *rows = s->wire + s->slice[stage].n_shared;
   enum xf_rc rc = XF_OK;
-  a->norm = sqrt(xf_vec_norm2(s->wire, n - s->n_control)); /* no keyed floats with these */
-  if (xf_plan_by_units(s->cfg.plan)) return XF_OK;         /* each step was clipped and noised */
+  a->norm = sqrt(xf_vec_norm2(s->wire, n - s->n_tail)); /* no keyed floats with these */
+  if (xf_plan_by_units(s->cfg.plan)) return XF_OK;      /* each step was clipped and noised */
   for (size_t g = 0; g < s->layout->n_seg && clip_row > 0 && users && !rc; g++) {
     if (s->layout->seg[g].role != XF_ROLE_ALIGNED || s->layout->seg[g].stage != stage) continue;
     rc = xf_clip_rows(rows, users->n_known, s->layout->seg[g].cols, clip_row, &clip);
@@ -173,6 +173,7 @@ static enum xf_rc work_train(struct xf_silo *s, const struct xf_silo_task *task,
   xf_wire_map_gather(&s->map, s->wire, s->task);
   xf_vec_delta(s->wire, s->wire, task->base, (size_t)s->map.n_wire);
   if (s->shift) silo_control_end(s, task, &job, a);
+  if (s->n_tail && !s->shift) silo_nova_end(s, &job);
   a->n_samples = job.n_samples;
   a->loss = job.loss;
   return say(s, task, a, diag);

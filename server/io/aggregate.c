@@ -207,7 +207,8 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
                        (unsigned long long)len);
   }
   const struct xf_global_stage *mine = &st->global.stage[stage];
-  f->control_at = mine->n_control ? mine->shape.n_shared - mine->n_control : UINT64_MAX;
+  const uint64_t n_tail = mine->n_control + mine->nova;
+  f->control_at = n_tail ? mine->shape.n_shared - n_tail : UINT64_MAX;
   if (!rc) rc = start_vectors(f, xf_server_states(job.step.kind), diag);
   if (!rc) rc = xf_stagefold_run(&job, diag);
   if (!rc) xf_checkpoint_digest(&a->model, st->global.layout, a->global);

@@ -1,4 +1,4 @@
-"""SCAFFOLD by real daemons: the simulator's bytes, through crashes; control variates that a silo lost."""
+"""SCAFFOLD and FedNova by real daemons: the simulator's bytes, through crashes; control variates that a silo lost."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ seed: 3
 data: {{kind: interactions, split: {{kind: leave-one-out, by: time, min: 5}}}}
 model: {{kind: neumf, loss: bce, dim: 4, hidden: [16, 8]}}
 stages:
-  - fed: {{algorithm: scaffold, rounds: {rounds}, {cohort}, quorum: 1.0, deadline_s: 600, select_timeout_s: 60,
+  - fed: {{algorithm: {algorithm}, rounds: {rounds}, {cohort}, quorum: 1.0, deadline_s: 600, select_timeout_s: 60,
           eval_deadline_s: 600, weighting: uniform}}
     local: {{epochs: 1, batch: 64, optimizer: {{kind: sgd, lr: 0.2}}, negatives: 2}}
 eval: {{every: 2, metrics: [hr@10, ndcg@10], protocol: [full]}}
@@ -28,12 +28,12 @@ sim:
 """
 
 
-def make(tmp_path, bin_dir, rounds=4, cohort="cohort: 1.0"):
+def make(tmp_path, bin_dir, rounds=4, cohort="cohort: 1.0", algorithm="scaffold"):
     data = tmp_path / "events.tsv"
     write_events(data)
     members = {f"silo-{d}": (d, {"path": str(data), "columns": {"user": 1, "item": 2, "domain": 3, "value": 4, "time": 5},
                                  "only_domain": d}) for d in DOMAINS}
-    return Federation(tmp_path / "fed", bin_dir, PLAN.format(rounds=rounds, cohort=cohort, data=data), members)
+    return Federation(tmp_path / "fed", bin_dir, PLAN.format(rounds=rounds, cohort=cohort, algorithm=algorithm, data=data), members)
 
 
 def verify(fed, status=0):
@@ -108,3 +108,30 @@ def test_a_silo_that_lost_its_state_changes_no_control_variate(tmp_path, faults_
         (metrics,) = sqlite3.connect(fed.folder / "server/ledger/ledger.db").execute(
             "SELECT metrics FROM round WHERE round=?", (seen["round"],)).fetchone()
         assert json.loads(metrics)["drift"]["uncounted"] == 1
+
+
+@pytest.mark.parametrize("local", ["kind: momentum, momentum: 0.8", "kind: sgd"])
+def test_four_daemons_of_fednova_give_the_simulators_bytes(tmp_path, bin_dir, crossfed, local):
+    """Silos of different sizes, so of different numbers of steps: the same model on one thread and two; another one than FedAvg's."""
+    data, plan = tmp_path / "images", tmp_path / "plan.yaml"
+    data.mkdir()
+    write_images(data)
+    text = IMAGES.format(kind="cnn-small", by="dirichlet, n: 4, alpha: 5", data=data).replace("kind: sgd", local).replace("batch: 16", "batch: 4")
+    plan.write_text(text)
+    fedavg = json.loads(crossfed("sim", plan, "--json").out)
+    plan.write_text(text.replace("fedavg", "fednova"))
+    summary = as_exported(tmp_path, bin_dir, crossfed, plan, n=4)
+    sims = [json.loads(crossfed("sim", plan, "--set", f"sim.threads={n}", "--json").out)["model_blake2b"] for n in (1, 2)]
+    assert set(sims) == {summary["model_blake2b"]} != {fedavg["model_blake2b"]}
+    crossfed("verify", *(tmp_path / "out" / d for d in ("coordinator", *(f"silo-d{k}/state" for k in range(1, 5)))))
+
+
+def test_coordinator_of_fednova_killed_in_the_fold(tmp_path, faults_dir):
+    digests = []
+    for folder in ("calm", "killed"):
+        (tmp_path / folder).mkdir()
+        with make(tmp_path / folder, faults_dir, algorithm="fednova") as fed:
+            if folder == "calm":
+                digests.append(fed.start().finish()["model_blake2b"])
+            else:
+                crash_and_finish(fed, fed.server, "K9", 2, digests[0])

@@ -289,8 +289,16 @@ static const struct {
      "sim.categories: is missing"},
     {gram_base, SIM "sim.columns.domain=3 sim.categories=x", "no stage sums over them"},
     /* words of later versions, ranges and shapes come from the schema */
-    {base, "fed.algorithm=fednova",
-     "\"fednova\" is not in this version; there are: fedavg, reptile, maml"},
+    {table_base, "fed.algorithm=fednova local.optimizer.kind=adam",
+     "local.optimizer.kind: fed.algorithm fednova knows what steps of sgd and momentum weigh"},
+    {table_base, "fed.algorithm=fednova local.optimizer.kind=momentum local.prox=0.1",
+     "write local.optimizer.kind: sgd, or leave prox out"},
+    {table_base, "fed.algorithm=fednova local.prox=10", "local.prox: 10 times local.optimizer.lr"},
+    {table_base, "fed.algorithm=fednova fed.server.kind=yogi",
+     "fed.server.kind: fed.algorithm "
+     "fednova moves the model by"},
+    {table_base, "fed.algorithm=fednova privacy.clip=1", "leave privacy out"},
+    {base, "fed.algorithm=fednova model.users=aligned", "model.users: rows of aligned users"},
     {base, "fed.algorithm=scaffold model.users=aligned", "model.users: rows of aligned users"},
     {table_base, "fed.algorithm=scaffold local.optimizer.kind=momentum",
      "local.optimizer.kind: fed.algorithm scaffold takes a silo's mean gradient from its plain "
