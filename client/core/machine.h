@@ -20,6 +20,7 @@ struct xf_session {
   char run_id[64];
   uint64_t epoch;
   uint32_t heartbeat_ms, dead_after_ms, n_members;
+  uint64_t features; /* agreed on */
 
   bool has_plan, adopted, adopting;
   struct xf_digest plan_digest, layout_digest, want_plan;

@@ -106,6 +106,12 @@ enum xf_rc xf_policy_check_plan(const struct xf_policy *policy, const struct xf_
         "the plan adds up exact sums of users' rows (rows.rule: sums), and this silo clips or "
         "noises "
         "what leaves: it needs a plan with rows.rule: pull");
+  if (v.topk && e.noise_multiplier > 0)
+    return xf_diag_set(diag, refuse(key, "policy.noise_multiplier"),
+                       "the plan sends each silo's largest changes (fed.encoding: topk), and under "
+                       "policy.noise_multiplier %.4g those are the noise's: this silo needs a plan "
+                       "with fed.encoding: int8 or qsgd",
+                       policy->noise_multiplier);
   bool allowed = policy->n_models == 0;
   for (uint32_t i = 0; i < policy->n_models && !allowed; i++)
     allowed = strcmp(policy->models[i], model_text(plan->model.kind)) == 0;

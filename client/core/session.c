@@ -162,6 +162,7 @@ static void on_welcome(struct xf_session *s, const struct xf_msg_welcome *w) {
   s->dead_after_ms = w->dead_after_ms;
   s->beat_at = xf_time_add_ms(s->now, s->heartbeat_ms ? s->heartbeat_ms : HEARTBEAT_MS);
   s->n_members = w->n_members;
+  s->features = w->features;
   s->failures = 0;
   xf_log(XF_LOG_INFO, "connected", XF_U("committed", w->committed), XF_U("members", w->n_members));
   set_state(s, XF_SESSION_ADOPTING);
@@ -184,6 +185,12 @@ static void on_plan(struct xf_session *s, const struct xf_msg_plan *p) {
     return;
   }
   enum xf_rc rc = xf_plan_decode(&s->plan, p->canonical, p->canonical_len, &diag);
+  const uint64_t lacks = rc ? 0 : xf_plan_features(&s->plan) & ~s->features;
+  if (lacks)
+    rc = xf_diag_set(&diag, XF_E_UNSUPPORTED,
+                     "the plan's fed.encoding is %s, and the coordinator has not agreed to it: "
+                     "install a coordinator of the client's release",
+                     xf_plan_feature_text(lacks));
   if (!rc) rc = xf_policy_check_plan(&s->cfg.policy, &s->plan, &key, &diag);
   if (rc) {
     xf_log(XF_LOG_ERROR, "plan_refused", XF_S("key", key), XF_S("reason", xf_diag_text(&diag, rc)));
@@ -281,6 +288,7 @@ static void on_dialed(struct xf_session *s) {
   struct xf_msg_hello *h = &session_send(s, XF_MSG_HELLO)->hello;
   *h = (struct xf_msg_hello){.minor_min = 0,
                              .minor_max = XF_PROTO_MINOR,
+                             .features = XF_PLAN_FEATURES_ALL,
                              .software = s->cfg.software,
                              .run_id = s->run_id,
                              .chunk_max = XF_CHUNK_MAX,

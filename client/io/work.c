@@ -105,6 +105,10 @@ static void log_work(const struct working *w, double seconds) {
                   "the coordinator counts updates of this silo that its control variates are "
                   "not from: the state directory is new or an older copy; they count again "
                   "from the next committed round on"));
+    if (w->answer.forgot)
+      xf_log(XF_LOG_WARN, "feedback_lost", XF_U("round", w->offer.round),
+             XF_S("what", "what earlier updates left unsent (fed.encoding: topk) is not here any "
+                          "more; it starts again at 0"));
     if (w->answer.n_lost) /* said here only */
       xf_log(XF_LOG_WARN, "gradients_lost", XF_U("round", w->offer.round),
              XF_U("count", w->answer.n_lost),

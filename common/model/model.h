@@ -77,6 +77,9 @@ enum xf_model_personal {
 
 enum { XF_MODEL_HIDDEN_MAX = 8 };
 
+/* Name of the segment that `feedback` adds; initially 0. */
+#define XF_MODEL_FEEDBACK "feedback"
+
 struct xf_model_config {
   enum xf_model_kind kind;
   enum xf_loss loss;
@@ -96,6 +99,8 @@ struct xf_model_config {
   bool
       control; /* shared parameters that are trained have control variates behind the net: struct xf_model_control */
   bool nova;   /* one more float behind the net: the norm of silos' local steps (FedNova) */
+  bool
+      feedback; /* a domain segment behind all others, one float for each of theirs: what an encoding has not sent yet */
 };
 
 /* Rows of the silo's tables. The coordinator, which has none, says 0, 0. */

@@ -134,6 +134,9 @@ enum xf_rc xf_model_new(struct xf_model **out, const struct xf_model_config *con
   if (!rc && config->control) rc = add_control(model, diag);
   if (!rc && config->nova)
     rc = xf_layout_add(&model->layout, "nova.norm", XF_ROLE_SHARED, NULL, 1, 1, diag);
+  if (!rc && config->feedback)
+    rc = xf_layout_add(&model->layout, XF_MODEL_FEEDBACK, XF_ROLE_DOMAIN, NULL,
+                       (uint32_t)model->layout.n, 1, diag);
   if (rc) {
     xf_model_free(model);
     return rc;
@@ -248,6 +251,8 @@ enum xf_rc xf_model_init(const struct xf_model *model, float *full,
     for (uint64_t k = 0; k < xf_segment_len(seg); k++)
       full[seg->offset + k] = (float)model->config.rates;
   }
+  const struct xf_segment *feedback = xf_layout_find(&model->layout, XF_MODEL_FEEDBACK);
+  if (feedback) memset(full + feedback->offset, 0, feedback->rows * sizeof *full);
   return rc;
 }
 

@@ -3,9 +3,17 @@
 
 #include "plan/view.h"
 
-#define NO_FLOAT16 "float16 updates are not in this version: an update travels as float32"
-#define NO_BFLOAT16 "bfloat16 updates are not in this version: an update travels as float32"
-#define NO_INT8 "int8 updates are not in this version: an update travels as float32"
+#define NO_TOPK_NOISE                                                                         \
+  "fed.encoding: topk says which parameters changed most, and with privacy.noise_multiplier " \
+  "those "                                                                                    \
+  "are the noise's largest; write fed.encoding: int8 or qsgd, which round what was noised"
+#define NO_PULL                                                                                   \
+  "rows.rule: pull takes a silo's own rows out of the mean, and would take out others than came " \
+  "rounded by fed.encoding; write rows.rule: average, or fed.encoding: float32"
+#define NO_MASK_ROWS                                                                              \
+  "fed.encoding: mask takes the same parameters of all silos, and silos with rows.rule: average " \
+  "hold different rows; write fed.encoding: qsgd"
+#define NO_SUMS "rows.rule: sums adds up exactly what silos send; write fed.encoding: float32"
 #define NO_SECURE                                                                                \
   "secure aggregation is not in this version: the coordinator sees each silo's update, so rely " \
   "on "                                                                                          \
@@ -22,20 +30,25 @@
 /* [strategy][encoding][privacy]: NULL combines. */
 static const char *const table[XF_COMBINE_N_STRATEGY][XF_COMBINE_N_ENCODING][XF_COMBINE_N_PRIVACY] =
     {
-#define ENCODINGS(noise, secure)                                 \
-  {                                                              \
-    {NULL, noise, secure}, {NO_FLOAT16, NO_FLOAT16, NO_FLOAT16}, \
-        {NO_BFLOAT16, NO_BFLOAT16, NO_BFLOAT16}, {               \
-      NO_INT8, NO_INT8, NO_INT8                                  \
-    }                                                            \
+#define ENCODINGS(noise, secure, round, topk_noise, topk, mask)                                    \
+  {                                                                                                \
+    {NULL, noise, secure}, {round, round, secure}, {round, round, secure}, {round, round, secure}, \
+        {round, round, secure}, {topk, topk_noise, secure}, {                                      \
+      mask, mask, secure                                                                           \
+    }                                                                                              \
   }
-        [XF_COMBINE_FEDAVG] = ENCODINGS(NULL, NO_SECURE),
-        [XF_COMBINE_FEDAVG_MOMENTUM] = ENCODINGS(NULL, NO_SECURE),
-        [XF_COMBINE_FEDAVG_ADAPTIVE] = ENCODINGS(NULL, NO_SECURE),
-        [XF_COMBINE_REPTILE] = ENCODINGS(NULL, NO_SECURE),
-        [XF_COMBINE_ROWS_PULL] = ENCODINGS(NULL, NO_SECURE_PULL),
-        [XF_COMBINE_ROWS_AVERAGE] = ENCODINGS(NULL, NO_SECURE),
-        [XF_COMBINE_ROWS_SUMS] = ENCODINGS(NO_NOISED_SUMS, NO_SECURE),
+#define SHARED ENCODINGS(NULL, NO_SECURE, NULL, NO_TOPK_NOISE, NULL, NULL)
+        [XF_COMBINE_FEDAVG] = SHARED,
+        [XF_COMBINE_FEDAVG_MOMENTUM] = SHARED,
+        [XF_COMBINE_FEDAVG_ADAPTIVE] = SHARED,
+        [XF_COMBINE_REPTILE] = SHARED,
+        [XF_COMBINE_ROWS_PULL] =
+            ENCODINGS(NULL, NO_SECURE_PULL, NO_PULL, NO_PULL, NO_PULL, NO_PULL),
+        [XF_COMBINE_ROWS_AVERAGE] =
+            ENCODINGS(NULL, NO_SECURE, NULL, NO_TOPK_NOISE, NULL, NO_MASK_ROWS),
+        [XF_COMBINE_ROWS_SUMS] =
+            ENCODINGS(NO_NOISED_SUMS, NO_SECURE, NO_SUMS, NO_SUMS, NO_SUMS, NO_SUMS),
+#undef SHARED
 #undef ENCODINGS
 };
 
@@ -46,7 +59,8 @@ static const char *const strategies[] = {"fedavg",
                                          "aligned rows: pull",
                                          "aligned rows: average",
                                          "aligned rows: sums"};
-static const char *const encodings[] = {"float32", "float16", "bfloat16", "int8"};
+static const char *const encodings[] = {"float32", "float16", "bfloat16", "int8",
+                                        "qsgd",    "topk",    "mask"};
 static const char *const privacies[] = {"plain", "silo noise", "secure aggregation"};
 _Static_assert(sizeof strategies / sizeof strategies[0] == XF_COMBINE_N_STRATEGY, "texts");
 _Static_assert(sizeof encodings / sizeof encodings[0] == XF_COMBINE_N_ENCODING, "texts");
@@ -74,6 +88,20 @@ static enum xf_combine_strategy row_strategy(enum xf_plan_row_rule rule) {
   return XF_COMBINE_ROWS_PULL;
 }
 
+static enum xf_combine_encoding encoding_of(enum xf_plan_encoding encoding) {
+  switch (encoding) {
+  case XF_PLAN_ENCODING_FLOAT32:
+  case XF_PLAN_ENCODING_SPARSE: break; /* float32 without its zeros */
+  case XF_PLAN_ENCODING_FLOAT16: return XF_COMBINE_FLOAT16;
+  case XF_PLAN_ENCODING_BFLOAT16: return XF_COMBINE_BFLOAT16;
+  case XF_PLAN_ENCODING_INT8: return XF_COMBINE_INT8;
+  case XF_PLAN_ENCODING_QSGD: return XF_COMBINE_QSGD;
+  case XF_PLAN_ENCODING_TOPK: return XF_COMBINE_TOPK;
+  case XF_PLAN_ENCODING_MASK: return XF_COMBINE_MASK;
+  }
+  return XF_COMBINE_FLOAT32;
+}
+
 void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_part *stage,
                         enum xf_combine_strategy *strategy, enum xf_combine_strategy *rows,
                         enum xf_combine_encoding *encoding, enum xf_combine_privacy *privacy) {
@@ -88,8 +116,10 @@ void xf_combine_of_plan(const struct xf_plan *plan, const struct xf_plan_stage_p
   }
   if (stage->fed.algorithm == XF_PLAN_ALGORITHM_REPTILE) *strategy = XF_COMBINE_REPTILE;
   *rows = *strategy;
-  if (xf_plan_is_aligned(plan)) *rows = row_strategy(stage->rows.rule);
-  *encoding = XF_COMBINE_FLOAT32; /* sparse is float32 without its zeros */
+  const bool scorer =
+      plan->model.kind == XF_PLAN_MODEL_RECOMMENDER && stage->kind == XF_PLAN_STAGE_TRAIN;
+  if (xf_plan_is_aligned(plan) && !scorer) *rows = row_strategy(stage->rows.rule);
+  *encoding = encoding_of(stage->fed.encoding);
   *privacy = plan->privacy.secure_aggregation     ? XF_COMBINE_SECURE_AGGREGATION
              : plan->privacy.noise_multiplier > 0 ? XF_COMBINE_SILO_NOISE
                                                   : XF_COMBINE_PLAIN;

@@ -25,6 +25,9 @@ enum xf_combine_encoding {
   XF_COMBINE_FLOAT16,
   XF_COMBINE_BFLOAT16,
   XF_COMBINE_INT8,
+  XF_COMBINE_QSGD,
+  XF_COMBINE_TOPK,
+  XF_COMBINE_MASK,
   XF_COMBINE_N_ENCODING
 };
 enum xf_combine_privacy {

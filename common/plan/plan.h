@@ -108,6 +108,10 @@ struct xf_plan_stage_part {
     uint32_t edge_rounds; /* rounds that each domain averages for itself before all do; 0: flat */
     enum xf_plan_encoding encoding;
     struct {
+      double fraction;         /* topk, mask: of the parameters */
+      uint32_t levels, bucket; /* qsgd; int8, qsgd. 0: the encoding's own (xf_plan_codec) */
+    } compress;
+    struct {
       enum xf_plan_server kind;
       double lr;              /* Reptile: epsilon */
       double momentum;        /* of momentum and nesterov */

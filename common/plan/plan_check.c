@@ -228,6 +228,7 @@ static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_s
     rc = xf_plan_check_keyed(plan, s, diag);
   if (!rc) rc = xf_plan_check_select(plan, s, diag);
   if (!rc) rc = xf_plan_check_edges(plan, s, diag);
+  if (!rc) rc = xf_plan_check_encoding(plan, s, diag);
   if (!rc) rc = check_combination(plan, s, diag);
   if (rc) return rc;
   if (plan->privacy.noise_multiplier > 0 && s->fed.weighting != XF_PLAN_WEIGHTING_UNIFORM)

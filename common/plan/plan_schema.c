@@ -33,8 +33,7 @@ static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME)
 static const struct xf_conf_name anneal_names[] = {XF_PLAN_ANNEAL_LIST(NAME) END};
 static const struct xf_conf_name schedule_names[] = {XF_PLAN_SCHEDULE_LIST(NAME) END};
 static const struct xf_conf_name select_names[] = {XF_PLAN_SELECT_LIST(NAME) END};
-static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME) LATER("float16"),
-                                                     LATER("bfloat16"), LATER("int8"), END};
+static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME) END};
 static const struct xf_conf_name optimizer_names[] = {XF_PLAN_OPTIMIZER_LIST(NAME) END};
 static const struct xf_conf_name sparse_names[] = {XF_PLAN_SPARSE_LIST(NAME) END};
 static const struct xf_conf_name row_rule_names[] = {XF_PLAN_ROW_RULE_LIST(NAME) END};
@@ -167,7 +166,17 @@ static const struct xf_conf_key stage_keys[] = {
     {STAGE(fed.weight_cap), UINT, RANGE(1, 536870911), .unit = "samples", .tag = 22,
      .help = "largest weight with weighting capped"},
     {STAGE(fed.encoding), WORD(encoding_names), .def = "float32", .tag = 23,
-     .help = "numbers of an update on the wire; sparse: of a statistic without noise those not 0"},
+     .help =
+         "numbers of an update on the wire; sparse: of a statistic without noise those not 0; of a "
+         "train stage float16, bfloat16, int8 and qsgd (rounded by chance), topk (the largest, "
+         "the rest waits in the silo), mask (the same random part of all silos)"},
+    {STAGE(fed.compress.fraction), REAL, .def = "0", RANGE(0, 1), .tag = 120,
+     .help = "topk, mask: part of the parameters that travels"},
+    {STAGE(fed.compress.levels), UINT, .def = "0", RANGE(0, 127), .tag = 121,
+     .help = "qsgd: levels beside 0, of each sign; 7 when nothing is given"},
+    {STAGE(fed.compress.bucket), UINT, .def = "0", RANGE(0, 65536), .unit = "parameters",
+     .tag = 122,
+     .help = "int8, qsgd: parameters of one scale; 1024 (int8), 512 (qsgd) when nothing is given"},
     {STAGE(fed.server.kind), WORD(server_names), .def = "sgd", .tag = 24,
      .help = "server optimiser on the mean delta"},
     {STAGE(fed.server.lr), REAL, .def = "1", ABOVE(0, 1000), .tag = 25,

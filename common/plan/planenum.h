@@ -161,10 +161,16 @@
   X(XF_PLAN_SELECT_CHOICE, "power-of-choice") \
   X(XF_PLAN_SELECT_OORT, "oort")
 
-/* How an update travels: all its floats, or those that are not 0 (statistics without noise). */
-#define XF_PLAN_ENCODING_LIST(X)         \
-  X(XF_PLAN_ENCODING_FLOAT32, "float32") \
-  X(XF_PLAN_ENCODING_SPARSE, "sparse")
+/* How an update travels: all its floats, those that are not 0 (statistics without noise), or fewer bytes (param/codec.h). */
+#define XF_PLAN_ENCODING_LIST(X)           \
+  X(XF_PLAN_ENCODING_FLOAT32, "float32")   \
+  X(XF_PLAN_ENCODING_SPARSE, "sparse")     \
+  X(XF_PLAN_ENCODING_FLOAT16, "float16")   \
+  X(XF_PLAN_ENCODING_BFLOAT16, "bfloat16") \
+  X(XF_PLAN_ENCODING_INT8, "int8")         \
+  X(XF_PLAN_ENCODING_QSGD, "qsgd")         \
+  X(XF_PLAN_ENCODING_TOPK, "topk")         \
+  X(XF_PLAN_ENCODING_MASK, "mask")
 
 #define XF_PLAN_OPTIMIZER_LIST(X)           \
   X(XF_PLAN_OPTIMIZER_SGD, "sgd")           \

@@ -122,6 +122,7 @@ void xf_plan_policy_view(struct xf_plan_view *out, const struct xf_plan *plan) {
     if (batch == 0) all_at_once = true;
     if (s->kind == XF_PLAN_STAGE_EVALUATE) continue;
     if (s->kind == XF_PLAN_STAGE_STATISTIC) out->statistics = true;
+    if (s->fed.encoding == XF_PLAN_ENCODING_TOPK) out->topk = true;
     if (s->kind == XF_PLAN_STAGE_ROWS && s->rows.rule == XF_PLAN_ROW_RULE_SUMS) out->exact = true;
     if (s->fed.algorithm == XF_PLAN_ALGORITHM_SCAFFOLD ||
         s->fed.algorithm == XF_PLAN_ALGORITHM_FEDNOVA)

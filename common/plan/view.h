@@ -6,6 +6,7 @@
 #ifndef XF_PLAN_VIEW_H
 #define XF_PLAN_VIEW_H
 
+#include "param/codec.h"
 #include "plan/metric.h"
 #include "plan/plan.h"
 
@@ -26,6 +27,7 @@ struct xf_plan_view {
   bool
       own_steps; /* updates follow from local steps as they are (scaffold, fednova): neither clip nor noise may change them */
   bool exact;    /* sums of users' normal equations do, which neither clip nor noise may change */
+  bool topk; /* updates name the parameters that changed most (fed.encoding: topk) */
   uint32_t min_holders; /* smallest over the stages with aligned rows; 0: not aligned */
   bool uniform;         /* every stage weighs silos equally */
   uint64_t evaluations; /* evaluation rounds */
@@ -80,6 +82,18 @@ bool xf_plan_remembers(const struct xf_plan_stage_part *stage);
 bool xf_plan_needs_losses(const struct xf_plan *plan);
 /* Gradients that a silo computes in a round of a meta stage. @unit gradients */
 uint32_t xf_plan_meta_gradients(const struct xf_plan_stage_part *stage);
+/* Whether the stage's updates travel in fewer bytes than their floats have, and lose something. @thread any */
+bool xf_plan_compresses(const struct xf_plan_stage_part *stage);
+/* How its updates travel in a round. @own value */
+struct xf_codec xf_plan_codec(const struct xf_plan *plan, uint32_t stage, uint64_t round);
+/* The same as an update of that dtype was written; false: none of this stage has it. @own out */
+bool xf_plan_codec_of(struct xf_codec *out, const struct xf_plan *plan, uint32_t stage,
+                      uint64_t round, uint32_t dtype);
+/* Feature bits (Hello, Welcome) that the plan needs on both sides: docs/PROTOCOL.md. All that this version knows. @thread any */
+uint64_t xf_plan_features(const struct xf_plan *plan);
+/* The encoding of the lowest of such bits. @own static */
+const char *xf_plan_feature_text(uint64_t bits);
+#define XF_PLAN_FEATURES_ALL UINT64_C(0xe7)
 /* Whether a stage sums over categories (statistic.of categories): silos then need those of their items. @thread any */
 bool xf_plan_categories(const struct xf_plan *plan);
 /* Namespace of the categories' keys. */

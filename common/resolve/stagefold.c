@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "fed/trisum.h"
-#include "param/sparse.h"
+#include "param/vec.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,39 +15,43 @@ uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage,
   return xf_global_wire(global, 1u << stage, rows);
 }
 
-struct stagefold_sparse {
-  struct xf_sparse x;
+struct stagefold_coded {
+  struct xf_codec_reader reader;
   const struct xf_stagefold *fold;
   size_t slot;
   struct xf_diag *diag;
 };
 
 static enum xf_rc read_bytes(void *arg, uint64_t at, uint8_t *out, size_t n) {
-  const struct stagefold_sparse *s = arg;
+  const struct stagefold_coded *s = arg;
   return s->fold->read_bytes(s->fold->io.arg, s->slot, at, out, n);
 }
 
-static enum xf_rc open_sparse(struct xf_stagefold *f, struct xf_stagefold_member *m,
-                              struct xf_diag *diag) {
+/* With float32, and with sparse where leaving out zeros saves nothing, an update is its floats. */
+static enum xf_rc open_coded(struct xf_stagefold *f, struct xf_stagefold_member *m,
+                             struct xf_diag *diag) {
   const uint64_t n = xf_stagefold_wire(f->global, f->stage, m->rows), all = n * sizeof(float);
-  if (m->len == 0 || m->len == all) return XF_OK;
-  if (!f->read_bytes || m->len > all)
+  const bool may = f->codec.kind == XF_CODEC_FLOAT32 || f->codec.kind == XF_CODEC_SPARSE;
+  m->norm2 = 0;
+  if (may && (m->len == 0 || m->len == all)) return XF_OK;
+  if (!f->read_bytes || f->codec.kind == XF_CODEC_FLOAT32 || (may && m->len > all))
     return xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes, its floats %llu", m->id,
                        (unsigned long long)m->len, (unsigned long long)all);
-  m->sparse = xf_calloc(1, sizeof *m->sparse);
-  m->sparse->fold = f;
-  m->sparse->slot = m->slot;
-  m->sparse->diag = diag;
-  const enum xf_rc rc = xf_sparse_init(&m->sparse->x, n, m->len, read_bytes, m->sparse, diag);
+  m->coded = xf_calloc(1, sizeof *m->coded);
+  m->coded->fold = f;
+  m->coded->slot = m->slot;
+  m->coded->diag = diag;
+  const enum xf_rc rc =
+      xf_codec_open(&m->coded->reader, &f->codec, n, m->len, read_bytes, m->coded, diag);
   return rc ? xf_diag_prefix(diag, rc, "update of \"%s\"", m->id) : XF_OK;
 }
 
-static void close_sparse(struct xf_stagefold *f) {
+static void close_coded(struct xf_stagefold *f) {
   for (size_t k = 0; k < f->n_member; k++) {
-    if (!f->member[k].sparse) continue;
-    xf_sparse_deinit(&f->member[k].sparse->x);
-    xf_free(f->member[k].sparse);
-    f->member[k].sparse = NULL;
+    if (!f->member[k].coded) continue;
+    xf_codec_close(&f->member[k].coded->reader);
+    xf_free(f->member[k].coded);
+    f->member[k].coded = NULL;
   }
 }
 
@@ -57,12 +61,14 @@ static uint64_t place(const struct xf_stagefold *f, uint64_t at) {
   return at < s->shape.n_shared ? s->shared_at + at : s->keyed_at + (at - s->shape.n_shared);
 }
 
-/* The update of f->member[k], whose zeros may not have travelled. */
+/* The update of f->member[k], decoded. */
 static enum xf_rc read_member(const struct xf_stagefold *f, size_t k, uint64_t at, float *out,
                               size_t n) {
-  const struct xf_stagefold_member *m = &f->member[k];
-  return m->sparse ? xf_sparse_get(&m->sparse->x, at, out, n, m->sparse->diag)
-                   : f->io.read(f->io.arg, m->slot, at, out, n);
+  struct xf_stagefold_member *m = &f->member[k];
+  if (!m->coded) return f->io.read(f->io.arg, m->slot, at, out, n);
+  const enum xf_rc rc = xf_codec_get(&m->coded->reader, at, out, n, m->coded->diag);
+  if (!rc) m->norm2 += xf_vec_norm2(out, n);
+  return rc;
 }
 
 static enum xf_rc read_part(void *arg, size_t k, uint64_t at, float *out, size_t n) {
@@ -237,10 +243,10 @@ enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag) {
   if (s->n_control && fold->n_listed < fold->n_member)
     return xf_diag_set(diag, XF_E_INVAL, "%llu of %llu members take part",
                        (unsigned long long)fold->n_member, (unsigned long long)fold->n_listed);
-  for (size_t k = 0; k < fold->n_member && !rc; k++) rc = open_sparse(fold, &fold->member[k], diag);
+  for (size_t k = 0; k < fold->n_member && !rc; k++) rc = open_coded(fold, &fold->member[k], diag);
   const bool vectors = s->shape.n_shared || s->shape.n_seg || !s->pairs;
   if (!rc && vectors) rc = fold_vectors(fold, diag);
   if (!rc && s->pairs) rc = fold_pairs(fold, diag);
-  close_sparse(fold);
+  close_coded(fold);
   return rc;
 }

@@ -11,6 +11,7 @@
 #define XF_RESOLVE_STAGEFOLD_H
 
 #include "fed/strategy.h"
+#include "param/codec.h"
 #include "resolve/global.h"
 
 struct xf_stagefold_member {
@@ -18,9 +19,9 @@ struct xf_stagefold_member {
   size_t slot; /* what `read` calls this member */
   uint32_t weight;
   const struct xf_member_rows *rows;
-  uint64_t
-      len; /* bytes of the update, where they may be without zeros (param/sparse.h); 0: all floats */
-  struct stagefold_sparse *sparse; /* private; NULL */
+  uint64_t len; /* bytes of the update, where it may be encoded; 0: all floats */
+  double norm2; /* out, of an encoded one: sum of squares of what was read, each float once */
+  struct stagefold_coded *coded; /* private; NULL */
 };
 
 struct xf_stagefold {
@@ -32,7 +33,9 @@ struct xf_stagefold {
   struct xf_stagefold_member *member; /* put in bytewise order here */
   size_t n_member;
   struct xf_fold_io io; /* without borrow */
-  /* Bytes [at, at + n) of an update without zeros. NULL: none is. */
+  struct xf_codec
+      codec; /* of updates whose length is not that of their floats (sparse), or of all */
+  /* Bytes [at, at + n) of an encoded update. NULL: none is. */
   enum xf_rc (*read_bytes)(void *arg, size_t slot, uint64_t at, uint8_t *out, size_t n);
   /* Before each piece of work, done of total; an error stops. NULL: none. */
   enum xf_rc (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -42,7 +45,7 @@ struct xf_stagefold {
 /* Floats of a member's update. @unit floats */
 uint64_t xf_stagefold_wire(const struct xf_global *global, uint32_t stage,
                            const struct xf_member_rows *rows);
-/* Folds. @err E_INVAL (with control variates: n_listed) E_RANGE (names the member) E_NAN E_NOMEM E_CORRUPT (an update without zeros) E_SHAPE (its length), those of
+/* Folds. @err E_INVAL (with control variates: n_listed) E_RANGE (names the member) E_NAN E_NOMEM E_CORRUPT (an encoded update) E_SHAPE (its length), those of
    the callbacks */
 XF_WARN_UNUSED enum xf_rc xf_stagefold_run(struct xf_stagefold *fold, struct xf_diag *diag);
 

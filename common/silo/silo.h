@@ -102,6 +102,8 @@ struct xf_silo_answer {
   bool clipped;
   bool
       uncounted; /* its control variates are not those that the coordinator counts: it sent no change of them */
+  bool
+      forgot; /* what earlier updates left unsent (fed.encoding: topk) is gone: it starts again at 0 */
   double norm;        /* L2 of the delta before clipping; stays in the silo */
   uint64_t n_samples; /* stay in the silo unless `metrics` */
   double loss;

@@ -1,10 +1,11 @@
 /* A task: start, train, delta, clip, noise, digest - or evaluate and report. */
+#include "base/alloc.h"
 #include "base/fail.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
 #include "crypto/stream.h"
 #include "fed/pull.h"
-#include "param/sparse.h"
+#include "param/topk.h"
 #include "param/vec.h"
 #include "priv/clip.h"
 #include "priv/noise.h"
@@ -223,6 +224,53 @@ static enum xf_rc work_stage(struct xf_silo *s, const struct xf_silo_task *task,
   return rc ? rc : say(s, task, a, diag);
 }
 
+static bool all_zero(const float *x, uint64_t n) {
+  uint64_t i = 0;
+  while (i < n && x[i] == 0) i++;
+  return i == n;
+}
+
+/* What is to be sent and what waited, of which the largest part goes and the rest waits in the next personal state. */
+static enum xf_rc feed_back(struct xf_silo *s, const struct xf_silo_task *task,
+                            const struct xf_codec *codec, struct xf_silo_answer *a,
+                            struct xf_diag *diag) {
+  const uint64_t n = s->map.n_wire, at = xf_layout_find(s->layout, XF_MODEL_FEEDBACK)->offset;
+  float *rest = xf_try_calloc((size_t)n + 1, sizeof *rest);
+  if (!rest) return xf_diag_set(diag, XF_E_NOMEM, "no memory for what an update leaves behind");
+  xf_wire_map_gather(&s->map, rest, s->full + at);
+  a->forgot = task->offer.prev_outcome == XF_OUTCOME_COMMITTED && all_zero(rest, n);
+  for (uint64_t i = 0; i < n; i++) rest[i] += s->wire[i];
+  const bool finite = xf_vec_find_nonfinite(rest, (size_t)n) == SIZE_MAX;
+  if (finite) xf_topk_split(s->wire, rest, n, xf_topk_count(codec->fraction, n));
+  xf_wire_map_scatter(&s->map, s->task + at, rest);
+  xf_free(rest);
+  return finite ? XF_OK : xf_diag_set(diag, XF_E_NAN, "the update is not finite");
+}
+
+/* The payload, as the plan's fed.encoding says; the same bytes when the task is done again. */
+static enum xf_rc encode(struct xf_silo *s, const struct xf_silo_task *task,
+                         struct xf_silo_answer *a, struct xf_diag *diag) {
+  const uint32_t stage = task->offer.stage;
+  const uint64_t n = s->slice[stage].n_wire, all = n * sizeof(float);
+  struct xf_codec codec = xf_plan_codec(s->cfg.plan, stage, task->offer.round);
+  struct xf_rng rng;
+  if (codec.kind == XF_CODEC_SPARSE && xf_sparse_len(s->wire, n) >= all)
+    codec.kind = XF_CODEC_FLOAT32;
+  enum xf_rc rc = codec.kind == XF_CODEC_TOPK ? feed_back(s, task, &codec, a, diag) : XF_OK;
+  if (rc) return rc;
+  a->begin.dtype = (enum xf_dtype)codec.kind;
+  if (codec.kind == XF_CODEC_FLOAT32) {
+    rc = xf_buf_put(&a->payload, s->wire, (size_t)all);
+  } else {
+    xf_stream_init(&rng, s->cfg.plan->seed, "compress", task->offer.round, s->cfg.member);
+    rc = xf_codec_put(&a->payload, &codec, s->wire, n, &rng, diag);
+    if (rc == XF_E_NAN) return xf_diag_prefix(diag, rc, "the update");
+  }
+  return rc ? xf_diag_set(diag, rc, "no memory for an update of %llu bytes",
+                          (unsigned long long)all)
+            : XF_OK;
+}
+
 /* From s->wire to the final payload; s->task becomes the tentative personal state. */
 static enum xf_rc release(struct xf_silo *s, const struct xf_silo_task *task,
                           struct xf_silo_answer *a, struct xf_diag *diag) {
@@ -233,20 +281,13 @@ static enum xf_rc release(struct xf_silo *s, const struct xf_silo_task *task,
   if (statistic) a->norm = sqrt(xf_vec_norm2(s->wire, (size_t)s->slice[stage].n_wire));
   else rc = privatise(s, task, a, diag);
   if (rc) return rc;
-  const uint64_t n_wire = s->slice[stage].n_wire;
-  const bool sparse = s->cfg.plan->stages[stage].fed.encoding == XF_PLAN_ENCODING_SPARSE &&
-                      xf_sparse_len(s->wire, n_wire) < n_wire * sizeof(float);
-  a->begin.dtype = sparse ? XF_DTYPE_SPARSE : XF_DTYPE_FLOAT32;
   a->begin.clip = !statistic                       ? s->cfg.clip
                   : a->charge.noise_multiplier > 0 ? XF_GRAM_SENSITIVITY
                                                    : 0;
   if (a->charge.noise_multiplier > 0) rc = charge(s, task, a);
   if (rc) return xf_diag_set(diag, rc, "the privacy charge cannot be computed: %s", xf_rc_text(rc));
-  rc = sparse ? xf_sparse_put(&a->payload, s->wire, n_wire)
-              : xf_buf_put(&a->payload, s->wire, (size_t)n_wire * sizeof(float));
-  if (rc)
-    return xf_diag_set(diag, rc, "no memory for an update of %llu bytes",
-                       (unsigned long long)s->lens.up[stage]);
+  rc = encode(s, task, a, diag);
+  if (rc) return rc;
   float *const made =
       s->task; /* only now: after an error the answer before may still await its outcome */
   s->task = s->next;

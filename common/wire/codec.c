@@ -221,7 +221,7 @@ DECODER(update_begin, UpdateBegin) {
   get_digest(c, &u->payload_digest, &m->payload_digest, "payload_digest", false);
   get_digest(c, &u->update_digest, &m->update_digest, "update_digest", false);
   if (m->weight >= (1u << 29)) bad(c, XF_E_RANGE, "weight", "is not below 2^29");
-  if ((unsigned)m->dtype > XF_DTYPE_SPARSE) bad(c, XF_E_UNSUPPORTED, "dtype", "is unknown");
+  if ((unsigned)m->dtype > XF_DTYPE_MASK) bad(c, XF_E_UNSUPPORTED, "dtype", "is unknown");
 }
 
 DECODER(update_ready, UpdateReady) {

@@ -55,7 +55,10 @@ enum xf_dtype {
   XF_DTYPE_BFLOAT16,
   XF_DTYPE_INT8,
   XF_DTYPE_REPORT,
-  XF_DTYPE_SPARSE /* param/sparse.h */
+  XF_DTYPE_SPARSE, /* param/sparse.h */
+  XF_DTYPE_QSGD,   /* all but REPORT: param/codec.h */
+  XF_DTYPE_TOPK,
+  XF_DTYPE_MASK
 };
 
 /* X(NAME, text) */

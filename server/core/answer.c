@@ -100,16 +100,19 @@ static const char *begin_check(struct xf_coord *c, const struct member *m,
     if (u->dtype != XF_DTYPE_REPORT || u->payload_len == 0 || u->payload_len > XF_REPORT_MAX)
       return "an evaluation answers with a report of at most 64 KiB";
   } else {
-    const bool sparse =
-        u->dtype == XF_DTYPE_SPARSE && c->stage->fed.encoding == XF_PLAN_ENCODING_SPARSE;
-    if (u->dtype != XF_DTYPE_FLOAT32 && !sparse) return "only float32 was negotiated";
+    struct xf_codec codec;
+    uint64_t least, most;
+    if (!xf_plan_codec_of(&codec, c->cfg.plan, c->stage_at, c->round, u->dtype))
+      return coord_text(c, "the plan's fed.encoding is %s", xf_codec_name(codec.kind));
     const uint64_t want = m->lens.up[c->stage_at];
-    if (sparse && (u->payload_len == 0 || u->payload_len >= want))
+    if (codec.kind == XF_CODEC_SPARSE && (u->payload_len == 0 || u->payload_len >= want))
       return coord_text(c, "a sparse payload of %llu bytes is not below the %llu of all floats",
                         (unsigned long long)u->payload_len, (unsigned long long)want);
-    if (!sparse && u->payload_len != want)
-      return coord_text(c, "payload of %llu bytes, this member's part of the model has %llu",
-                        (unsigned long long)u->payload_len, (unsigned long long)want);
+    xf_codec_range(&codec, want / sizeof(float), &least, &most);
+    if (codec.kind != XF_CODEC_SPARSE && (u->payload_len < least || u->payload_len > most))
+      return coord_text(c, "payload of %llu bytes, this member's part of the model has %llu as %s",
+                        (unsigned long long)u->payload_len, (unsigned long long)most,
+                        xf_codec_name(codec.kind));
     *code = XF_E_RANGE;
     if (u->weight == 0) return "the weight is 0";
     if (u->weight >= WEIGHT_END) return "the weight is 2^29 or more";

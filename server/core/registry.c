@@ -84,6 +84,7 @@ void registry_hold(struct member *m, const struct xf_msg_hello *h) {
   m->held.set = true;
   m->held.minor_min = h->minor_min;
   m->held.chunk_max = h->chunk_max;
+  m->held.features = h->features;
   (void)snprintf(m->held.software, sizeof m->held.software, "%s", h->software);
   (void)snprintf(m->held.run_id, sizeof m->held.run_id, "%s", h->run_id);
 }
@@ -102,7 +103,8 @@ static void session_lost(struct xf_coord *c, struct member *m) {
                    &(struct xf_msg_hello){.minor_min = m->held.minor_min,
                                           .software = m->held.software,
                                           .run_id = m->held.run_id,
-                                          .chunk_max = m->held.chunk_max});
+                                          .chunk_max = m->held.chunk_max,
+                                          .features = m->held.features});
   }
 }
 
@@ -130,12 +132,20 @@ void registry_hello(struct xf_coord *c, struct member *m, const struct xf_msg_he
                                h->run_id, c->cfg.run_id));
     return;
   }
+  const uint64_t lacks = xf_plan_features(c->cfg.plan) & ~h->features;
+  if (lacks) {
+    registry_refuse(c, m->conn, XF_E_UNSUPPORTED, 60000,
+                    "install a client of the coordinator's release",
+                    coord_text(c, "the plan's fed.encoding is %s, which this client does not know",
+                               xf_plan_feature_text(lacks)));
+    return;
+  }
   if (m->ready) return; /* a second Hello says nothing new */
   m->ready = true;
   struct xf_msg *msg = coord_send(c, m->conn, XF_MSG_WELCOME);
   msg->welcome = (struct xf_msg_welcome){
       .minor = XF_PROTO_MINOR,
-      .features = 0,
+      .features = h->features & XF_PLAN_FEATURES_ALL,
       .epoch = c->epoch,
       .run_id = c->cfg.run_id,
       .federation = c->cfg.federation,

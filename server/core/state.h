@@ -48,6 +48,7 @@ struct member {
   struct {                    /* the challenger's Hello, kept until it is adopted */
     bool set;
     uint32_t minor_min, chunk_max;
+    uint64_t features;
     char software[XF_MEMBER_NAME], run_id[XF_MEMBER_NAME + 1]; /* a longer run id never matches */
   } held;
   bool ready;   /* Hello accepted on conn */

@@ -190,27 +190,22 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
                                     .read_state = read_state,
                                     .write_state = write_state},
                              .progress = progress};
-  const bool sparse = st->plan.stages[stage].fed.encoding == XF_PLAN_ENCODING_SPARSE;
-  if (sparse) job.read_bytes = read_bytes;
-  enum xf_rc rc = XF_OK;
-  for (size_t k = 0; k < a->n_part && !rc; k++) {
+  job.codec = xf_plan_codec(&st->plan, stage, a->round);
+  job.read_bytes = read_bytes;
+  for (size_t k = 0; k < a->n_part; k++) {
     const uint32_t i = a->part[k].member;
-    const uint64_t want = xf_stagefold_wire(&st->global, stage, &st->m[i].rows) * sizeof(float);
-    const uint64_t len = f->entry[k].head.payload_len;
     member[k] = (struct xf_stagefold_member){.id = st->cfg->members[i].id,
                                              .slot = k,
                                              .weight = (uint32_t)a->part[k].weight,
                                              .rows = &st->m[i].rows,
-                                             .len = len};
-    if (sparse ? len > want : len != want)
-      rc = xf_diag_set(diag, XF_E_SHAPE, "update of \"%s\" has %llu bytes", st->cfg->members[i].id,
-                       (unsigned long long)len);
+                                             .len = f->entry[k].head.payload_len};
   }
   const struct xf_global_stage *mine = &st->global.stage[stage];
   const uint64_t n_tail = mine->n_control + mine->nova;
   f->control_at = n_tail ? mine->shape.n_shared - n_tail : UINT64_MAX;
-  if (!rc) rc = start_vectors(f, xf_server_states(job.step.kind), diag);
+  enum xf_rc rc = start_vectors(f, xf_server_states(job.step.kind), diag);
   if (!rc) rc = xf_stagefold_run(&job, diag);
+  for (size_t k = 0; k < a->n_part; k++) f->norm2[member[k].slot] += member[k].norm2;
   if (!rc) xf_checkpoint_digest(&a->model, st->global.layout, a->global);
   if (!rc && st->plan.stages[stage].kind != XF_PLAN_STAGE_STATISTIC) take_drift(f, &job.stats);
   if (!rc && mine->n_control) take_control(f);

@@ -68,8 +68,8 @@ struct srv_upload {
   uint32_t n_carry;
   bool bad_float;
   uint64_t bad_at;
-  uint64_t
-      n_sparse; /* floats of an update without its zeros, which a worker reads; 0: they travel as they are */
+  struct xf_codec codec; /* of an encoded update, which a worker reads */
+  uint64_t n_coded;      /* its floats; 0: they travel as they are */
   bool finishing, dropped;
   char name[XF_SPOOL_NAME_MAX];
   enum xf_rc rc;

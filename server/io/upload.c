@@ -2,7 +2,6 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/log.h"
-#include "param/sparse.h"
 #include "param/vec.h"
 #include "server/io/daemon.h"
 
@@ -45,8 +44,11 @@ void srv_upload_begin(struct srv *srv, const struct xf_coord_action *a) {
   u->srv = srv;
   u->member = a->member;
   u->kind = a->kind;
-  if (a->kind == XF_TASK_TRAIN && a->begin.dtype == XF_DTYPE_SPARSE)
-    u->n_sparse = srv_model_lens(&srv->st, a->member).up[a->stage] / sizeof(float);
+  if (a->kind == XF_TASK_TRAIN && a->begin.dtype != XF_DTYPE_FLOAT32) {
+    (void)xf_plan_codec_of(&u->codec, &srv->st.plan, a->stage, a->begin.round,
+                           (uint32_t)a->begin.dtype); /* the core has refused all others */
+    u->n_coded = srv_model_lens(&srv->st, a->member).up[a->stage] / sizeof(float);
+  }
   xf_buf_init(&u->report, XF_REPORT_MAX);
   xf_diag_init(&u->diag);
   u->rc = head_of(&head, srv, a, &u->diag);
@@ -82,7 +84,7 @@ void srv_upload_write(struct srv *srv, uint32_t member, uint64_t at, const uint8
   if (u->rc) return;
   srv->round_bytes_up += len;
   if (u->kind == XF_TASK_TRAIN) {
-    if (!u->n_sparse) check_floats(u, at, p, len);
+    if (!u->n_coded) check_floats(u, at, p, len);
   } else u->rc = xf_buf_put(&u->report, p, len);
 }
 
@@ -94,20 +96,20 @@ static enum xf_rc read_back(void *arg, uint64_t at, uint8_t *out, size_t len) {
 }
 
 /* Whole and finite? What is stored is folded, and a fold that fails costs all members the round. */
-static enum xf_rc check_sparse(struct srv_upload *u) {
+static enum xf_rc check_coded(struct srv_upload *u) {
   enum { BLOCK = 4096 };
-  struct xf_sparse x;
+  struct xf_codec_reader x;
   float *block = xf_alloc(BLOCK * sizeof *block);
-  enum xf_rc rc = xf_sparse_init(&x, u->n_sparse, u->in.got, read_back, u, &u->diag);
-  for (uint64_t at = 0; at < u->n_sparse && !rc && !u->bad_float; at += BLOCK) {
-    const uint64_t left = u->n_sparse - at;
+  enum xf_rc rc = xf_codec_open(&x, &u->codec, u->n_coded, u->in.got, read_back, u, &u->diag);
+  for (uint64_t at = 0; at < u->n_coded && !rc && !u->bad_float; at += BLOCK) {
+    const uint64_t left = u->n_coded - at;
     const size_t n = left < BLOCK ? (size_t)left : BLOCK;
-    rc = xf_sparse_get(&x, at, block, n, &u->diag);
+    rc = xf_codec_get(&x, at, block, n, &u->diag);
     const size_t bad = rc ? SIZE_MAX : xf_vec_find_nonfinite(block, n);
     u->bad_float = bad != SIZE_MAX;
     if (u->bad_float) u->bad_at = at + bad;
   }
-  xf_sparse_deinit(&x);
+  xf_codec_close(&x);
   xf_free(block);
   if (rc == XF_E_IO) return xf_diag_set(&u->diag, rc, "cannot read back an update");
   return rc == XF_E_CORRUPT ? XF_E_FORMAT : rc; /* it came as it was sent: not to be sent again */
@@ -120,7 +122,7 @@ static enum xf_rc check(struct srv_upload *u) {
   struct xf_eval_metric *metric = NULL;
   size_t n = 0;
   enum xf_rc rc = XF_OK;
-  if (u->n_sparse && u->in.got == u->in.head.payload_len) rc = check_sparse(u);
+  if (u->n_coded && u->in.got == u->in.head.payload_len) rc = check_coded(u);
   if (rc == XF_E_IO) return rc;
   if (u->kind == XF_TASK_TRAIN && !u->bad_float && !rc) return XF_OK; /* finish checks the digest */
   if (u->kind != XF_TASK_TRAIN) {
@@ -133,7 +135,7 @@ static enum xf_rc check(struct srv_upload *u) {
   if (read) return read;
   if (!xf_digest_equal(&got, &u->in.head.payload_digest))
     return xf_diag_set(&u->diag, XF_E_CORRUPT, "the payload was damaged on the way");
-  if (rc) return xf_diag_prefix(&u->diag, rc, u->n_sparse ? "update" : "report");
+  if (rc) return xf_diag_prefix(&u->diag, rc, u->n_coded ? "update" : "report");
   return xf_diag_set(&u->diag, XF_E_NAN, "float %llu of the update is NaN or infinite",
                      (unsigned long long)u->bad_at);
 }

@@ -68,6 +68,7 @@ enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, const floa
       .member = member,
       .n_member = a->n_participant,
       .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state},
+      .codec = xf_plan_codec(&sim->plan, stage, a->round),
       .read_bytes = read_bytes};
   const size_t bytes = (size_t)sim->global.n * sizeof *sim->x;
   memcpy(sim->next_x, x, bytes);

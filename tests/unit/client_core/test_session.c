@@ -1,4 +1,5 @@
 // The connection: dial, greet, adopt the plan, keep alive, go away.
+#include "base/alloc.h"
 #include "silo.h"
 
 #include <setjmp.h>
@@ -160,6 +161,25 @@ static void plan_refusals(void **state) {
   silo_event(t, XF_SESSION_EV_ADOPTED, XF_E_SHAPE);
   silo_stopped(t, XF_E_SHAPE, "it broke", "");
   silo_free(t);
+
+  for (int agreed = 0; agreed < 2;
+       agreed++) { /* an encoding that the coordinator did not agree to */
+    struct xf_plan *plan = xf_calloc(1, sizeof *plan);
+    t = silo_new();
+    silo_plan(plan, "fed.encoding=qsgd");
+    xf_buf_reset(&t->canonical);
+    assert_int_equal(xf_plan_encode(&t->canonical, plan), XF_OK);
+    assert_int_equal(xf_plan_digest(&t->welcome.plan_digest, plan), XF_OK);
+    t->welcome.features = agreed ? 1 << 5 : 7;
+    silo_run(t);
+    silo_event(t, XF_SESSION_EV_DIALED, XF_OK);
+    silo_welcome(t);
+    silo_send_plan(t);
+    if (agreed) assert_non_null(silo_act(t, XF_SESSION_ADOPT_ACTION));
+    else silo_stopped(t, XF_E_UNSUPPORTED, "fed.encoding is qsgd", "");
+    silo_free(t);
+    xf_free(plan);
+  }
 }
 
 /* Only a silo that rests dials at once, and only one that has begun. */

@@ -1,6 +1,7 @@
 /* A stage's commit against plain loops: sums, means, pairs, momentum; what other stages wrote stays bit by bit; refusals. */
 #include "base/rng.h"
 #include "param/sparse.h"
+#include "param/vec.h"
 #include "resolve/stagefold.h"
 
 #include <math.h>
@@ -28,7 +29,8 @@ struct world {
   int fail_slot; /* whose read fails, -1: nobody's */
   bool stop;
   struct xf_stagefold_member member[N];
-  struct xf_buf bytes[N]; /* updates without zeros, by slot */
+  struct xf_buf bytes[N];
+  struct xf_codec codec; /* updates without zeros, by slot */
 };
 
 static struct world w;
@@ -125,6 +127,13 @@ static enum xf_rc progress(void *arg, uint64_t done, uint64_t total) {
   return x->stop ? XF_E_CANCELLED : XF_OK;
 }
 
+struct at {
+  size_t slot;
+};
+static enum xf_rc read_at(void *arg, uint64_t at, uint8_t *out, size_t n) {
+  return read_bytes(&w, ((struct at *)arg)->slot, at, out, n);
+}
+
 static enum xf_rc run(uint32_t stage, struct xf_server_step step, struct xf_diag *diag) {
   struct xf_stagefold fold = {
       .global = &w.g,
@@ -133,6 +142,7 @@ static enum xf_rc run(uint32_t stage, struct xf_server_step step, struct xf_diag
       .member = w.member,
       .n_member = N,
       .io = {&w, NULL, read_part, read_old, write_new, read_state, write_state},
+      .codec = w.codec,
       .read_bytes = w.bytes[0].len ? read_bytes : NULL,
       .progress = progress};
   xf_diag_init(diag);
@@ -293,6 +303,7 @@ static void test_sparse(void **state) {
           if ((i + k) % 4) w.part[k][i] = 0;
         xf_buf_init(&w.bytes[k], 1 << 16);
         w.member[k].len = n * sizeof(float);
+        w.codec = (struct xf_codec){.kind = XF_CODEC_SPARSE};
         if (!sparse || k == 1) continue;
         assert_int_equal(xf_sparse_put(&w.bytes[k], w.part[k], n), XF_OK);
         w.member[k].len = w.bytes[k].len;
@@ -316,6 +327,47 @@ static void test_sparse(void **state) {
       for (size_t k = 0; k < N; k++) xf_buf_deinit(&w.bytes[k]);
       world_free();
     }
+}
+
+/* Encoded updates fold as what they decode to, whose squares are counted; floats beside them are refused. */
+static void test_coded(void **state) {
+  (void)state;
+  static float want[FLOATS];
+  struct xf_diag diag;
+  struct xf_rng rng;
+  const uint32_t stage = 2;
+  const struct xf_server_step step = {.eta = 1};
+  const struct xf_codec codec = {.kind = XF_CODEC_INT8, .bucket = 8};
+  for (int coded = 0; coded < 2; coded++) {
+    double norm2[N];
+    world_make(5);
+    xf_rng_init(&rng, 1, 0);
+    xf_diag_init(&diag);
+    for (size_t k = 0; k < N; k++) {
+      struct xf_codec_reader r;
+      const uint64_t n = xf_stagefold_wire(&w.g, stage, &w.rows[k]);
+      xf_buf_init(&w.bytes[k], 1 << 16);
+      assert_int_equal(xf_codec_put(&w.bytes[k], &codec, w.part[k], n, &rng, &diag), XF_OK);
+      struct at at = {k};
+      assert_int_equal(xf_codec_open(&r, &codec, n, w.bytes[k].len, read_at, &at, &diag), XF_OK);
+      assert_int_equal(xf_codec_get(&r, 0, w.part[k], (size_t)n, &diag), XF_OK);
+      xf_codec_close(&r);
+      norm2[k] = xf_vec_norm2(w.part[k], (size_t)n);
+      w.member[k].len = coded ? w.bytes[k].len : 0;
+    }
+    w.codec = coded ? codec : (struct xf_codec){.kind = XF_CODEC_FLOAT32};
+    assert_int_equal(run(stage, step, &diag), XF_OK);
+    if (!coded) memcpy(want, w.new_value, sizeof want);
+    else {
+      assert_memory_equal(want, w.new_value, w.g.n * sizeof *want);
+      for (size_t k = 0; k < N; k++)
+        assert_true(fabs(w.member[k].norm2 - norm2[w.member[k].slot]) < 1e-9 * norm2[k]);
+      w.member[0].len = 0;
+      assert_int_equal(run(stage, step, &diag), XF_E_CORRUPT);
+    }
+    for (size_t k = 0; k < N; k++) xf_buf_deinit(&w.bytes[k]);
+    world_free();
+  }
 }
 
 static void test_refusals(void **state) {
@@ -352,7 +404,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_each_stage), cmocka_unit_test(test_in_turn),
       cmocka_unit_test(test_momentum),   cmocka_unit_test(test_sparse),
-      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_coded),      cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

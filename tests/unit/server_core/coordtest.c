@@ -261,7 +261,10 @@ void ct_msg(struct ct *t, uint64_t conn, const struct xf_msg *msg) {
 
 void ct_hello(struct ct *t, uint64_t conn, const char *run_id) {
   const struct xf_msg m = {.type = XF_MSG_HELLO,
-                           .hello = {.software = "test", .run_id = run_id, .chunk_max = 1024}};
+                           .hello = {.software = "test",
+                                     .run_id = run_id,
+                                     .chunk_max = 1024,
+                                     .features = XF_PLAN_FEATURES_ALL}};
   ct_msg(t, conn, &m);
 }
 

@@ -57,6 +57,25 @@ static void test_hello(void **state) {
   ct_stop(t);
 }
 
+/* Whoever does not know the plan's encoding is told so, before anything else. */
+static void test_features(void **state) {
+  (void)state;
+  struct ct *t = ct_start(1, 1);
+  t->plan.stages[0].fed.encoding = XF_PLAN_ENCODING_QSGD;
+  ct_run(t);
+  uint64_t conn = ct_open(t, t->member[0].id);
+  struct xf_msg m = {.type = XF_MSG_HELLO, .hello = {.features = 7, .software = "", .run_id = ""}};
+  ct_msg(t, conn, &m);
+  assert_string_equal(ct_last(t, conn, XF_MSG_REFUSED)->code, "E_UNSUPPORTED");
+  assert_null(ct_last(t, conn, XF_MSG_WELCOME));
+  assert_true(closed(t, conn));
+  conn = ct_open(t, t->member[0].id);
+  m.hello.features = 1 << 5;
+  ct_msg(t, conn, &m);
+  assert_non_null(ct_last(t, conn, XF_MSG_PLAN));
+  ct_stop(t);
+}
+
 static void test_goodbye(void **state) {
   (void)state;
   struct ct *t = ct_start(1, 1);
@@ -235,6 +254,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_unlisted),
       cmocka_unit_test(test_hello),
+      cmocka_unit_test(test_features),
       cmocka_unit_test(test_goodbye),
       cmocka_unit_test(test_heartbeat),
       cmocka_unit_test(test_dead_after),

@@ -334,6 +334,13 @@ static void test_sparse(void **state) {
              {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_SPARSE, UP0 + 8, false},
              {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_SPARSE, 0, false},
              {XF_PLAN_ENCODING_SPARSE, XF_DTYPE_FLOAT32, UP0 - 12, false},
+             {XF_PLAN_ENCODING_FLOAT16, XF_DTYPE_FLOAT16, UP0 / 2, true},
+             {XF_PLAN_ENCODING_FLOAT16, XF_DTYPE_FLOAT16, UP0 / 2 - 1, false},
+             {XF_PLAN_ENCODING_FLOAT16, XF_DTYPE_BFLOAT16, UP0 / 2, false},
+             {XF_PLAN_ENCODING_FLOAT16, XF_DTYPE_FLOAT32, UP0, false},
+             {XF_PLAN_ENCODING_INT8, XF_DTYPE_INT8, UP0 / 4 + 4, true},
+             {XF_PLAN_ENCODING_INT8, XF_DTYPE_REPORT, UP0 / 4 + 4, false},
+             {XF_PLAN_ENCODING_FLOAT32, XF_DTYPE_QSGD, UP0, false},
              {XF_PLAN_ENCODING_FLOAT32, XF_DTYPE_SPARSE, UP0 - 12, false}};
   for (size_t k = 0; k < sizeof row / sizeof row[0]; k++) {
     struct ct *t = staged(3);

@@ -104,6 +104,7 @@ static void test_sparse(void **state) {
   bool stored = false;
   struct xf_buf b;
   rig_init(&r);
+  r.srv->st.plan.stages[0].fed.encoding = XF_PLAN_ENCODING_SPARSE;
   const uint64_t n = srv_model_lens(&r.srv->st, 1).up[0] / sizeof(float);
   assert_true(n > 2);
   float *x = xf_calloc((size_t)n, sizeof *x);
@@ -126,6 +127,41 @@ static void test_sparse(void **state) {
   assert_rc(upload_as(&r, XF_DTYPE_SPARSE, XF_TASK_TRAIN, b.p, b.len, 5, false, false, &stored),
             XF_E_NAN);
   assert_false(stored);
+  xf_buf_deinit(&b);
+  xf_free(x);
+  rig_deinit(&r);
+}
+
+/* Encoded numbers may be cut anywhere, and rubbish never gets as far as the fold. */
+static void test_coded(void **state) {
+  (void)state;
+  struct rig r;
+  bool stored = false;
+  struct xf_diag diag;
+  struct xf_rng rng;
+  struct xf_buf b;
+  rig_init(&r);
+  xf_diag_init(&diag);
+  xf_rng_init(&rng, 1, 0);
+  r.srv->st.plan.stages[0].fed.encoding = XF_PLAN_ENCODING_QSGD;
+  const struct xf_codec codec = xf_plan_codec(&r.srv->st.plan, 0, 1);
+  const uint64_t n = srv_model_lens(&r.srv->st, 1).up[0] / sizeof(float);
+  float *x = xf_calloc((size_t)n, sizeof *x);
+  for (uint64_t i = 0; i < n; i++) x[i] = (float)i - 2;
+  xf_buf_init(&b, 1 << 20);
+  assert_rc(xf_codec_put(&b, &codec, x, n, &rng, &diag), XF_OK);
+  for (size_t step = 1; step < 5; step++)
+    assert_rc(upload_as(&r, XF_DTYPE_QSGD, XF_TASK_TRAIN, b.p, b.len, step, false, false, &stored),
+              XF_OK);
+  assert_true(stored);
+  b.p[4] |= 0x0f; /* level 15 of 0..14 */
+  assert_rc(upload_as(&r, XF_DTYPE_QSGD, XF_TASK_TRAIN, b.p, b.len, 3, false, false, &stored),
+            XF_E_FORMAT);
+  assert_false(stored);
+  b.p[4] = 0;
+  b.p[3] = 0xff; /* its norm is NaN */
+  assert_rc(upload_as(&r, XF_DTYPE_QSGD, XF_TASK_TRAIN, b.p, b.len, 3, false, false, &stored),
+            XF_E_FORMAT);
   xf_buf_deinit(&b);
   xf_free(x);
   rig_deinit(&r);
@@ -154,6 +190,6 @@ static void test_report(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes), cmocka_unit_test(test_sparse),
-                                     cmocka_unit_test(test_report)};
+                                     cmocka_unit_test(test_coded), cmocka_unit_test(test_report)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
