@@ -78,6 +78,8 @@ static enum xf_rc check_parameters(const struct xf_plan_stage_part *s, struct xf
     REFUSE("fed.compress.fraction: topk takes 6 bytes for a number, and %g of them are more than "
            "float16 takes for all; write at most 0.5, or fed.encoding: float16",
            s->fed.compress.fraction);
+  if (!s->fed.compress.feedback && kind != XF_CODEC_TOPK)
+    REFUSE("fed.compress.feedback: belongs to fed.encoding topk, and it is %s; leave it out", name);
   if (s->fed.compress.levels && kind != XF_CODEC_QSGD)
     REFUSE("fed.compress.levels: belongs to fed.encoding qsgd, and it is %s; leave it out", name);
   if (bucket && kind != XF_CODEC_QSGD && kind != XF_CODEC_INT8)

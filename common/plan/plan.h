@@ -109,6 +109,7 @@ struct xf_plan_stage_part {
     enum xf_plan_encoding encoding;
     struct {
       double fraction;         /* topk, mask: of the parameters */
+      bool feedback;           /* topk: what was not sent waits in the silo */
       uint32_t levels, bucket; /* qsgd; int8, qsgd. 0: the encoding's own (xf_plan_codec) */
     } compress;
     struct {

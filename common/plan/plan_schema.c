@@ -172,6 +172,8 @@ static const struct xf_conf_key stage_keys[] = {
          "the rest waits in the silo), mask (the same random part of all silos)"},
     {STAGE(fed.compress.fraction), REAL, .def = "0", RANGE(0, 1), .tag = 120,
      .help = "topk, mask: part of the parameters that travels"},
+    {STAGE(fed.compress.feedback), .type = XF_CONF_BOOL, .def = "true", .tag = 123,
+     .help = "topk: what was not sent waits in the silo for later rounds; false: it is lost"},
     {STAGE(fed.compress.levels), UINT, .def = "0", RANGE(0, 127), .tag = 121,
      .help = "qsgd: levels beside 0, of each sign; 7 when nothing is given"},
     {STAGE(fed.compress.bucket), UINT, .def = "0", RANGE(0, 65536), .unit = "parameters",

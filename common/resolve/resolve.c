@@ -150,7 +150,8 @@ enum xf_rc xf_resolve_model(struct xf_model_config *out, const struct xf_plan *p
   c.mix = plan->stages[0].local.personal.alpha;
   c.control = plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_SCAFFOLD;
   c.nova = plan->stages[0].fed.algorithm == XF_PLAN_ALGORITHM_FEDNOVA;
-  c.feedback = plan->stages[0].fed.encoding == XF_PLAN_ENCODING_TOPK;
+  c.feedback = plan->stages[0].fed.encoding == XF_PLAN_ENCODING_TOPK &&
+               plan->stages[0].fed.compress.feedback;
   memcpy(c.hidden, m->hidden, sizeof c.hidden);
   memcpy(c.user_ns, m->user_ns, sizeof c.user_ns);
   memcpy(c.item_ns, m->item_ns, sizeof c.item_ns);

@@ -234,15 +234,18 @@ static bool all_zero(const float *x, uint64_t n) {
 static enum xf_rc feed_back(struct xf_silo *s, const struct xf_silo_task *task,
                             const struct xf_codec *codec, struct xf_silo_answer *a,
                             struct xf_diag *diag) {
-  const uint64_t n = s->map.n_wire, at = xf_layout_find(s->layout, XF_MODEL_FEEDBACK)->offset;
+  const struct xf_segment *kept = xf_layout_find(s->layout, XF_MODEL_FEEDBACK);
+  const uint64_t n = s->map.n_wire;
   float *rest = xf_try_calloc((size_t)n + 1, sizeof *rest);
   if (!rest) return xf_diag_set(diag, XF_E_NOMEM, "no memory for what an update leaves behind");
-  xf_wire_map_gather(&s->map, rest, s->full + at);
-  a->forgot = task->offer.prev_outcome == XF_OUTCOME_COMMITTED && all_zero(rest, n);
+  if (kept) {
+    xf_wire_map_gather(&s->map, rest, s->full + kept->offset);
+    a->forgot = task->offer.prev_outcome == XF_OUTCOME_COMMITTED && all_zero(rest, n);
+  }
   for (uint64_t i = 0; i < n; i++) rest[i] += s->wire[i];
   const bool finite = xf_vec_find_nonfinite(rest, (size_t)n) == SIZE_MAX;
   if (finite) xf_topk_split(s->wire, rest, n, xf_topk_count(codec->fraction, n));
-  xf_wire_map_scatter(&s->map, s->task + at, rest);
+  if (kept) xf_wire_map_scatter(&s->map, s->task + kept->offset, rest);
   xf_free(rest);
   return finite ? XF_OK : xf_diag_set(diag, XF_E_NAN, "the update is not finite");
 }

@@ -378,6 +378,7 @@ static const struct {
      "fed.schedule: rows.rule pull"},
     {base, "fed.encoding=int8 fed.compress.fraction=0.1", "belongs to fed.encoding topk or mask"},
     {base, "fed.encoding=int8 fed.compress.levels=3", "belongs to fed.encoding qsgd"},
+    {base, "fed.compress.feedback=false", "belongs to fed.encoding topk, and it is float32"},
     {base, "fed.encoding=int8 fed.compress.bucket=24", "24; write a power of two"},
     {base, "fed.encoding=int8 fed.compress.bucket=4", "write a power of two from 8"},
     {base, "fed.encoding=mask fed.compress.fraction=0.1 fed.compress.bucket=64",
