@@ -27,7 +27,7 @@ struct xf_plan_view {
   bool
       own_steps; /* updates follow from local steps as they are (scaffold, fednova): neither clip nor noise may change them */
   bool exact;    /* sums of users' normal equations do, which neither clip nor noise may change */
-  bool topk; /* updates name the parameters that changed most (fed.encoding: topk) */
+  bool topk;     /* updates name the parameters that changed most (fed.encoding: topk) */
   uint32_t min_holders; /* smallest over the stages with aligned rows; 0: not aligned */
   bool uniform;         /* every stage weighs silos equally */
   uint64_t evaluations; /* evaluation rounds */
