@@ -129,6 +129,7 @@ static enum xf_rc build(struct xf_adapt *a, const struct xf_adapt_spec *spec,
                         const struct xf_dataset *data, struct xf_diag *diag) {
   struct xf_model_config config;
   enum xf_rc rc = xf_resolve_model(&config, spec->plan, diag);
+  config.feedback = false; /* whoever adapts sends nothing */
   if (!rc) rc = measures(a, diag);
   if (!rc) rc = xf_model_new(&a->model, &config, (struct xf_model_size){0}, diag);
   if (!rc && data->kind != xf_model_get_data(a->model))
