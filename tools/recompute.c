@@ -179,7 +179,7 @@ static enum xf_rc check_part(const struct again *a, size_t k) {
     return xf_diag_set(a->diag, XF_E_CORRUPT,
                        "the update of \"%s\" in the spool is of \"%s\" for round %llu", who->member,
                        head->member, (unsigned long long)head->round);
-  if (head->weight != who->weight)
+  if (head->weight != who->weight && !xf_plan_is_async(&a->plan.stages[a->round->stage]))
     return xf_diag_set(a->diag, XF_E_CORRUPT,
                        "the update of \"%s\" came with weight %llu, the frozen list has %llu",
                        who->member, (unsigned long long)head->weight,
@@ -205,6 +205,7 @@ static enum xf_rc fold(struct again *a) {
       .global = &a->global,
       .stage = r->stage,
       .step = xf_strategy_get(&strategy, (uint32_t)r->commits_before),
+      .divisor = xf_resolve_divisor(&a->plan, r->stage),
       .member = member,
       .n_member = r->n_part,
       .io = {a, NULL, read_member, read_old, write_new, read_state, write_state},

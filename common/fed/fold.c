@@ -131,7 +131,7 @@ static enum xf_rc shared_block(struct pass *p, uint64_t at, size_t n) {
     p->kern->add(s->acc, w, x, n_x, n);
   }
   enum xf_rc rc = read_old(p, at, n);
-  if (!rc) rc = finish(p, 0, n, job->sum ? 1 : total, at);
+  if (!rc) rc = finish(p, 0, n, job->sum ? 1 : job->divisor ? (double)job->divisor : total, at);
   return rc ? rc : write_new(p, at, n);
 }
 

@@ -81,6 +81,8 @@ struct xf_fold_job {
   const struct xf_fold_member *member; /* ascending by id */
   size_t n_member;
   bool sum; /* no division: mean is the plain sum (statistics; weights are 1) */
+  uint64_t
+      divisor; /* W, where it is not the sum of the weights (stale.h); 0: it is. Not for aligned rows */
   struct xf_server_step step;
   struct xf_fold_io io;
 };

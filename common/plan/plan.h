@@ -121,6 +121,13 @@ struct xf_plan_stage_part {
       enum xf_plan_anneal anneal;
     } server;
     struct xf_plan_schedule_part schedule; /* of server.lr */
+    struct {
+      uint32_t buffer;      /* updates of a commit; 0: synchronous rounds */
+      uint32_t concurrency; /* silos that work at a time */
+      uint32_t max_staleness;
+      enum xf_plan_staleness staleness;
+      double a, b, threshold; /* of polynomial and hinge; of hinge; of adasgd */
+    } async;
   } fed;
   struct {
     uint32_t epochs, steps; /* exactly one is > 0 */
@@ -186,9 +193,14 @@ struct xf_plan_sim_part {
   char categories[XF_PLAN_PATH_MAX]; /* of every client's items; as client.yaml serve.categories */
   struct {
     char triples[XF_PLAN_PATH_MAX], items[XF_PLAN_PATH_MAX], relations[XF_PLAN_PATH_MAX];
-  } kg;             /* a knowledge graph beside every client's items; as client.yaml data.kg */
-  double dropout;   /* probability that a selected client does not answer */
-  double delay_s;   /* mean extra time of a client, virtual */
+  } kg;           /* a knowledge graph beside every client's items; as client.yaml data.kg */
+  double dropout; /* probability that a selected client does not answer */
+  double delay_s; /* mean extra time of a client, virtual */
+  struct {
+    double sample_s, byte_s; /* of the fastest client */
+    double spread;           /* the slowest by the fastest */
+    double latency_s;
+  } cost;           /* virtual time of a training task */
   uint32_t threads; /* 0: all cores */
 };
 

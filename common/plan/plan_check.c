@@ -222,6 +222,7 @@ static enum xf_rc check_stage(const struct xf_plan *plan, const struct xf_plan_s
   if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = xf_plan_check_meta(plan, s, diag);
   if (!rc) rc = xf_plan_check_personal(plan, s, diag);
   if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = xf_plan_check_control(plan, s, diag);
+  if (!rc) rc = xf_plan_check_async(plan, s, diag);
   if (!rc) rc = xf_plan_check_schedules(s, diag);
   if (!rc && s->kind == XF_PLAN_STAGE_TRAIN) rc = xf_plan_check_server(plan, s, diag);
   if (!rc && (s->kind == XF_PLAN_STAGE_STATISTIC || s->kind == XF_PLAN_STAGE_ROWS))

@@ -33,6 +33,7 @@ static const struct xf_conf_name server_names[] = {XF_PLAN_SERVER_LIST(NAME)
 static const struct xf_conf_name anneal_names[] = {XF_PLAN_ANNEAL_LIST(NAME) END};
 static const struct xf_conf_name schedule_names[] = {XF_PLAN_SCHEDULE_LIST(NAME) END};
 static const struct xf_conf_name select_names[] = {XF_PLAN_SELECT_LIST(NAME) END};
+static const struct xf_conf_name staleness_names[] = {XF_PLAN_STALENESS_LIST(NAME) END};
 static const struct xf_conf_name encoding_names[] = {XF_PLAN_ENCODING_LIST(NAME) END};
 static const struct xf_conf_name optimizer_names[] = {XF_PLAN_OPTIMIZER_LIST(NAME) END};
 static const struct xf_conf_name sparse_names[] = {XF_PLAN_SPARSE_LIST(NAME) END};
@@ -206,6 +207,19 @@ static const struct xf_conf_key stage_keys[] = {
      .help = "step: of each cut; exponential: of each commit; inverse: c of 1 / (1 + c t)"},
     {STAGE(fed.schedule.floor), REAL, .def = "0", RANGE(0, 1), .tag = 34,
      .help = "linear, cosine: part of the rate that is left at the stage's end"},
+    {STAGE(fed.async.buffer), UINT, .def = "0", RANGE(0, 1000000), .unit = "updates", .tag = 140,
+     .help = "updates of a commit, which comes when the last of them has; 0: synchronous rounds"},
+    {STAGE(fed.async.concurrency), UINT, .def = "0", RANGE(0, 1000000), .unit = "silos", .tag = 141,
+     .help = "silos that work at a time; at least the buffer"},
+    {STAGE(fed.async.max_staleness), UINT, .def = "20", RANGE(0, 1000), .unit = "commits",
+     .tag = 142, .help = "an update whose base is older is not taken; as many models are kept"},
+    {STAGE(fed.async.staleness), WORD(staleness_names), .def = "inverse-sqrt", .tag = 143,
+     .help = "what an update counts by the age of its base"},
+    {STAGE(fed.async.a), REAL, .def = "0", RANGE(0, 1000), .tag = 144, .help = "polynomial, hinge"},
+    {STAGE(fed.async.b), REAL, .def = "0", RANGE(0, 1000), .unit = "commits", .tag = 145,
+     .help = "hinge: staleness up to which an update counts in full"},
+    {STAGE(fed.async.threshold), REAL, .def = "0", RANGE(0, 1000), .unit = "commits", .tag = 146,
+     .help = "adasgd: staleness that few updates exceed"},
     {STAGE(local.epochs), UINT, RANGE(1, 100000), .tag = 40,
      .help = "passes over the silo's train part per round; 1 when neither is given"},
     {STAGE(local.steps), UINT, RANGE(1, 10000000), .tag = 41,
@@ -430,6 +444,14 @@ static const struct xf_conf_key plan_keys[] = {
      .help = "lines of item, entity; none: the entity of the item's key"},
     {PLAN(sim.kg.relations), .type = XF_CONF_PATH, .def = "", .expand = true,
      .help = "relations there may be, one a line; none: any"},
+    {PLAN(sim.cost.sample_s), REAL, .def = "0", RANGE(0, 3600), .unit = "s",
+     .help = "virtual time of a trained sample at the fastest client; 0: no cost"},
+    {PLAN(sim.cost.byte_s), REAL, .def = "0", RANGE(0, 3600), .unit = "s",
+     .help = "virtual time of a byte of model and update at the fastest client"},
+    {PLAN(sim.cost.spread), REAL, .def = "1", RANGE(1, 10000),
+     .help = "slowest by fastest client, evenly in the logarithm, for each of the two"},
+    {PLAN(sim.cost.latency_s), REAL, .def = "0", RANGE(0, 3600), .unit = "s",
+     .help = "virtual time that each training task takes besides"},
     {PLAN(sim.dropout), REAL, .def = "0", RANGE(0, 0.999),
      .help = "probability that a selected client does not answer"},
     {PLAN(sim.delay_s), .type = XF_CONF_DURATION, .def = "0", RANGE(0, 604800), .unit = "s",

@@ -143,6 +143,15 @@
   X(XF_PLAN_ANNEAL_NONE, "none") \
   X(XF_PLAN_ANNEAL_LINEAR, "linear")
 
+/* What an update counts by the age of its base (fed/stale.h has the formulas). */
+#define XF_PLAN_STALENESS_LIST(X)                   \
+  X(XF_PLAN_STALENESS_CONSTANT, "constant")         \
+  X(XF_PLAN_STALENESS_INVERSE_SQRT, "inverse-sqrt") \
+  X(XF_PLAN_STALENESS_INVERSE, "inverse")           \
+  X(XF_PLAN_STALENESS_POLYNOMIAL, "polynomial")     \
+  X(XF_PLAN_STALENESS_HINGE, "hinge")               \
+  X(XF_PLAN_STALENESS_ADASGD, "adasgd")
+
 /* A rate over the commits of a stage (fed/schedule.h has the formulas). */
 #define XF_PLAN_SCHEDULE_LIST(X)                 \
   X(XF_PLAN_SCHEDULE_CONSTANT, "constant")       \
@@ -240,6 +249,7 @@ enum xf_plan_server {
 };
 #undef XF_PLAN_RULE_ENUMERATOR_
 enum xf_plan_anneal { XF_PLAN_ANNEAL_LIST(XF_PLAN_ENUMERATOR_) };
+enum xf_plan_staleness { XF_PLAN_STALENESS_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_schedule { XF_PLAN_SCHEDULE_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_select { XF_PLAN_SELECT_LIST(XF_PLAN_ENUMERATOR_) };
 enum xf_plan_encoding { XF_PLAN_ENCODING_LIST(XF_PLAN_ENUMERATOR_) };

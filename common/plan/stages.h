@@ -29,6 +29,10 @@ XF_WARN_UNUSED enum xf_rc xf_plan_check_schedules(const struct xf_plan_stage_par
 XF_WARN_UNUSED enum xf_rc xf_plan_check_encoding(const struct xf_plan *plan,
                                                  const struct xf_plan_stage_part *stage,
                                                  struct xf_diag *diag);
+/* fed.async of a stage: what it needs and what it excludes (async.c). @err E_CONFIG */
+XF_WARN_UNUSED enum xf_rc xf_plan_check_async(const struct xf_plan *plan,
+                                              const struct xf_plan_stage_part *stage,
+                                              struct xf_diag *diag);
 /* fed.server of a train stage: keys its kind does not read, and the row rule pull (server.c). @err E_CONFIG */
 XF_WARN_UNUSED enum xf_rc xf_plan_check_server(const struct xf_plan *plan,
                                                const struct xf_plan_stage_part *stage,

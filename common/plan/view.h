@@ -72,6 +72,8 @@ bool xf_plan_is_personal(const struct xf_plan_stage_part *stage);
 /* How many times a batch of a round is worked on for it, 1 without, and how many epochs are added. @unit times, epochs */
 uint32_t xf_plan_personal_times(const struct xf_plan_stage_part *stage);
 uint32_t xf_plan_personal_epochs(const struct xf_plan_stage_part *stage);
+/* Whether commits of the stage take updates of older bases (fed.async). @thread any */
+bool xf_plan_is_async(const struct xf_plan_stage_part *stage);
 /* Whether a metric is measured after adaptation. @thread any */
 bool xf_plan_adapts(const struct xf_plan *plan);
 /* Whether the stage's silos run the local optimiser: training, or perfedavg's meta-steps. @thread any */

@@ -1,5 +1,6 @@
 #include "resolve/resolve.h"
 
+#include "fed/stale.h"
 #include "plan/metric.h"
 #include "plan/view.h"
 
@@ -302,6 +303,10 @@ uint32_t xf_resolve_server_states(const struct xf_plan *plan) {
     if (n > most) most = n;
   }
   return most;
+}
+
+uint64_t xf_resolve_divisor(const struct xf_plan *plan, uint32_t stage) {
+  return (uint64_t)plan->stages[stage].fed.async.buffer * XF_STALE_ONE;
 }
 
 enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage) {

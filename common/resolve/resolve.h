@@ -34,6 +34,8 @@ struct xf_personal_config xf_resolve_personal(const struct xf_plan *plan, uint32
 float xf_resolve_rate(const struct xf_plan *plan, uint32_t stage, uint64_t commit);
 /* What the coordinator does with a stage's mean. @own value */
 struct xf_strategy xf_resolve_strategy(const struct xf_plan *plan, uint32_t stage);
+/* What a stage's weighted sum is divided by where that is not the sum of the weights, else 0 (fed/stale.h). @thread any */
+uint64_t xf_resolve_divisor(const struct xf_plan *plan, uint32_t stage);
 enum xf_weight_rule xf_resolve_weight(const struct xf_plan *plan, uint32_t stage);
 /* Vectors of the global model's length that the coordinator keeps beside it: the most of any stage. @unit vectors */
 uint32_t xf_resolve_server_states(const struct xf_plan *plan);

@@ -164,6 +164,7 @@ static enum xf_rc fold_vectors(struct xf_stagefold *f, struct xf_diag *diag) {
       .member = member,
       .n_member = f->n_member,
       .sum = s->sum,
+      .divisor = f->divisor,
       .step = f->step,
       .io = {f, NULL, read_part, read_old, write_new, read_state, write_state}};
   enum xf_rc rc = xf_fold_check(&job, diag);

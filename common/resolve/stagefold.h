@@ -29,6 +29,7 @@ struct xf_stagefold {
   uint32_t stage;
   struct xf_server_step
       step; /* control variates: + (members that take part / n_listed) times the mean; FedNova: eta times the mean norm */
+  uint64_t divisor;                   /* as of struct xf_fold_job (xf_resolve_divisor) */
   uint64_t n_listed;                  /* all members, needed with control variates */
   struct xf_stagefold_member *member; /* put in bytewise order here */
   size_t n_member;

@@ -173,6 +173,8 @@ struct xf_ledger_update {
   uint64_t bytes;    /* payload length */
   const char *spool; /* file name in the spool, "" for none */
   const char *metrics;
+  bool
+      outlived; /* asynchronous rounds: its task may be of an earlier round than the one that takes it */
   struct xf_charge charge;
 };
 

@@ -113,6 +113,18 @@ XF_WARN_UNUSED enum xf_rc xf_ledger_updates(struct xf_ledger *l, uint64_t round,
                                             xf_ledger_on_update fn, void *arg,
                                             struct xf_diag *diag);
 
+struct xf_ledger_given { /* a task as it was given */
+  const char *member;
+  uint64_t round;
+  struct xf_digest base; /* that round's */
+  bool declined;
+  uint64_t taken; /* the round that took its update; 0: none */
+};
+typedef enum xf_rc (*xf_ledger_on_given)(void *arg, const struct xf_ledger_given *given);
+/* Tasks of training rounds, by round and member. @err E_NOTFOUND E_IO, or the callback's */
+XF_WARN_UNUSED enum xf_rc xf_ledger_tasks(struct xf_ledger *l, xf_ledger_on_given fn, void *arg,
+                                          struct xf_diag *diag);
+
 struct xf_ledger_member {
   const char *member, *domain;
   uint64_t max_weight;

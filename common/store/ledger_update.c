@@ -38,14 +38,14 @@ static enum xf_rc may_accept(struct xf_ledger *l, const struct xf_ledger_update 
   struct xf_sql_rows rows;
   bool more = false, known = false, has = false, open = false;
   struct xf_digest have = {0};
-  enum xf_rc rc =
-      xf_sql_query(&l->sql, &rows, diag,
-                   "SELECT t.round=?3 AND t.member=?4, u.update_digest,"
-                   " r.state='open' FROM task t"
-                   " JOIN round r ON r.run=t.run AND r.round=t.round"
-                   " LEFT JOIN upd u ON u.run=t.run AND u.task_id=t.task_id"
-                   " WHERE t.run=?1 AND t.task_id=?2",
-                   XF_SQL_ARGS(A_T(l->run), A_D(&u->task_id), A_I(u->round), A_T(u->member)));
+  enum xf_rc rc = xf_sql_query(
+      &l->sql, &rows, diag,
+      "SELECT (t.round=?3 OR (?5 AND t.round<?3)) AND t.member=?4, u.update_digest,"
+      " r.state='open' FROM task t"
+      " JOIN round r ON r.run=t.run AND r.round=?3"
+      " LEFT JOIN upd u ON u.run=t.run AND u.task_id=t.task_id"
+      " WHERE t.run=?1 AND t.task_id=?2",
+      XF_SQL_ARGS(A_T(l->run), A_D(&u->task_id), A_I(u->round), A_T(u->member), A_I(u->outlived)));
   if (!rc) rc = xf_sql_next(&l->sql, &rows, &more, diag);
   if (!rc && more) {
     known = xf_sql_i64(&rows, 0) != 0;

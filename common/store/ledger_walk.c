@@ -59,6 +59,32 @@ static void read_update(const struct xf_sql_rows *rows, struct xf_ledger_stored 
                                  .epsilon_zero_out = xf_sql_f64(rows, 19)};
 }
 
+enum xf_rc xf_ledger_tasks(struct xf_ledger *l, xf_ledger_on_given fn, void *arg,
+                           struct xf_diag *diag) {
+  struct xf_sql_rows rows;
+  bool more = true;
+  enum xf_rc rc = xf_ledger_need_run(l, diag);
+  if (rc) return rc;
+  rc = xf_sql_query(&l->sql, &rows, diag,
+                    "SELECT t.member, t.round, r.base, t.declined<>'', coalesce(u.round,0)"
+                    " FROM task t JOIN round r ON r.run=t.run AND r.round=t.round"
+                    " LEFT JOIN upd u ON u.run=t.run AND u.task_id=t.task_id"
+                    " WHERE t.run=?1 AND r.kind='train' ORDER BY t.round, t.member",
+                    XF_SQL_ARGS(A_T(l->run)));
+  while (!rc) {
+    rc = xf_sql_next(&l->sql, &rows, &more, diag);
+    if (rc || !more) break;
+    struct xf_ledger_given g = {.member = xf_sql_str(&rows, 0),
+                                .round = xf_sql_u64(&rows, 1),
+                                .declined = xf_sql_i64(&rows, 3) != 0,
+                                .taken = xf_sql_u64(&rows, 4)};
+    xf_sql_get_digest(&rows, 2, &g.base);
+    rc = fn(arg, &g);
+  }
+  xf_sql_end(&rows);
+  return rc;
+}
+
 enum xf_rc xf_ledger_updates(struct xf_ledger *l, uint64_t round, xf_ledger_on_update fn, void *arg,
                              struct xf_diag *diag) {
   struct xf_sql_rows rows;

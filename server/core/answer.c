@@ -76,14 +76,17 @@ static void begin_foreign(struct xf_coord *c, struct member *m,
   if (!xf_digest_equal(&want, &u->task_id)) {
     settle(c, m, u, XF_VERDICT_REJECTED, XF_E_INVAL,
            "the task id does not belong to this run, plan and member");
-  } else if (u->round == c->round && round_is_open(c) && m->selected) {
+  } else if (u->round == c->round && round_is_open(c) && m->selected && m->issued == c->round) {
     settle(c, m, u, XF_VERDICT_STALE, XF_E_STALE,
            "the update is based on another model than this round's");
   } else if (u->round > c->last_round) {
     settle(c, m, u, XF_VERDICT_REJECTED, XF_E_INVAL, "that round was never opened");
   } else {
     settle(c, m, u, XF_VERDICT_LATE, XF_E_LATE,
-           coord_text(c, "round %llu has closed without it", (unsigned long long)u->round));
+           coord_text(c,
+                      async_on(c) ? "the task of round %llu is over"
+                                  : "round %llu has closed without it",
+                      (unsigned long long)u->round));
   }
 }
 
@@ -91,7 +94,7 @@ static void begin_foreign(struct xf_coord *c, struct member *m,
 static const char *begin_check(struct xf_coord *c, const struct member *m,
                                const struct xf_msg_update_begin *u, enum xf_rc *code) {
   *code = XF_E_INVAL;
-  if (u->round != c->round || !xf_digest_equal(&u->base_digest, &c->model_digest))
+  if (u->round != m->issued || !xf_digest_equal(&u->base_digest, &m->base))
     return "round or base digest are not those of the task";
   *code = XF_E_SHAPE;
   if (!xf_digest_equal(&u->layout_digest, &c->cfg.layout_digest))
@@ -145,9 +148,17 @@ static void upload_stop(struct xf_coord *c, struct member *m, bool keep) {
 /* All bytes are here: the shell makes them durable. */
 static void upload_whole(struct xf_coord *c, struct member *m) {
   c->n_uploading--;
+  m->task = T_HELD;
+  m->arrived = ++c->arrivals;
+  if (!async_trains(c)) answer_store(c, m);
+}
+
+void answer_store(struct xf_coord *c, struct member *m) {
   m->task = T_SPOOLING;
   m->spool_open = false;
-  coord_act(c, XF_COORD_SPOOL_FINISH)->member = member_index(c, m);
+  struct xf_coord_action *a = coord_act(c, XF_COORD_SPOOL_FINISH);
+  a->member = member_index(c, m);
+  a->round = c->round;
 }
 
 static void upload_start(struct xf_coord *c, struct member *m) {
@@ -176,7 +187,8 @@ void answer_grant(struct xf_coord *c) {
 }
 
 static void on_begin(struct xf_coord *c, struct member *m, const struct xf_msg_update_begin *u) {
-  if (!m->selected || !round_is_open(c) || !xf_digest_equal(&u->task_id, &m->task_id)) {
+  if (!m->selected || !(round_is_open(c) || async_trains(c)) ||
+      !xf_digest_equal(&u->task_id, &m->task_id)) {
     begin_foreign(c, m, u);
     return;
   }
@@ -184,7 +196,7 @@ static void on_begin(struct xf_coord *c, struct member *m, const struct xf_msg_u
     begin_foreign(c, m, u);
     return;
   }
-  if (m->task == T_SPOOLING || m->task == T_RECORDING) return;
+  if (m->task == T_HELD || m->task == T_SPOOLING || m->task == T_RECORDING) return;
   if (m->task == T_REFUSED) { /* its answer was lost on the way, or it never listens */
     answer_ack(c, m, &u->task_id, XF_VERDICT_REJECTED, XF_E_STATE, "this task was already settled");
     return;
@@ -285,8 +297,8 @@ void answer_recorded(struct xf_coord *c, uint32_t member) {
   if (m->task != T_RECORDING) return;
   m->task = T_ANSWERED;
   m->updates++;
-  m->last = (struct last_answer){true,       m->begin.round,         c->kind,
-                                 m->task_id, m->begin.update_digest, XF_OUTCOME_NONE};
+  m->last = (struct last_answer){
+      true, c->round, c->kind, m->task_id, m->begin.update_digest, XF_OUTCOME_NONE};
   if (c->kind == XF_TASK_TRAIN) {
     m->last_train = m->last;
     m->epsilon = m->begin.epsilon;
@@ -356,6 +368,7 @@ static void on_get(struct xf_coord *c, struct member *m, const struct xf_msg_mod
   a->member = member_index(c, m);
   a->task_id = m->task_id;
   a->kind = c->done ? XF_TASK_FINAL : c->kind;
+  a->base = c->done ? c->model_digest : m->base;
   a->stage = c->stage_at;
   a->offset = g->offset;
   a->length = g->length;
@@ -393,14 +406,19 @@ void answer_lost(struct xf_coord *c, struct member *m) {
   answer_grant(c);
 }
 
+void answer_drop(struct xf_coord *c, struct member *m, const char *why) {
+  upload_stop(c, m, false);
+  if (m->conn && m->task != T_WAITING)
+    coord_send(c, m->conn, XF_MSG_TASK_CANCEL)->task_cancel =
+        (struct xf_msg_task_cancel){m->task_id, xf_rc_name(XF_E_LATE), why};
+  m->task = T_NONE;
+}
+
 void answer_drop_all(struct xf_coord *c) {
   for (uint32_t i = 0; i < c->n; i++) {
     struct member *m = &c->m[i];
-    if (!m->selected || m->task == T_ANSWERED || m->task == T_REFUSED) continue;
-    upload_stop(c, m, false);
-    if (m->conn && m->task != T_WAITING)
-      coord_send(c, m->conn, XF_MSG_TASK_CANCEL)->task_cancel =
-          (struct xf_msg_task_cancel){m->task_id, xf_rc_name(XF_E_LATE), "the round has closed"};
-    m->task = T_NONE;
+    if (!m->selected || m->task == T_NONE || m->task == T_ANSWERED || m->task == T_REFUSED)
+      continue;
+    answer_drop(c, m, "the round has closed");
   }
 }

@@ -68,12 +68,17 @@ static struct xf_select_seen seen_of(const struct xf_coord *c, uint32_t member,
 }
 
 enum xf_rc cohort_draw(struct xf_coord *c, struct xf_diag *diag) {
+  c->n_carried = 0;
   if (c->kind == XF_TASK_EVALUATE) { /* whoever is here; never blocks on missing silos */
     c->n_cohort = 0;
     for (uint32_t i = 0; i < c->n; i++)
       if (round_may_work(c, &c->m[i])) c->cohort[c->n_cohort++] = i;
     c->target = c->n_cohort;
     return c->n_cohort ? XF_OK : xf_diag_set(diag, XF_E_STATE, "no member is connected");
+  }
+  if (async_on(c)) {
+    async_draw(c);
+    return XF_OK;
   }
   struct xf_select_member *list = xf_arena_calloc(&c->arena, c->n, sizeof *list);
   uint32_t *who = xf_arena_calloc(&c->arena, c->n, sizeof *who);

@@ -122,6 +122,7 @@ enum xf_rc xf_coord_new(struct xf_coord **out, const struct xf_coord_config *con
                        config->member[i].id);
     xf_map_set(&c->by_id, config->member[i].id, strlen(config->member[i].id), i);
   }
+  if (!rc) rc = async_check(c, diag);
   if (!rc) rc = recover_apply(c, recovery, diag);
   if (rc) {
     xf_coord_free(c);

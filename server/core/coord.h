@@ -83,22 +83,22 @@ struct xf_coord_event {
 };
 
 /* X(NAME) */
-#define XF_COORD_ACTION_LIST(X)                                                                \
-  X(SEND)         /* conn, msg */                                                              \
-  X(CLOSE)        /* conn: flush and close */                                                  \
-  X(ALIGN)        /* msg MANIFEST or conn's turn: io collects manifests; see align */          \
-  X(FREEZE)       /* build and store the directory from the manifests there are -> FROZEN */   \
-  X(DIRECTORY)    /* send conn its directory (io has the counts) */                            \
-  X(RESERVE)      /* make sure a round fits on disk -> RESERVED */                             \
-  X(SERVE)        /* stream model bytes: conn, member, kind, stage, task_id, offset, length */ \
-  X(SPOOL_BEGIN)  /* member, begin: open the temp file */                                      \
-  X(SPOOL_WRITE)  /* member, offset, data */                                                   \
-  X(SPOOL_FINISH) /* member -> SPOOLED */                                                      \
-  X(SPOOL_ABORT)  /* member */                                                                 \
-  X(PERSIST)      /* record, token -> PERSISTED */                                             \
-  X(AGGREGATE)    /* round, kind, participants -> AGGREGATED */                                \
-  X(PUBLISH)      /* make the checkpoint durable under its name -> PUBLISHED */                \
-  X(COLLECT)      /* the round is over: spool may go, metrics are written */                   \
+#define XF_COORD_ACTION_LIST(X)                                                               \
+  X(SEND)         /* conn, msg */                                                             \
+  X(CLOSE)        /* conn: flush and close */                                                 \
+  X(ALIGN)        /* msg MANIFEST or conn's turn: io collects manifests; see align */         \
+  X(FREEZE)       /* build and store the directory from the manifests there are -> FROZEN */  \
+  X(DIRECTORY)    /* send conn its directory (io has the counts) */                           \
+  X(RESERVE)      /* make sure a round fits on disk -> RESERVED */                            \
+  X(SERVE)        /* model bytes: conn, member, kind, stage, base, task_id, offset, length */ \
+  X(SPOOL_BEGIN)  /* member, begin: open the temp file */                                     \
+  X(SPOOL_WRITE)  /* member, offset, data */                                                  \
+  X(SPOOL_FINISH) /* member, round: that takes it -> SPOOLED */                               \
+  X(SPOOL_ABORT)  /* member */                                                                \
+  X(PERSIST)      /* record, token -> PERSISTED */                                            \
+  X(AGGREGATE)    /* round, kind, participants -> AGGREGATED */                               \
+  X(PUBLISH)      /* make the checkpoint durable under its name -> PUBLISHED */               \
+  X(COLLECT)      /* the round is over: spool may go, metrics are written */                  \
   X(EXIT)         /* stop the daemon: rc */
 
 enum xf_coord_action_type {
@@ -154,7 +154,8 @@ struct xf_coord_action {
   struct xf_digest task_id;
   uint64_t round;
   enum xf_task_kind kind;
-  uint32_t stage; /* SERVE, SPOOL_BEGIN: of a TRAIN */
+  uint32_t stage;        /* SERVE, SPOOL_BEGIN: of a TRAIN */
+  struct xf_digest base; /* SERVE: the model */
   uint64_t offset, length;
   const uint8_t *data;
   size_t data_len;
@@ -164,6 +165,8 @@ struct xf_coord_action {
   const uint32_t *participant;
   const uint64_t *weight;
   size_t n_participant;
+  const struct xf_digest *participant_task; /* AGGREGATE: [n_participant] */
+  const uint64_t *staleness;                /* [n_participant] commits since their bases */
   enum xf_rc rc;
   const char *text;
 };

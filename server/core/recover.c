@@ -9,7 +9,7 @@ static enum xf_rc recover_round(struct xf_coord *c, const struct xf_coord_recove
                                 struct xf_diag *diag) {
   c->round = r->open.round;
   c->kind = r->open.kind;
-  if (r->open.n_cohort > c->n || r->open.n_participant > r->open.n_cohort)
+  if (r->open.n_cohort > c->n || r->open.n_participant > r->open.n_cohort + r->n_held)
     return xf_diag_set(diag, XF_E_CORRUPT,
                        "ledger: round %llu lists %zu members and %zu participants of %u",
                        (unsigned long long)c->round, r->open.n_cohort, r->open.n_participant, c->n);
@@ -22,11 +22,26 @@ static enum xf_rc recover_round(struct xf_coord *c, const struct xf_coord_recove
                          (unsigned long long)c->round, i, c->n);
     struct member *m = &c->m[i];
     c->cohort[k] = i;
-    m->selected = true;
-    m->task = T_WAITING;
-    xf_coord_task_id(&m->task_id, c->cfg.run_id, c->round, m->info->id, &c->model_digest,
-                     &c->cfg.plan_digest);
+    round_task(c, m, c->round, &c->model_digest, c->committed);
     c->cohort_task[k] = m->task_id;
+  }
+  return XF_OK;
+}
+
+/* Tasks that outlived their rounds: their members may come with updates, or go on. */
+static enum xf_rc recover_held(struct xf_coord *c, const struct xf_coord_recovery *r,
+                               struct xf_diag *diag) {
+  if (!async_on(c) || (r->open.round && c->kind != XF_TASK_TRAIN)) return XF_OK;
+  c->kind = XF_TASK_TRAIN;
+  for (size_t k = 0; k < r->n_held; k++) {
+    const struct xf_coord_held *h = &r->held[k];
+    if (h->member >= c->n || c->m[h->member].selected || h->committed > c->committed)
+      return xf_diag_set(diag, XF_E_CORRUPT, "ledger: a task of round %llu names member %u of %u",
+                         (unsigned long long)h->round, h->member, c->n);
+    struct member *m = &c->m[h->member];
+    round_task(c, m, h->round, &h->base, h->committed);
+    m->given = true;
+    if (r->open.round) c->cohort[c->n_cohort++] = h->member;
   }
   return XF_OK;
 }
@@ -51,7 +66,6 @@ static enum xf_rc recover_accepted(struct xf_coord *c, const struct xf_coord_rec
                            m->info->id, (unsigned long long)a->round);
       m->task = T_ANSWERED;
       m->begin.weight = a->weight;
-      m->begin.round = a->round;
       m->figures = a->figures;
     }
   }
@@ -93,10 +107,10 @@ enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
     enum xf_rc done_rc = recover_final(c, r, diag);
     return done_rc ? done_rc : recover_accepted(c, r, diag);
   }
-  if (!r->open.round) return recover_accepted(c, r, diag);
-  enum xf_rc rc = recover_round(c, r, diag);
+  enum xf_rc rc = r->open.round ? recover_round(c, r, diag) : XF_OK;
+  if (!rc) rc = recover_held(c, r, diag);
   if (!rc) rc = recover_accepted(c, r, diag);
-  if (rc) return rc;
+  if (rc || !r->open.round) return rc;
   if (r->open.state == XF_ROUND_CLOSING || r->open.state == XF_ROUND_COMMITTING) {
     /* The list is frozen: recompute from the spool, bit for bit, and go on from there. */
     c->n_participant = (uint32_t)r->open.n_participant;
@@ -106,7 +120,7 @@ enum xf_rc recover_apply(struct xf_coord *c, const struct xf_coord_recovery *r,
         return xf_diag_set(diag, XF_E_CORRUPT,
                            "ledger: round %llu closed with member %u, which has no accepted update",
                            (unsigned long long)c->round, c->participant[k]);
-      c->weights[k] = c->m[c->participant[k]].begin.weight;
+      c->weights[k] = round_weight(c, &c->m[c->participant[k]]);
     }
     round_set(c, XF_ROUND_CLOSING);
     c->pending_close = 1;

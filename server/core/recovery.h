@@ -63,6 +63,13 @@ struct xf_coord_recovery {
     const uint32_t *participant; /* frozen list, for CLOSING and later */
     size_t n_participant;
   } open;
+  /* fed.async: tasks of earlier rounds, not too old, whose members have no newer one and whose updates no earlier round took */
+  const struct xf_coord_held {
+    uint32_t member;
+    uint64_t round, committed; /* that it is named after; commits that made its base */
+    struct xf_digest base;
+  } * held;
+  size_t n_held;
   const struct
       xf_coord_accepted { /* updates accepted so far: of the open round, and each member's last */
     uint32_t member;

@@ -2,6 +2,7 @@
  * The round machine: one dispatch function (round_step), one handler per state. Every arrow is one ledger
  * record; a state is entered only when its record is durable. @source operations.md 4.3, decision 2
  */
+#include "base/assert.h"
 #include "base/fail.h"
 #include "base/log.h"
 #include "fed/select.h"
@@ -65,20 +66,21 @@ static bool evaluation_due(const struct xf_coord *c) {
 void round_offer(struct xf_coord *c, struct member *m) {
   struct xf_msg *msg = coord_send(c, m->conn, XF_MSG_TASK_OFFER);
   if (m->offered_at.ns == XF_TIME_NEVER.ns) m->offered_at = c->now;
-  double left = c->done ? c->stage->fed.deadline_s : xf_time_diff_s(c->deadline, c->now);
+  const bool async = !c->done && async_trains(c);
+  double left = c->done || async ? c->stage->fed.deadline_s : xf_time_diff_s(c->deadline, c->now);
   msg->task_offer = (struct xf_msg_task_offer){
       .task_id = m->task_id,
-      .round = c->done ? c->last_round : c->round,
+      .round = c->done ? c->last_round : m->issued,
       .stage = c->stage_at,
       .kind = c->done ? XF_TASK_FINAL : c->kind,
       .plan_digest = c->cfg.plan_digest,
-      .base_digest = c->model_digest,
+      .base_digest = c->done ? c->model_digest : m->base,
       .layout_digest = c->cfg.layout_digest,
       .seed = c->cfg.plan->seed,
       .deadline_ms = left > 0 ? left < 4e6 ? (uint32_t)(left * 1000) : UINT32_MAX : 0,
-      .cohort = c->n_cohort,
+      .cohort = async ? c->target : c->n_cohort,
       .model_len = round_model_len(c, m),
-      .committed = c->committed,
+      .committed = c->done ? c->committed : m->base_at,
       .counted = m->counted};
   if (m->last_train.set) {
     msg->task_offer.prev_task_id = m->last_train.task_id;
@@ -92,7 +94,7 @@ void round_member_ready(struct xf_coord *c, struct member *m) {
     if (m->final_stored) final_ack(c, m); /* the first may have been lost with a connection */
     else final_offer(c, m);
   } else if (m->selected && m->task == T_WAITING && round_may_work(c, m) && round_is_open(c) &&
-             c->state != XF_ROUND_SELECTING) {
+             c->state != XF_ROUND_SELECTING && !async_trains(c)) {
     m->task = T_OFFERED;
     round_offer(c, m);
   }
@@ -150,6 +152,7 @@ static void step_idle(struct xf_coord *c) {
   }
   bool evaluate = evaluation_due(c);
   const bool stop = xf_plan_stop_over(&c->stop, c->cfg.plan);
+  if (async_on(c) && (evaluate || stop || c->committed >= c->rounds)) async_stop(c);
   if (!evaluate && (stop || c->committed >= c->rounds)) {
     round_set(c, XF_ROUND_DONE);
     struct xf_coord_record *r = coord_persist(c, XF_RECORD_DONE, 0);
@@ -169,6 +172,16 @@ static void step_idle(struct xf_coord *c) {
   struct xf_coord_action *a = coord_act(c, XF_COORD_RESERVE);
   a->round = c->last_round + 1;
   a->kind = c->kind;
+}
+
+void round_task(struct xf_coord *c, struct member *m, uint64_t round, const struct xf_digest *base,
+                uint64_t committed) {
+  m->selected = true;
+  m->task = T_WAITING;
+  m->issued = round;
+  m->base = *base;
+  m->base_at = committed;
+  xf_coord_task_id(&m->task_id, c->cfg.run_id, round, m->info->id, base, &c->cfg.plan_digest);
 }
 
 /* The answer to RESERVE: with space, draws the cohort and opens the round. */
@@ -194,17 +207,15 @@ void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
   }
   c->last_round = c->round;
   for (uint32_t i = 0; i < c->n; i++) {
-    c->m[i].selected = false;
+    if (c->m[i].carried) continue;
+    c->m[i].selected = c->m[i].given = false;
     c->m[i].task = T_NONE;
   }
-  for (uint32_t k = 0; k < c->n_cohort; k++) {
+  for (uint32_t k = c->n_carried; k < c->n_cohort; k++) {
     struct member *m = &c->m[c->cohort[k]];
-    m->selected = true;
-    m->task = T_WAITING;
+    round_task(c, m, c->round, &c->model_digest, c->committed);
     m->done = m->total = m->received = 0;
     m->offered_at = XF_TIME_NEVER;
-    xf_coord_task_id(&m->task_id, c->cfg.run_id, c->round, m->info->id, &c->model_digest,
-                     &c->cfg.plan_digest);
     c->cohort_task[k] = m->task_id;
   }
   c->wait[0] = '\0';
@@ -212,14 +223,18 @@ void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text) {
   c->select_until = XF_TIME_NEVER; /* starts when the record is durable */
   struct xf_coord_record *r = coord_persist(c, XF_RECORD_OPEN, 0);
   r->base_digest = c->model_digest;
-  r->member = c->cohort;
-  r->task_id = c->cohort_task;
-  r->n_member = c->n_cohort;
+  r->member = c->cohort + c->n_carried;
+  r->task_id = c->cohort_task + c->n_carried;
+  r->n_member = c->n_cohort - c->n_carried;
 }
 
 /* SELECTING: waits for enough of the selected members to be connected. */
 static void step_selecting(struct xf_coord *c) {
   if (c->select_until.ns == XF_TIME_NEVER.ns) return; /* the OPEN record is in flight */
+  if (async_trains(c)) {
+    round_set(c, XF_ROUND_COLLECTING);
+    return;
+  }
   uint32_t here = 0;
   for (uint32_t k = 0; k < c->n_cohort; k++)
     here += present(c, &c->m[c->cohort[k]]) || c->m[c->cohort[k]].task == T_ANSWERED;
@@ -269,15 +284,18 @@ static struct tally tally_of(const struct xf_coord *c) {
   return t;
 }
 
-static void round_close(struct xf_coord *c) {
+uint64_t round_weight(const struct xf_coord *c, const struct member *m) {
+  return async_trains(c) ? async_weight(c, m) : m->begin.weight;
+}
+
+void round_close(struct xf_coord *c) {
   c->n_participant = 0;
-  for (uint32_t k = 0; k < c->n_cohort; k++) {
-    uint32_t i = c->cohort[k];
-    if (c->m[i].task != T_ANSWERED) continue;
-    c->weights[c->n_participant] = c->m[i].begin.weight;
+  for (uint32_t i = 0; i < c->n; i++) { /* bytewise by id */
+    if (!c->m[i].selected || c->m[i].task != T_ANSWERED) continue;
+    c->weights[c->n_participant] = round_weight(c, &c->m[i]);
     c->participant[c->n_participant++] = i;
   }
-  answer_drop_all(c);
+  if (!async_trains(c)) answer_drop_all(c);
   round_set(c, XF_ROUND_CLOSING);
   struct xf_coord_record *r = coord_persist(c, XF_RECORD_CLOSING, 0);
   r->member = c->participant;
@@ -285,7 +303,7 @@ static void round_close(struct xf_coord *c) {
   r->n_member = c->n_participant;
 }
 
-static void round_abandon(struct xf_coord *c, const char *reason) {
+void round_abandon(struct xf_coord *c, const char *reason) {
   answer_drop_all(c);
   round_set(c, XF_ROUND_ABANDONED);
   xf_log(XF_LOG_WARN, "round_abandoned", XF_U("round", c->round), XF_S("reason", reason));
@@ -295,6 +313,10 @@ static void round_abandon(struct xf_coord *c, const char *reason) {
 
 /* BROADCASTING and COLLECTING: closes, waits or abandons (decision 2). */
 static void step_collecting(struct xf_coord *c) {
+  if (async_trains(c)) {
+    async_collect(c);
+    return;
+  }
   struct tally t = tally_of(c);
   if (c->state == XF_ROUND_BROADCASTING && t.offered == 0) round_set(c, XF_ROUND_COLLECTING);
   for (uint32_t k = 0; k < c->n_cohort; k++)
@@ -335,7 +357,8 @@ static void round_finish(struct xf_coord *c, enum xf_outcome outcome) {
       m->last_train.outcome = outcome;
       m->counted += outcome == XF_OUTCOME_COMMITTED;
     }
-    m->selected = false;
+    if (async_trains(c) && async_lives(m)) continue;
+    m->selected = m->given = m->carried = false;
     m->task = T_NONE;
   }
   coord_act(c, XF_COORD_COLLECT)->round = c->round;
@@ -353,6 +376,15 @@ static void aggregate(struct xf_coord *c) {
   a->participant = c->participant;
   a->weight = c->weights;
   a->n_participant = c->n_participant;
+  struct xf_digest *task = xf_arena_calloc(&c->arena, c->n_participant + 1, sizeof *task);
+  uint64_t *staleness = xf_arena_calloc(&c->arena, c->n_participant + 1, sizeof *staleness);
+  XF_ASSERT(task && staleness);
+  for (uint32_t k = 0; k < c->n_participant; k++) {
+    task[k] = c->m[c->participant[k]].task_id;
+    staleness[k] = async_staleness(c, &c->m[c->participant[k]]);
+  }
+  a->participant_task = task;
+  a->staleness = staleness;
 }
 
 void round_aggregated(struct xf_coord *c, const struct xf_coord_event *e) {

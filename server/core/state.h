@@ -1,7 +1,8 @@
 /*
  * state.h - private to server/core: the coordinator's memory and the functions its files share.
  * One file per concern: coord.c dispatches, registry.c keeps sessions, round.c is the round machine, cohort.c chooses members,
- * answer.c handles what silos send for a task, final.c is what follows the last round, recover.c rebuilds after a start, view.c explains.
+ * answer.c handles what silos send for a task, async.c is what is special of asynchronous rounds, final.c is what follows the last
+ * round, recover.c rebuilds after a start, view.c explains.
  */
 #ifndef XF_SERVER_CORE_STATE_H
 #define XF_SERVER_CORE_STATE_H
@@ -13,16 +14,17 @@
 #include "server/core/coord.h"
 
 /* Where a member stands with its current task. X(NAME, text) */
-#define TASK_STATE_LIST(X)      \
-  X(NONE, "idle")               \
-  X(WAITING, "not connected")   \
-  X(OFFERED, "offered")         \
-  X(WORKING, "training")        \
-  X(QUEUED, "queued to upload") \
-  X(UPLOADING, "uploading")     \
-  X(SPOOLING, "storing")        \
-  X(RECORDING, "recording")     \
-  X(ANSWERED, "answered")       \
+#define TASK_STATE_LIST(X)              \
+  X(NONE, "idle")                       \
+  X(WAITING, "not connected")           \
+  X(OFFERED, "offered")                 \
+  X(WORKING, "training")                \
+  X(QUEUED, "queued to upload")         \
+  X(UPLOADING, "uploading")             \
+  X(HELD, "waiting for the next flush") \
+  X(SPOOLING, "storing")                \
+  X(RECORDING, "recording")             \
+  X(ANSWERED, "answered")               \
   X(REFUSED, "refused")
 
 enum task_state {
@@ -60,6 +62,12 @@ struct member {
   bool selected;
   enum task_state task;
   struct xf_digest task_id;
+  uint64_t issued;       /* the round that its task is named after, */
+  struct xf_digest base; /* the model it starts from, */
+  uint64_t base_at;      /* and the commits that had made this */
+  bool given, carried;   /* asynchronous: it was offered; in an earlier round */
+  uint64_t arrived;      /* held: its place in the queue */
+  struct xf_time slot_until;
   uint64_t done, total;             /* progress of local work */
   struct xf_time lease_from;        /* start of the running window */
   uint64_t lease_bytes;             /* moved within it */
@@ -107,6 +115,8 @@ struct xf_coord {
   struct xf_digest *cohort_task;
   uint64_t *weights;
   uint32_t n_cohort, target;
+  uint32_t n_carried; /* of the cohort, in front: have their task from an earlier round */
+  uint64_t arrivals;
   uint32_t *participant;
   uint32_t n_participant;
   struct xf_select_memory
@@ -153,6 +163,9 @@ void round_reserved(struct xf_coord *c, enum xf_rc rc, const char *text);
 void round_aggregated(struct xf_coord *c, const struct xf_coord_event *e);
 void round_published(struct xf_coord *c, enum xf_rc rc, const char *text);
 void round_set(struct xf_coord *c, enum xf_round_state state);
+/* The member has the task of this round and base. */
+void round_task(struct xf_coord *c, struct member *m, uint64_t round, const struct xf_digest *base,
+                uint64_t committed);
 void round_stage(struct xf_coord *c); /* the stage that `committed` says */
 bool round_may_work(const struct xf_coord *c, const struct member *m);
 /* Bytes of the model that the member's task moves down. */
@@ -161,6 +174,10 @@ void round_offer(struct xf_coord *c, struct member *m);
 struct xf_time round_deadline(const struct xf_coord *c);
 uint32_t round_quorum(const struct xf_coord *c);
 bool round_is_open(const struct xf_coord *c);
+uint64_t round_weight(const struct xf_coord *c,
+                      const struct member *m); /* of its accepted update */
+void round_close(struct xf_coord *c);
+void round_abandon(struct xf_coord *c, const char *reason);
 
 /* cohort.c */
 enum xf_rc cohort_draw(struct xf_coord *c, struct xf_diag *diag); /* of round c->round */
@@ -183,6 +200,19 @@ struct xf_coord_record *answer_refusal(struct xf_coord *c, struct member *m,
 void answer_lost(struct xf_coord *c, struct member *m); /* its connection is gone */
 void answer_grant(struct xf_coord *c);                  /* lets queued uploads start */
 void answer_drop_all(struct xf_coord *c);               /* the round closed: stop transfers */
+void answer_drop(struct xf_coord *c, struct member *m, const char *why); /* the task is over */
+void answer_store(struct xf_coord *c, struct member *m); /* held: its bytes are made durable */
+
+/* async.c */
+bool async_on(const struct xf_coord *c);
+bool async_trains(const struct xf_coord *c); /* and the round is a training round */
+enum xf_rc async_check(const struct xf_coord *c, struct xf_diag *diag);
+uint64_t async_staleness(const struct xf_coord *c, const struct member *m); /* of its base */
+uint64_t async_weight(const struct xf_coord *c, const struct member *m);
+bool async_lives(const struct member *m); /* its task goes on when the round ends */
+void async_draw(struct xf_coord *c);
+void async_stop(struct xf_coord *c); /* an evaluation or the end: all tasks are over */
+void async_collect(struct xf_coord *c);
 
 /* final.c */
 void final_offer(struct xf_coord *c, struct member *m);

@@ -1,5 +1,5 @@
 /* A closed round: the updates of its frozen list folded from the spool into the next model, or its reports summed. */
-#include "server/io/state.h"
+#include "server/io/aggregate.h"
 
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -13,24 +13,23 @@
 enum { METRICS_MAX = 32 << 20 };
 
 void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
-                  enum xf_task_kind kind, const uint32_t *member, const uint64_t *weight,
-                  size_t n) {
+                  enum xf_task_kind kind, const struct srv_frozen *list) {
   *a = (struct srv_agg){.st = st,
                         .round = round,
                         .committed = st->committed,
                         .kind = kind,
                         .base_digest = st->model_digest,
-                        .n_part = n};
+                        .n_part = list->n};
   memcpy(a->base, st->model_path, sizeof a->base);
   if (kind == XF_TASK_TRAIN && xf_ledger_listed(st->ledger, round, &a->n_listed, NULL))
     a->n_listed = 0; /* the fold refuses it */
   xf_buf_init(&a->metrics, METRICS_MAX);
-  a->part = xf_calloc(n ? n : 1, sizeof *a->part);
-  for (size_t k = 0; k < n; k++) {
-    struct xf_spool_head head = {.round = round};
-    xf_coord_task_id(&head.task_id, st->run_id, round, st->cfg->members[member[k]].id,
-                     &st->model_digest, &st->plan_digest);
-    a->part[k] = (struct srv_part){.member = member[k], .weight = weight[k]};
+  a->part = xf_calloc(list->n ? list->n : 1, sizeof *a->part);
+  for (size_t k = 0; k < list->n; k++) {
+    const struct xf_spool_head head = {.round = round, .task_id = list->task[k]};
+    a->part[k] = (struct srv_part){.member = list->member[k],
+                                   .weight = list->weight[k],
+                                   .staleness = list->staleness ? list->staleness[k] : 0};
     xf_spool_name(a->part[k].file, &head);
   }
 }
@@ -63,7 +62,7 @@ static enum xf_rc open_parts(struct srv_agg *a, struct xf_spool_entry *e, struct
     enum xf_rc rc = xf_spool_open(&e[k], &a->st->spool, p->file, diag);
     if (rc) return xf_diag_prefix(diag, rc, "update of \"%s\"", m->id);
     if (strcmp(e[k].head.member, m->id) != 0 ||
-        (a->kind == XF_TASK_TRAIN && e[k].head.weight != p->weight))
+        (a->kind == XF_TASK_TRAIN && !srv_state_async(a->st) && e[k].head.weight != p->weight))
       return xf_diag_set(diag, XF_E_CORRUPT,
                          "update of \"%s\": its file is of \"%s\" with weight %llu", m->id,
                          e[k].head.member, (unsigned long long)e[k].head.weight);
@@ -181,6 +180,7 @@ static enum xf_rc fold(struct fold_files *f, struct xf_diag *diag) {
                              .stage = stage,
                              .step = xf_strategy_get(&strategy, (uint32_t)(a->committed - first)),
                              .n_listed = a->n_listed,
+                             .divisor = xf_resolve_divisor(&st->plan, stage),
                              .member = member,
                              .n_member = a->n_part,
                              .io = {.arg = f,
@@ -231,6 +231,16 @@ static void add_loss(const struct srv_agg *a, size_t k, const struct xf_spool_en
   xf_json_free(json);
 }
 
+/* How old the bases of a flush were. */
+static void add_staleness(const struct srv_agg *a, struct srv_sums *sums) {
+  if (!srv_state_async(a->st)) return;
+  for (size_t k = 0; k < a->n_part; k++) {
+    const struct xf_eval_metric m = {"federated", "train", "staleness",
+                                     (double)a->part[k].staleness, 1};
+    srv_sums_add(sums, a->part[k].member, &m, 1);
+  }
+}
+
 static enum xf_rc run_train(struct srv_agg *a, struct xf_spool_entry *entry, struct srv_sums *sums,
                             struct xf_diag *diag) {
   struct fold_files f = {.a = a, .entry = entry, .diag = diag};
@@ -246,6 +256,7 @@ static enum xf_rc run_train(struct srv_agg *a, struct xf_spool_entry *entry, str
   xf_free(f.norm2);
   xf_free(f.control2);
   for (size_t k = 0; k < a->n_part && !rc; k++) add_loss(a, k, &entry[k], sums);
+  if (!rc) add_staleness(a, sums);
   return rc;
 }
 

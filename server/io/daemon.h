@@ -27,7 +27,7 @@ struct srv_job {
 enum { SRV_RANGES = 8, SRV_SIGNALS = 4 };
 
 struct srv_range { /* model bytes asked for */
-  struct xf_digest task_id;
+  struct xf_digest task_id, base;
   struct xf_global_view view;
   uint64_t at, end;
 };
@@ -171,7 +171,7 @@ bool srv_serve_ready(const struct srv_session *s);
 /* --- upload.c --- */
 void srv_upload_begin(struct srv *srv, const struct xf_coord_action *a);
 void srv_upload_write(struct srv *srv, uint32_t member, uint64_t at, const uint8_t *p, size_t len);
-void srv_upload_finish(struct srv *srv, uint32_t member);
+void srv_upload_finish(struct srv *srv, uint32_t member, uint64_t round);
 void srv_upload_abort(struct srv *srv, uint32_t member);
 void srv_upload_free_all(struct srv *srv);
 

@@ -1,5 +1,5 @@
 /* A newest model that does not verify is computed again, if what it was made of is still there. */
-#include "server/io/state.h"
+#include "server/io/aggregate.h"
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -50,6 +50,7 @@ struct parts {
   const struct srv_state *st;
   uint32_t *member;
   uint64_t *weight;
+  struct xf_digest *task;
   size_t n;
 };
 
@@ -59,6 +60,7 @@ static enum xf_rc on_update(void *arg, const struct xf_ledger_stored *s) {
   if (p->n == p->st->n) return XF_E_CORRUPT;
   p->member[p->n] = srv_state_member(p->st, s->u.member);
   if (p->member[p->n] == UINT32_MAX) return XF_E_NOTFOUND; /* a former member */
+  p->task[p->n] = s->u.task_id;
   p->weight[p->n++] = s->weight;
   return XF_OK;
 }
@@ -97,10 +99,12 @@ static enum xf_rc refold(struct srv_state *st, const struct xf_ledger_checkpoint
   if (rc) return rc;
   p.member = xf_calloc(st->n, sizeof *p.member);
   p.weight = xf_calloc(st->n, sizeof *p.weight);
+  p.task = xf_calloc(st->n, sizeof *p.task);
   rc = xf_ledger_updates(st->ledger, newest->round, on_update, &p, diag);
   if (!rc) {
     st->committed = parent.trained; /* the rate of that commit */
-    srv_agg_init(&a, st, newest->round, XF_TASK_TRAIN, p.member, p.weight, p.n);
+    const struct srv_frozen list = {p.member, p.weight, p.task, NULL, p.n};
+    srv_agg_init(&a, st, newest->round, XF_TASK_TRAIN, &list);
     rc = srv_agg_run(&a, diag);
     if (!rc && !xf_digest_equal(&a.model, &newest->model))
       rc = xf_diag_set(diag, XF_E_CORRUPT, "its updates give another model now");
@@ -115,6 +119,7 @@ static enum xf_rc refold(struct srv_state *st, const struct xf_ledger_checkpoint
   st->committed = committed;
   xf_free(p.member);
   xf_free(p.weight);
+  xf_free(p.task);
   return rc;
 }
 

@@ -19,7 +19,7 @@
 enum {
   SCOPE_LEN = 80,
   WORD_LEN = 64,
-  NAMES_MAX = XF_RESOLVE_MEASURES + 1,
+  NAMES_MAX = XF_RESOLVE_MEASURES + 2,
   SUMMARY_MAX = 256 * 1024,
   PLAN_YAML_MAX = 512 * 1024
 };
@@ -56,16 +56,20 @@ void srv_sums_free(struct srv_sums *sums) {
   xf_free(sums);
 }
 
-/* Names are the plan's measures, and "loss" behind them. */
+/* Names are the plan's measures, and these behind them. */
+static const char *const behind[] = {"loss", "staleness"};
+
 static size_t name_index(const struct srv_state *st, const char *name) {
   size_t i = 0;
   while (i < st->measures.n && strcmp(st->measures.key[i], name) != 0) i++;
-  if (i == st->measures.n && strcmp(name, "loss") != 0) return NAMES_MAX;
-  return i;
+  if (i < st->measures.n) return i;
+  for (size_t k = 0; k < sizeof behind / sizeof behind[0]; k++)
+    if (strcmp(name, behind[k]) == 0) return i + k;
+  return NAMES_MAX;
 }
 
 static const char *name_of(const struct srv_state *st, size_t i) {
-  return i < st->measures.n ? st->measures.key[i] : "loss";
+  return i < st->measures.n ? st->measures.key[i] : behind[i - st->measures.n];
 }
 
 static struct line *line_at(struct srv_sums *s, const char *scope, const struct xf_eval_metric *m) {

@@ -109,22 +109,56 @@ struct xf_plan_lens srv_model_lens(const struct srv_state *st, uint32_t member) 
 }
 
 /* Floats of a view, run by run. */
-static enum xf_rc read_floats(struct srv_state *st, uint32_t member, struct xf_global_view view,
-                              uint64_t at, float *out, size_t n, struct xf_diag *diag) {
+static enum xf_rc read_floats(const struct srv_state *st, struct xf_checkpoint *model,
+                              uint32_t member, struct xf_global_view view, uint64_t at, float *out,
+                              size_t n, struct xf_diag *diag) {
   const struct srv_member *m = &st->m[member];
   for (size_t done = 0; done < n;) {
     const struct xf_global_run run = xf_global_view_at(&st->global, view, &m->rows, at + done);
     size_t k = n - done;
     if (k > run.len) k = (size_t)run.len;
-    enum xf_rc rc = xf_checkpoint_read(&st->model, out + done, run.from, k, diag);
+    enum xf_rc rc = xf_checkpoint_read(model, out + done, run.from, k, diag);
     if (rc) return rc;
     done += k;
   }
   return XF_OK;
 }
 
-enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, struct xf_global_view view,
-                          uint64_t at, uint8_t *out, size_t len, struct xf_diag *diag) {
+struct wanted {
+  const struct xf_digest *model;
+  char path[XF_LEDGER_TEXT_MAX];
+};
+
+static enum xf_rc on_wanted(void *arg, const struct xf_ledger_checkpoint *c, bool pruned) {
+  struct wanted *w = arg;
+  if (!pruned && xf_digest_equal(&c->model, w->model)) memcpy(w->path, c->path, sizeof w->path);
+  return XF_OK;
+}
+
+/* The model of a task that outlived its round; the last one that was asked for stays open. */
+static enum xf_rc open_past(struct srv_state *st, const struct xf_digest *base,
+                            struct xf_diag *diag) {
+  struct wanted w = {.model = base};
+  char path[XF_PATH_MAX];
+  if (st->has_past && xf_digest_equal(&st->past.info.model, base)) return XF_OK;
+  srv_model_close_past(st);
+  enum xf_rc rc = xf_ledger_checkpoints(st->ledger, on_wanted, &w, diag);
+  if (!rc && !w.path[0])
+    rc = xf_diag_set(diag, XF_E_NOTFOUND, "a task's model is not kept any more");
+  if (!rc) rc = srv_state_path(st, path, w.path, diag);
+  if (!rc) rc = xf_checkpoint_open(&st->past, st->fs, path, diag);
+  st->has_past = !rc;
+  return rc;
+}
+
+void srv_model_close_past(struct srv_state *st) {
+  if (st->has_past) xf_checkpoint_close(&st->past);
+  st->has_past = false;
+}
+
+enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, const struct xf_digest *base,
+                          struct xf_global_view view, uint64_t at, uint8_t *out, size_t len,
+                          struct xf_diag *diag) {
   float x[XF_CHUNK_MAX / sizeof(float) + 2];
   const uint64_t total = xf_global_view_len(&st->global, view, &st->m[member].rows) * sizeof(float);
   const uint64_t first = at / sizeof(float);
@@ -132,7 +166,9 @@ enum xf_rc srv_model_read(struct srv_state *st, uint32_t member, struct xf_globa
     return xf_diag_set(diag, XF_E_RANGE, "model bytes %llu+%zu of %llu", (unsigned long long)at,
                        len, (unsigned long long)total);
   const size_t n = (size_t)((at + len + sizeof(float) - 1) / sizeof(float) - first);
-  enum xf_rc rc = read_floats(st, member, view, first, x, n, diag);
+  const bool now = xf_digest_equal(base, &st->model_digest);
+  enum xf_rc rc = now ? XF_OK : open_past(st, base, diag);
+  if (!rc) rc = read_floats(st, now ? &st->model : &st->past, member, view, first, x, n, diag);
   if (!rc) memcpy(out, (const uint8_t *)x + at % sizeof(float), len);
   return rc;
 }
@@ -196,7 +232,10 @@ static enum xf_rc prune(struct srv_state *st, struct xf_diag *diag) {
   struct known k = {0};
   char path[XF_PATH_MAX];
   enum xf_rc rc = xf_ledger_checkpoints(st->ledger, on_checkpoint, &k, diag);
-  const size_t keep = st->cfg->checkpoint.keep, n = k.n > keep ? k.n - keep : 0;
+  size_t keep = st->cfg->checkpoint.keep;
+  if (srv_state_async(st) && keep < st->plan.stages[0].fed.async.max_staleness + 2)
+    keep = st->plan.stages[0].fed.async.max_staleness + 2; /* tasks still start from them */
+  const size_t n = k.n > keep ? k.n - keep : 0;
   if (!rc && n)
     rc = prune_rows(st, &k, n, diag); /* the row first: a file without a row is a stray */
   for (size_t i = 0; i < n && !rc; i++) {

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/log.h"
+#include "server/io/aggregate.h"
 #include "server/io/daemon.h"
 
 #include <string.h>
@@ -38,7 +39,9 @@ static void aggregate(struct srv *srv, const struct xf_coord_action *a) {
   struct work *w = xf_calloc(1, sizeof *w);
   xf_diag_init(&w->diag);
   w->srv = srv;
-  srv_agg_init(&w->agg, &srv->st, a->round, a->kind, a->participant, a->weight, a->n_participant);
+  const struct srv_frozen list = {a->participant, a->weight, a->participant_task, a->staleness,
+                                  a->n_participant};
+  srv_agg_init(&w->agg, &srv->st, a->round, a->kind, &list);
   w->agg.cancel = &srv->cancel;
   srv_submit(srv, &w->job, agg_run, agg_done);
 }
@@ -109,7 +112,7 @@ static void committed(struct srv *srv, const struct xf_coord_record *r) {
   XF_FAILPOINT("K13");
   enum xf_rc rc = srv_metrics_write(&srv->st, r->round, r->committed, srv->st.next.metrics, &diag);
   if (!rc && r->kind == XF_TASK_TRAIN) {
-    srv_serve_drop(srv, NULL);
+    if (!srv_state_async(&srv->st)) srv_serve_drop(srv, NULL);
     rc = srv_model_adopt(&srv->st, &diag);
   }
   xf_log(XF_LOG_INFO, "round_summary", XF_U("round", r->round),
@@ -214,7 +217,7 @@ void srv_perform(struct srv *srv, const struct xf_coord_action *a) {
   case XF_COORD_SPOOL_WRITE:
     srv_upload_write(srv, a->member, a->offset, a->data, a->data_len);
     return;
-  case XF_COORD_SPOOL_FINISH: srv_upload_finish(srv, a->member); return;
+  case XF_COORD_SPOOL_FINISH: srv_upload_finish(srv, a->member, a->round); return;
   case XF_COORD_SPOOL_ABORT: srv_upload_abort(srv, a->member); return;
   case XF_COORD_PERSIST: persist(srv, a); return;
   case XF_COORD_AGGREGATE: aggregate(srv, a); return;

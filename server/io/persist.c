@@ -76,12 +76,13 @@ static enum xf_rc update_of(const struct srv_state *st, const struct xf_coord_re
                             struct xf_buf *meta, struct xf_diag *diag) {
   const struct xf_msg_update_begin *u = r->update;
   if (!u) return xf_diag_set(diag, XF_E_STATE, "a record without its update");
-  const struct xf_spool_head head = {.round = u->round, .task_id = u->task_id};
+  const struct xf_spool_head head = {.round = r->round, .task_id = u->task_id};
   xf_spool_name(file, &head);
   enum xf_rc rc = srv_upload_meta(meta, u, r->seconds);
   if (rc) return xf_diag_set(diag, rc, "metrics of an update do not fit");
   *out = (struct xf_ledger_update){.task_id = u->task_id,
-                                   .round = u->round,
+                                   .round = r->round,
+                                   .outlived = srv_state_async(st),
                                    .update = u->update_digest,
                                    .payload = u->payload_digest,
                                    .weight = u->weight,

@@ -133,6 +133,49 @@ static enum xf_rc on_event(void *arg, const struct xf_ledger_entry *e) {
   return XF_OK;
 }
 
+/* --- tasks that outlived their rounds (fed.async) ------------------------------------------------------------------ */
+
+struct given {
+  const struct walk *w;
+  uint64_t after, last; /* rounds: that ended all tasks before it; the newest training round */
+  struct xf_coord_held *held; /* [n members]; round 0: none */
+};
+
+/* The newest task of each member counts; one of the newest round may never have been offered, and is no loss. */
+static enum xf_rc on_given(void *arg, const struct xf_ledger_given *t) {
+  const struct given *g = arg;
+  const struct walk *w = g->w;
+  const uint32_t i = srv_state_member(w->st, t->member);
+  if (i == UINT32_MAX || t->round > w->n_round) return XF_OK;
+  g->held[i].round = 0;
+  const bool open = w->led->has_open && t->taken == w->led->round;
+  const uint64_t committed = w->round[t->round].commit;
+  if (t->round <= g->after || t->round >= g->last || t->declined || (t->taken && !open) ||
+      w->commits - committed > w->st->plan.stages[0].fed.async.max_staleness)
+    return XF_OK;
+  g->held[i] = (struct xf_coord_held){i, t->round, committed, t->base};
+  return XF_OK;
+}
+
+static enum xf_rc walk_held(struct walk *w) {
+  if (!srv_state_async(w->st)) return XF_OK;
+  struct given g = {.w = w, .held = xf_calloc(w->st->n, sizeof *g.held)};
+  for (uint64_t r = 1; r <= w->n_round; r++) {
+    if (w->round[r].kind == XF_LEDGER_KIND_TRAIN) g.last = r;
+    if (w->round[r].kind == XF_LEDGER_KIND_EVALUATE ||
+        w->round[r].state == XF_LEDGER_ROUND_ABANDONED)
+      g.after = r;
+  }
+  const enum xf_rc rc = xf_ledger_tasks(w->st->ledger, on_given, &g, w->diag);
+  size_t n = 0;
+  for (uint32_t i = 0; i < w->st->n; i++)
+    if (g.held[i].round) g.held[n++] = g.held[i];
+  w->out->held = g.held;
+  w->out->r.held = g.held;
+  w->out->r.n_held = n;
+  return rc;
+}
+
 /* --- the open round ----------------------------------------------------------------------------------------------- */
 
 static enum xf_rc open_round(struct walk *w) {
@@ -176,6 +219,7 @@ struct adopt {
 static enum xf_rc accept_file(struct adopt *a, const char *name, const struct xf_spool_head *h) {
   struct xf_ledger_update u = {.task_id = h->task_id,
                                .round = h->round,
+                               .outlived = srv_state_async(a->st),
                                .update = h->update_digest,
                                .payload = h->payload_digest,
                                .weight = h->weight,
@@ -263,6 +307,7 @@ static enum xf_rc fill(struct walk *w) {
   w->out->r.counted = w->out->counted = xf_calloc(w->st->n, sizeof *w->out->counted);
   w->open = xf_calloc(w->led->n_update ? w->led->n_update : 1, sizeof *w->open);
   enum xf_rc rc = walk_updates(w);
+  if (!rc) rc = walk_held(w);
   if (!rc) rc = xf_ledger_events(w->st->ledger, 1, on_event, w, w->diag);
   if (!rc && w->led->has_open) rc = open_round(w);
   xf_free(w->last);
@@ -292,6 +337,7 @@ void srv_recovery_deinit(struct srv_recovery *r) {
   xf_free(r->participant);
   xf_free(r->accepted);
   xf_free(r->counted);
+  xf_free(r->held);
   xf_free(r->final);
   xf_free(r->history);
   *r = (struct srv_recovery){0};

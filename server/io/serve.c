@@ -48,7 +48,8 @@ void srv_serve_range(struct srv_session *s, const struct xf_coord_action *a) {
   }
   const struct xf_global_view view =
       xf_global_view_of(&s->srv->st.plan, a->kind == XF_TASK_TRAIN, a->stage);
-  s->range[s->n_range++] = (struct srv_range){a->task_id, view, a->offset, a->offset + a->length};
+  s->range[s->n_range++] =
+      (struct srv_range){a->task_id, a->base, view, a->offset, a->offset + a->length};
   srv_serve_pump(s);
 }
 
@@ -129,7 +130,8 @@ static bool push_chunk(struct srv_session *s) {
   size_t n = s->chunk_max;
   if (n > r->end - r->at) n = (size_t)(r->end - r->at);
   xf_diag_init(&diag);
-  const enum xf_rc rc = srv_model_read(&srv->st, s->member, r->view, r->at, srv->chunk, n, &diag);
+  const enum xf_rc rc =
+      srv_model_read(&srv->st, s->member, &r->base, r->view, r->at, srv->chunk, n, &diag);
   if (rc) {
     range_failed(s, rc, &diag);
     return false;

@@ -14,6 +14,8 @@
 
 enum { CANONICAL_MAX = 128 * 1024, PLAN_ERRORS_MAX = 16 * 1024 };
 
+bool srv_state_async(const struct srv_state *st) { return xf_plan_is_async(&st->plan.stages[0]); }
+
 uint32_t srv_state_member(const struct srv_state *st, const char *id) {
   uint32_t lo = 0, hi = st->n;
   while (lo < hi) {
@@ -191,6 +193,7 @@ void srv_state_close(struct srv_state *st) {
   srv_next_drop(st);
   if (st->has_model) xf_checkpoint_close(&st->model);
   st->has_model = false;
+  srv_model_close_past(st);
   if (st->has_global) xf_global_deinit(&st->global);
   st->has_global = false;
   for (int k = 0; k < XF_SPACES_MAX; k++) {

@@ -106,6 +106,8 @@ struct srv_state {
   char model_path[XF_PATH_MAX];
   uint64_t model_round;
   struct xf_digest model_digest;
+  bool has_past;
+  struct xf_checkpoint past; /* an older one that a task starts from (fed.async) */
   struct srv_next next;
   struct srv_drift drift;
 };
@@ -121,6 +123,7 @@ XF_WARN_UNUSED enum xf_rc srv_state_check(struct srv_state *st, struct xf_diag *
 XF_WARN_UNUSED enum xf_rc srv_state_open(struct srv_state *st, bool new_run, struct xf_diag *diag);
 /* Releases everything; idempotent, legal after a failed open. */
 void srv_state_close(struct srv_state *st);
+bool srv_state_async(const struct srv_state *st);                      /* fed.async */
 uint32_t srv_state_member(const struct srv_state *st, const char *id); /* UINT32_MAX: none */
 /* "<state_dir>/<name>" */
 XF_WARN_UNUSED enum xf_rc srv_state_path(const struct srv_state *st, char out[XF_PATH_MAX],
@@ -158,10 +161,13 @@ XF_WARN_UNUSED enum xf_rc srv_model_open(struct srv_state *st, const struct xf_l
                                          struct xf_diag *diag);
 /* What a member's tasks move. */
 struct xf_plan_lens srv_model_lens(const struct srv_state *st, uint32_t member);
-/* Bytes [at, at+len) of what a member's view moves down. len <= XF_CHUNK_MAX. */
+/* Bytes [at, at+len) of what a member's view moves down of the model `base`, which is the newest or (fed.async) one that is still
+   kept. len <= XF_CHUNK_MAX. */
 XF_WARN_UNUSED enum xf_rc srv_model_read(struct srv_state *st, uint32_t member,
-                                         struct xf_global_view view, uint64_t at, uint8_t *out,
-                                         size_t len, struct xf_diag *diag);
+                                         const struct xf_digest *base, struct xf_global_view view,
+                                         uint64_t at, uint8_t *out, size_t len,
+                                         struct xf_diag *diag);
+void srv_model_close_past(struct srv_state *st); /* idempotent */
 /* The committed round's model becomes the one that is served. */
 XF_WARN_UNUSED enum xf_rc srv_model_adopt(struct srv_state *st, struct xf_diag *diag);
 /* Spool of decided rounds and old checkpoints go. */
@@ -173,38 +179,6 @@ XF_WARN_UNUSED enum xf_rc srv_model_reserve(struct srv_state *st, enum xf_task_k
 XF_WARN_UNUSED enum xf_rc srv_model_strays(struct srv_state *st, struct xf_diag *diag);
 void srv_next_drop(struct srv_state *st);
 
-/* --- aggregate.c --- */
-struct srv_part {
-  uint32_t member;
-  uint64_t weight;
-  char file[XF_SPOOL_NAME_MAX];
-};
-struct srv_agg {
-  const struct srv_state *st; /* what the worker reads of it does not change meanwhile */
-  const atomic_bool *cancel;
-  uint64_t round, committed;
-  enum xf_task_kind kind;
-  char base[XF_PATH_MAX];
-  struct xf_digest base_digest;
-  struct srv_part *part;
-  size_t n_part;
-  uint64_t n_listed; /* members, when the round opened */
-  /* results */
-  float *global, *state[XF_SERVER_STATES];
-  uint64_t n;
-  struct xf_digest model;
-  struct srv_drift drift;
-  struct xf_buf metrics;
-  double figure; /* of an evaluation, for early_stop */
-};
-/* Prepares on the loop thread; participants by member index with their weights. */
-void srv_agg_init(struct srv_agg *a, const struct srv_state *st, uint64_t round,
-                  enum xf_task_kind kind, const uint32_t *member, const uint64_t *weight, size_t n);
-/* Computes: the new global vector and its digest, or the sums of an evaluation. */
-XF_WARN_UNUSED enum xf_rc srv_agg_run(struct srv_agg *a, struct xf_diag *diag);
-/* Hands the results over to st->next. */
-void srv_agg_give(struct srv_agg *a, struct srv_state *st);
-void srv_agg_deinit(struct srv_agg *a);
 /* Writes st->next as its round's checkpoint file, durably. */
 XF_WARN_UNUSED enum xf_rc srv_publish_run(struct srv_state *st, struct xf_diag *diag);
 
@@ -278,6 +252,7 @@ struct srv_recovery {
   uint32_t *cohort, *participant;
   struct xf_coord_accepted *accepted;
   uint64_t *counted;
+  struct xf_coord_held *held;
   struct xf_coord_final *final;
   struct xf_coord_history *history;
   size_t cap_history;

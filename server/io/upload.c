@@ -19,7 +19,7 @@ static enum xf_rc head_of(struct xf_spool_head *out, const struct srv *srv,
   const struct xf_msg_update_begin *b = &a->begin;
   struct xf_buf meta;
   *out = (struct xf_spool_head){.task_id = b->task_id,
-                                .round = b->round,
+                                .round = a->round,
                                 .weight = b->weight,
                                 .n_samples = b->n_samples,
                                 .dtype = b->dtype,
@@ -174,7 +174,7 @@ static void upload_done(struct srv *srv, struct srv_job *job) {
   upload_free(u);
 }
 
-void srv_upload_finish(struct srv *srv, uint32_t member) {
+void srv_upload_finish(struct srv *srv, uint32_t member, uint64_t round) {
   struct srv_upload *u = srv->upload[member];
   srv->upload[member] = NULL;
   if (!u) { /* never begun here: the core expects an answer to each FINISH */
@@ -184,6 +184,7 @@ void srv_upload_finish(struct srv *srv, uint32_t member) {
                                            .text = "no upload is open"});
     return;
   }
+  u->in.head.round = round; /* that takes it: not always the one that it began to arrive in */
   u->finishing = true;
   u->next = srv->finishing;
   srv->finishing = u;

@@ -52,7 +52,7 @@ int main(void) {
   }
   struct xf_fold_memory memory = {(const float *const *)x, w, w, {NULL}};
   struct xf_fold_shape shape = {.n_shared = N};
-  struct xf_fold_job job = {&shape, member, K, false, {.eta = 1}, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, member, K, false, 0, {.eta = 1}, xf_fold_memory_io(&memory)};
   double probe[REPEATS], borrowed[REPEATS], copied[REPEATS];
   axpy(w, x[0], 1e-9f);
   for (int r = 0; r < REPEATS; r++) {

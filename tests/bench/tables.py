@@ -93,6 +93,7 @@ CELLS = (
     fedavg("cnn-shards-b10-e5", "mnist-cnn", "3"),
     fedavg("cnn-iid-fedsgd", "mnist-cnn", "1"),
     bench("omniglot", "Omniglot: characters from one drawing", "omniglot-small", seeds="1"),
+    Cell("asynchronous", ("tests/bench/asynchronous.py",), "Asynchronous rounds", "mnist", parts=DEVELOPMENT_ONLY, inputs=("build/bin/crossfed", "tests/bench/fedavg.py"), seeds="5"),
     Cell("hospitals", ("tests/bench/hospitals.py",), "Hospitals: server optimisers", "fed-heart-disease", parts=FINAL_ONLY, inputs=("build/bin/crossfed", "deploy/examples/plans/hospitals.yaml"), seeds="30"),
     Cell("personal-mnist", ("tests/bench/personal.py", "mnist"), "Personalisation: MNIST and hospitals", "mnist", inputs=("build/bin/crossfed",), seeds="3"),
     Cell("personal-hospitals", ("tests/bench/personal.py", "hospitals", "10"), "Personalisation: MNIST and hospitals", "fed-heart-disease", inputs=("build/bin/crossfed",), seeds="10"),

@@ -65,6 +65,7 @@ enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, const floa
       .stage = stage,
       .step = xf_strategy_get(&strategy, (uint32_t)(commits - first)),
       .n_listed = sim->n_client,
+      .divisor = xf_resolve_divisor(&sim->plan, stage),
       .member = member,
       .n_member = a->n_participant,
       .io = {&f, NULL, read_update, read_old, write_new, read_state, write_state},

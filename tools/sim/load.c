@@ -274,6 +274,9 @@ enum xf_rc sim_init(struct sim *sim, struct xf_diag *diag) {
     if (strcmp(sim->client[i - 1].id, sim->client[i].id) == 0)
       return xf_diag_set(diag, XF_E_CONFIG, "sim.clients.name: two clients are called \"%s\"",
                          sim->client[i].id);
+  if (xf_plan_is_async(&sim->plan.stages[0]))
+    sim->stale =
+        xf_calloc((size_t)sim->plan.stages[0].fed.async.max_staleness + 1, sizeof *sim->stale);
   rc = align(sim, diag);
   return rc ? rc : make_global(sim, diag);
 }
@@ -293,6 +296,7 @@ void sim_deinit(struct sim *sim) {
   for (int k = 0; k < XF_SPACES_MAX; k++) xf_directory_deinit(&sim->directory[k]);
   xf_free(sim->x);
   xf_free(sim->next_x);
+  xf_free(sim->stale);
   for (int k = 0; k < XF_SERVER_STATES; k++) {
     xf_free(sim->state[k]);
     xf_free(sim->next_state[k]);

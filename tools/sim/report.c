@@ -85,6 +85,47 @@ enum xf_rc sim_report_round(struct sim *sim, uint64_t round, const struct xf_buf
   return rc;
 }
 
+/* Virtual time, where the plan gives one, and how old the updates were. */
+static void put_time(const struct sim *sim, struct xf_jsonw *w) {
+  if (sim->plan.sim.cost.sample_s > 0) {
+    xf_jsonw_kdouble(w, "virtual_commit_s", sim->commit_s);
+    xf_jsonw_kdouble(w, "virtual_work_s", sim->work_s);
+  }
+  if (!sim->stale) return;
+  xf_jsonw_key(w, "staleness");
+  xf_jsonw_array(w);
+  for (uint32_t t = 0; t <= sim->plan.stages[0].fed.async.max_staleness; t++)
+    xf_jsonw_uint(w, sim->stale[t]);
+  xf_jsonw_array_end(w);
+}
+
+enum xf_rc sim_report_staleness(struct sim *sim, uint64_t round, const uint64_t *staleness,
+                                size_t n, struct xf_diag *diag) {
+  enum { KEY = 32 };
+  const size_t cap = (size_t)sim->plan.stages[0].fed.async.max_staleness + 1;
+  uint64_t *count = xf_calloc(cap, sizeof *count);
+  char(*key)[KEY] = xf_calloc(n + 1, sizeof *key);
+  struct xf_rundir_value *value = xf_calloc(n + 1, sizeof *value);
+  size_t n_value = 0;
+  for (size_t k = 0; k < n; k++) {
+    count[staleness[k]]++;
+    sim->stale[staleness[k]]++;
+  }
+  for (size_t t = 0; t < cap; t++) {
+    if (!count[t]) continue;
+    (void)snprintf(key[n_value], KEY, "staleness_%zu", t);
+    value[n_value] = (struct xf_rundir_value){key[n_value], (double)count[t]};
+    n_value++;
+  }
+  const struct xf_rundir_metrics m = {round, "global", "federated",     "train",
+                                      value, n_value,  sim->rounds + 1, NULL};
+  const enum xf_rc rc = sim->run.open ? xf_rundir_metrics(&sim->run, &m, diag) : XF_OK;
+  xf_free(count);
+  xf_free(key);
+  xf_free(value);
+  return rc;
+}
+
 static bool is_fresh(const struct sim *sim, const struct sim_client *c) {
   return sim->n_fresh && c >= sim->fresh && c < sim->fresh + sim->n_fresh;
 }
@@ -272,6 +313,7 @@ static enum xf_rc json_summary(struct xf_buf *out, const struct sim *sim, double
   xf_jsonw_kuint(&w, "seed", sim->plan.seed);
   xf_jsonw_kuint(&w, "rounds", sim->rounds);
   xf_jsonw_kuint(&w, "abandoned", sim->abandoned);
+  put_time(sim, &w);
   if (sim->stopped[0]) xf_jsonw_kstr(&w, "stopped", sim->stopped);
   xf_jsonw_kdouble(&w, "wall_s", wall_s);
   xf_jsonw_kuint(&w, "threads", sim->threads);

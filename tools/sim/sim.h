@@ -9,6 +9,8 @@
  * cold.c   cold users, with people as clients
  * spread.c figures over clients
  * report.c the arms of each silo, the table, the run directory
+ * replay.c a daemons' run again, from its ledger
+ * past.c   models that late updates started from; cost.c what a task costs
  * verb.c   the command
  * Not for: a silo's own process (client/io). Thread: the loop is one thread; a client's work runs on a worker
  * while the loop waits for it, never both at once.
@@ -71,6 +73,9 @@ struct sim {
   struct xf_blas_info blas;
   uint64_t bytes_up, bytes_down, rounds, abandoned;
   double time_s;     /* virtual, at the last commit */
+  double work_s;     /* that clients have worked, all together: of tasks begun */
+  double commit_s;   /* virtual time of the last training commit */
+  uint64_t *stale;   /* [max_staleness + 1] updates by staleness; NULL: synchronous */
   char stopped[256]; /* why before the last round; "": at it */
   struct xf_rundir run;
 };
@@ -99,6 +104,12 @@ XF_WARN_UNUSED enum xf_rc sim_load_images(struct sim *sim, struct xf_diag *diag)
 void sim_deinit(struct sim *sim);
 /* model_blake2b of a global vector (decision 15). @own out */
 void sim_model_digest(struct xf_digest *out, const struct sim *sim, const float *x);
+/* Virtual time of a training task (cost.c); 0 without sim.cost. @unit s */
+double sim_cost_s(const struct sim *sim, const struct sim_client *c, uint32_t stage);
+/* The staleness of a commit's updates, as counts, to metrics.jsonl. @err E_IO E_NOSPACE */
+XF_WARN_UNUSED enum xf_rc sim_report_staleness(struct sim *sim, uint64_t round,
+                                               const uint64_t *staleness, size_t n,
+                                               struct xf_diag *diag);
 /* What a view moves down to a client, out of a global vector x. @shape base[xf_global_view_len] */
 void sim_base(const struct sim *sim, const struct sim_client *c, struct xf_global_view view,
               const float *x, float *base);
@@ -108,6 +119,9 @@ void sim_align_key(uint8_t key[XF_SILO_ALIGN_KEY], const struct xf_plan *plan);
 XF_WARN_UNUSED enum xf_rc sim_export(const struct sim *sim, const char *dir, struct xf_diag *diag);
 /* Runs coordinator and silos to the end. @err E_STATE (paused: with the reason) and the cores' */
 XF_WARN_UNUSED enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag);
+/* The committed rounds of a ledger (a file or a state directory) again, instead of sim_world_run: the same models, or an error at
+   the first that differs. @err E_CONFIG (another plan, other clients) E_CONFLICT E_UNSUPPORTED (noise) and those of ledger and silos */
+XF_WARN_UNUSED enum xf_rc sim_replay(struct sim *sim, const char *path, struct xf_diag *diag);
 /* What the participants' accepted payloads make of a vector x after `commits` commits (fold.c).
    @shape accepted[n_client], x[global.n] @own sim->next_x, sim->next_state @err those of xf_stagefold_run */
 XF_WARN_UNUSED enum xf_rc sim_fold(struct sim *sim, const struct xf_coord_action *a, const float *x,

@@ -32,11 +32,14 @@ static const char usage[] =
     "  --out DIR    a run directory: plan.resolved.yaml, metrics.jsonl, summary.json, log.jsonl\n"
     "  --export DIR writes the federation as configs and data for crossfed-server and "
     "crossfed-client instead\n"
+    "  --replay L   a run of the daemons again, from its ledger or state directory: the same "
+    "model, or an "
+    "error\n"
     "  --json       one JSON object instead of the table\n"
     "  --verbose    the coordinator's log on stderr\n";
 
 struct request {
-  const char *path, *out, *export, *sets[SETS_MAX];
+  const char *path, *out, *export, *replay, *sets[SETS_MAX];
   size_t n_sets;
   uint64_t seed, threads;
   bool has_seed, json, verbose;
@@ -56,6 +59,7 @@ static bool parse(struct request *r, int argc, char **argv) {
         return false;
       i++;
     } else if (strcmp(argv[i], "--out") == 0 && more) r->out = argv[++i];
+    else if (strcmp(argv[i], "--replay") == 0 && more) r->replay = argv[++i];
     else if (strcmp(argv[i], "--export") == 0 && more) r->export = argv[++i];
     else if (strcmp(argv[i], "--json") == 0) r->json = true;
     else if (strcmp(argv[i], "--verbose") == 0) r->verbose = true;
@@ -93,7 +97,7 @@ static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_b
   const struct xf_time from = xf_time_now();
   int log_fd = -1;
   const bool cold = xf_plan_maps(&sim->plan);
-  if (!rc && cold && (r->export || sim->plan.sim.clients.by != XF_PLAN_CLIENTS_USER))
+  if (!rc && cold && (r->export || r->replay || sim->plan.sim.clients.by != XF_PLAN_CLIENTS_USER))
     return xf_diag_set(diag, XF_E_UNSUPPORTED,
                        "statistic.of: map runs in crossfed sim alone, with sim.data and "
                        "sim.clients.by: user; no daemon does, so there is nothing to export");
@@ -102,7 +106,7 @@ static enum xf_rc simulate(struct sim *sim, const struct request *r, struct xf_b
   if (!rc && r->out) rc = open_run(sim, r->out, &log_fd, diag);
   if (!rc && cold) rc = sim_cold(sim, r->json, from, diag);
   else if (!rc) {
-    rc = sim_world_run(sim, diag);
+    rc = r->replay ? sim_replay(sim, r->replay, diag) : sim_world_run(sim, diag);
     if (!rc) rc = sim_report(sim, r->json, from, diag);
   }
   if (log_fd >= 0) {

@@ -8,6 +8,7 @@
 #include "crypto/stream.h"
 #include "server/core/coord.h"
 #include "tools/sim/edges.h"
+#include "tools/sim/past.h"
 #include "wire/codec.h"
 
 #include <stdio.h>
@@ -50,11 +51,14 @@ struct world {
   struct xf_arena arena;
   struct xf_buf wire;
   struct sim_edges edges;
+  struct sim_past past;
   uint32_t commits;
   uint64_t round; /* being aggregated */
   uint32_t *who;
   size_t n_who;
 };
+
+static const struct xf_time start = {1000000000};
 
 static void push(struct world *w, enum kind kind, double after_s, struct item it) {
   struct item *own = xf_memdup(&it, sizeof it);
@@ -100,6 +104,10 @@ static void aggregate(struct world *w, const struct xf_coord_action *a) {
   if (a->kind == XF_TASK_TRAIN) {
     e.rc = sim_edges_fold(&w->edges, w->sim, a, w->commits, w->accepted, w->diag);
     if (e.rc) e.text = w->diag->text;
+    if (!e.rc && w->sim->stale) {
+      e.rc = sim_report_staleness(w->sim, a->round, a->staleness, a->n_participant, w->diag);
+      if (e.rc) e.text = w->diag->text;
+    }
     sim_model_digest(&w->next_digest, w->sim, w->sim->next_x);
     e.digest = w->next_digest;
   } else {
@@ -119,8 +127,6 @@ static void swap(float **a, float **b) {
   *b = t;
 }
 
-static const struct xf_time start = {1000000000};
-
 static void persist(struct world *w, const struct xf_coord_action *a) {
   const struct xf_coord_record *r = a->record;
   if (r->type == XF_RECORD_UPDATE) {
@@ -136,6 +142,8 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
       for (int k = 0; k < XF_SERVER_STATES; k++) swap(&w->sim->state[k], &w->sim->next_state[k]);
       sim_edges_commit(&w->edges);
       w->digest = w->next_digest;
+      sim_past_put(&w->past, &w->digest, w->sim->x);
+      w->sim->commit_s = xf_time_diff_s(w->now, start);
       w->commits++;
     } else {
       enum xf_rc rc = sim_report_round(w->sim, w->round, w->accepted, w->who, w->n_who, w->diag);
@@ -153,9 +161,15 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
 
 static void serve(struct world *w, const struct xf_coord_action *a) {
   struct sim_client *s = &w->sim->client[a->member];
-  const bool train = a->kind == XF_TASK_TRAIN;
-  sim_base(w->sim, s, xf_global_view_of(&w->sim->plan, train, a->stage),
-           train ? sim_edges_base(&w->edges, w->sim, a->member) : w->sim->x, s->base);
+  const bool train = a->kind == XF_TASK_TRAIN, now = xf_digest_equal(&a->base, &w->digest);
+  const float *x = !now    ? sim_past_find(&w->past, &a->base)
+                   : train ? sim_edges_base(&w->edges, w->sim, a->member)
+                           : w->sim->x;
+  if (!x) {
+    stop(w, XF_E_STATE, "a task's model is not kept any more");
+    return;
+  }
+  sim_base(w->sim, s, xf_global_view_of(&w->sim->plan, train, a->stage), x, s->base);
   for (uint64_t at = a->offset; at < a->offset + a->length;) {
     uint64_t n = a->offset + a->length - at;
     if (n > XF_CHUNK_MAX) n = XF_CHUNK_MAX;
@@ -237,7 +251,12 @@ static void run(struct world *w, uint32_t i, const struct xf_msg_task_offer *o) 
   xf_worker_submit(w->pool, &c->job);
   const size_t n = xf_dataset_count(xf_silo_data(c->silo), XF_PART_TRAIN);
   const double delay = 2 * w->sim->plan.sim.delay_s * availability(w, c, o->round);
-  push(w, WORK_DONE, 0.01 + 1e-6 * (double)n + delay, (struct item){.client = i});
+  double cost = 0.01 + 1e-6 * (double)n + delay;
+  if (o->kind == XF_TASK_TRAIN) {
+    cost += sim_cost_s(w->sim, c, o->stage);
+    w->sim->work_s += cost;
+  }
+  push(w, WORK_DONE, cost, (struct item){.client = i});
 }
 
 static void work_done(struct world *w, uint32_t i) {
@@ -400,6 +419,7 @@ static enum xf_rc world_start(struct world *w, const struct xf_coord_member *mem
   memcpy(cfg.federation, "sim", 4);
   sim_model_digest(&w->digest, sim, sim->x);
   sim_edges_init(&w->edges, sim);
+  sim_past_put(&w->past, &w->digest, sim->x);
   struct xf_coord_recovery r = {
       .epoch = 1, .evaluated_at = UINT64_MAX, .model_digest = w->digest, .frozen = true};
   enum xf_rc rc = xf_coord_new(&w->coord, &cfg, &r, w->now, w->diag);
@@ -435,6 +455,7 @@ static void world_end(struct world *w) {
   for (struct item *it; (it = xf_eventq_take(&w->queue, NULL));) item_free(it);
   xf_eventq_deinit(&w->queue);
   sim_edges_deinit(&w->edges);
+  sim_past_deinit(&w->past);
   xf_free(w->who);
   xf_coord_free(w->coord);
   xf_free(w->session);
@@ -461,6 +482,7 @@ enum xf_rc sim_world_run(struct sim *sim, struct xf_diag *diag) {
   w.accepted = xf_calloc(sim->n_client, sizeof *w.accepted);
   xf_arena_init(&w.arena, XF_MSG_ARENA);
   xf_buf_init(&w.wire, 256 * 1024);
+  sim_past_init(&w.past, sim);
   enum xf_rc rc = world_start(&w, member);
   while (!rc && !w.rc && !w.exited) {
     struct item *it = next_item(&w);

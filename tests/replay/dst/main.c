@@ -3,8 +3,8 @@
 /*
  * The deterministic simulation (world.h).
  *   dst --seconds N        fresh seeds for N seconds, the rate, then the planted bugs (flavour faults)
- *   dst --seed S [--trace]  one schedule; the seed modulo 6 says which world: patient, hasty, staged, staged and hasty,
- *                         power-of-choice, oort
+ *   dst --seed S [--trace]  one schedule; the seed modulo 7 says which world: patient, hasty, staged, staged and hasty,
+ *                         power-of-choice, oort, asynchronous
  * Exit status 0 when every schedule held, else 1 with the failing seed.
  */
 #include "base/fail.h"
@@ -27,6 +27,16 @@ static const char one_plan[] = "name: dst\n"
                                "    fed: {rounds: 8, weighting: samples}\n"
                                "    local: {batch: 8, optimizer: {lr: 0.1}}\n"
                                "eval: {every: 4, metrics: [acc]}\n";
+static const char async_plan[] = "name: dst\n"
+                                 "seed: 7\n"
+                                 "data: {kind: table, split: {kind: random}}\n"
+                                 "model: {kind: logreg, n_in: 15, n_out: 1, loss: bce}\n"
+                                 "stages:\n"
+                                 "  - kind: train\n"
+                                 "    fed: {rounds: 8, weighting: uniform, async: {buffer: 2, "
+                                 "concurrency: 3, max_staleness: 2}}\n"
+                                 "    local: {batch: 8, optimizer: {lr: 0.1}}\n"
+                                 "eval: {every: 4, metrics: [acc]}\n";
 static const char staged_plan[] = "name: dst\n"
                                   "seed: 7\n"
                                   "data: {kind: interactions}\n"
@@ -49,8 +59,7 @@ static void set_pace(struct xf_plan *plan, bool hasty) {
   }
 }
 
-/* The ones that choose members by what they have learned come last. */
-enum { PATIENT, HASTY, STAGED, STAGED_HASTY, CHOICE, OORT, N_WORLD };
+enum { PATIENT, HASTY, STAGED, STAGED_HASTY, CHOICE, OORT, ASYNC, N_WORLD };
 static const struct {
   const char *name;
   bool hasty, staged;
@@ -60,7 +69,8 @@ static const struct {
                     {"staged patient", false, true, XF_PLAN_SELECT_STRATIFIED},
                     {"staged hasty", true, true, XF_PLAN_SELECT_STRATIFIED},
                     {"power-of-choice", false, false, XF_PLAN_SELECT_CHOICE},
-                    {"oort", false, false, XF_PLAN_SELECT_OORT}};
+                    {"oort", false, false, XF_PLAN_SELECT_OORT},
+                    {"asynchronous", true, false, XF_PLAN_SELECT_STRATIFIED}};
 
 static void set_policy(struct xf_plan_stage_part *s, enum xf_plan_select policy) {
   s->fed.select.policy = policy;
@@ -71,9 +81,9 @@ static void set_policy(struct xf_plan_stage_part *s, enum xf_plan_select policy)
 }
 
 static bool world_open(struct world *w, int kind) {
-  const bool hasty = kinds[kind].hasty, staged = kinds[kind].staged;
+  const bool hasty = kinds[kind].hasty, staged = kinds[kind].staged, async = kind == ASYNC;
   struct xf_diag diag;
-  const char *text = staged ? staged_plan : one_plan;
+  const char *text = async ? async_plan : staged ? staged_plan : one_plan;
   world_init(w);
   w->hasty = hasty;
   w->name = kinds[kind].name;
@@ -82,7 +92,8 @@ static bool world_open(struct world *w, int kind) {
     printf("not ok - plan: %s\n", diag.text);
     return false;
   }
-  set_pace(&w->plan, hasty);
+  if (!async) set_pace(&w->plan, hasty);
+  else w->plan.stages[0].fed.deadline_s = w->plan.stages[0].fed.eval_deadline_s = 2;
   set_policy(&w->plan.stages[0], kinds[kind].policy);
   if (xf_plan_encode(&w->canonical, &w->plan)) return false;
   xf_sha256(&w->plan_digest, w->canonical.p, w->canonical.len);
@@ -107,11 +118,19 @@ static bool run_one(struct world *w, uint64_t seed, const struct xf_digest *want
 static const struct {
   const char *name;
   int world; /* that finds it */
-} planted[] = {
-    {"ack_early", PATIENT},         {"skip_crc", PATIENT},       {"forget_answered", PATIENT},
-    {"quorum_off_by_one", PATIENT}, {"forget_pending", PATIENT}, {"commit_early", PATIENT},
-    {"silent_cancel", HASTY},       {"stale_artifacts", STAGED}, {"offer_early", STAGED_HASTY},
-    {"forget_stored", PATIENT},     {"forget_losses", CHOICE},   {"forget_losses", OORT}};
+} planted[] = {{"ack_early", PATIENT},
+               {"skip_crc", PATIENT},
+               {"forget_answered", PATIENT},
+               {"quorum_off_by_one", PATIENT},
+               {"forget_pending", PATIENT},
+               {"commit_early", PATIENT},
+               {"silent_cancel", HASTY},
+               {"stale_artifacts", STAGED},
+               {"offer_early", STAGED_HASTY},
+               {"forget_stored", PATIENT},
+               {"forget_losses", CHOICE},
+               {"forget_losses", OORT},
+               {"too_old", ASYNC}};
 enum { PLANTED_TRIES = 4000 };
 
 static bool planted_found(struct world *w, const char *name) {
@@ -150,7 +169,7 @@ int main(int argc, char **argv) {
   static struct world world[N_WORLD];
   struct xf_digest want[N_WORLD];
   int failed = 0;
-  uint64_t n = 0, late[N_WORLD] = {0}, abandoned[N_WORLD] = {0}, readers = 0;
+  uint64_t n = 0, late[N_WORLD] = {0}, abandoned[N_WORLD] = {0}, readers = 0, stale = 0;
   for (int k = 0; k < N_WORLD && !failed; k++) {
     failed = !world_open(&world[k], k);
     if (failed || world[k].hasty || world_run(&world[k], 0, true, &want[k])) continue;
@@ -165,24 +184,29 @@ int main(int argc, char **argv) {
     late[k] += world[k].late;
     abandoned[k] += world[k].abandoned;
     readers += world[k].readers;
+    stale += world[k].stale;
     n++;
   }
   double took = xf_time_diff_s(xf_time_now(), from);
   if (!failed)
     printf(
         "ok - %llu schedules of %d clients and %d rounds, %.0f a minute; %llu late updates, %llu "
-        "abandoned rounds, %llu readers\n",
+        "abandoned rounds, %llu readers, %llu stale updates\n",
         (unsigned long long)n, N_CLIENT, N_ROUND, 60 * (double)n / took,
         (unsigned long long)(late[HASTY] + late[STAGED_HASTY]),
         (unsigned long long)(abandoned[HASTY] + abandoned[STAGED_HASTY]),
-        (unsigned long long)readers);
+        (unsigned long long)readers, (unsigned long long)stale);
   for (int k = HASTY; !failed && !one && k < N_WORLD; k++) {
-    if (!world[k].hasty) continue;
+    if (!world[k].hasty || k == ASYNC) continue;
     if (late[k] && abandoned[k] && (k != STAGED_HASTY || readers)) continue;
     printf(
         "not ok - the worlds of kind %s saw no late update, abandoned round or reader: they test "
         "nothing\n",
         world[k].name);
+    failed = 1;
+  }
+  if (!failed && !one && !stale) {
+    printf("not ok - the asynchronous worlds saw no stale update: they test nothing\n");
     failed = 1;
   }
 #ifdef XF_FAULTS

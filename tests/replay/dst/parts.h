@@ -1,6 +1,6 @@
 /*
  * parts.h - between the files of the simulation: world.c runs queue and network, server.c and silo.c are the shells around the
- * two cores, moves.c says what tasks move and what local work and a fold make of it, keys.c exchanges keys of rows.
+ * two cores, late.c is what asynchronous rounds need besides, moves.c says what tasks move and what local work and a fold make of it, keys.c exchanges keys of rows.
  */
 #ifndef XF_DST_PARTS_H
 #define XF_DST_PARTS_H
@@ -54,6 +54,15 @@ struct ledger_round *world_round(struct world *w, uint64_t round);
 void world_cut(struct world *w, uint64_t conn, double after_s);
 void world_post(struct world *w, enum kind kind, uint32_t client, uint64_t conn,
                 const struct xf_msg *msg);
+
+/* late.c */
+void late_put(struct world *w); /* the model that was committed */
+const float *late_model(const struct world *w, const struct xf_digest *digest);
+/* The round that took a client's update; the one it is named after when none has. */
+struct ledger_round *late_round(struct world *w, uint32_t client,
+                                const struct xf_msg_update_begin *u);
+void late_check(struct world *w, const struct xf_coord_action *a); /* of AGGREGATE */
+size_t late_held(struct world *w, struct xf_coord_held held[N_CLIENT]);
 
 /* server.c */
 void server_feed(struct world *w, const struct xf_coord_event *e);

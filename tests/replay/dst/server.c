@@ -21,6 +21,7 @@ void model_digest(struct xf_digest *out, const float *model) {
 static void aggregate(struct world *w, const struct xf_coord_action *a) {
   struct xf_coord_event e = {.type = XF_COORD_EV_AGGREGATED, .digest = w->s.digest};
   if (a->kind == XF_TASK_TRAIN) {
+    late_check(w, a);
     moves_fold(w, a);
     model_digest(&w->s.next_digest, w->s.next);
     e.digest = w->s.next_digest;
@@ -28,11 +29,9 @@ static void aggregate(struct world *w, const struct xf_coord_action *a) {
   server_later(w, e, world_delay(w));
 }
 
-static void spool_finish(struct world *w, uint32_t i) {
+static void spool_finish(struct world *w, uint32_t i, uint64_t round) {
   struct xf_coord_event e = {.type = XF_COORD_EV_SPOOLED, .member = i};
-  struct xf_coord_view v;
-  xf_coord_view_get(w->s.core, w->now, &v);
-  struct ledger_round *r = world_round(w, v.round);
+  struct ledger_round *r = world_round(w, round);
   r->spool[i].payload = w->s.tmp[i];
   r->spool[i].durable = true;
   server_later(w, e, world_delay(w));
@@ -58,7 +57,12 @@ static void persist(struct world *w, const struct xf_coord_action *a) {
 
 static void serve(struct world *w, const struct xf_coord_action *a) {
   float x[N_FLOAT];
-  const size_t n = moves_down(w, a->member, a->kind, a->stage, w->s.model, x);
+  const float *model = late_model(w, &a->base);
+  if (!model) {
+    world_fail(w, "a model is asked for that is not kept", 0, a->member);
+    return;
+  }
+  const size_t n = moves_down(w, a->member, a->kind, a->stage, model, x);
   struct xf_msg msg = {.type = XF_MSG_MODEL_CHUNK};
   if (a->offset + a->length > n * sizeof *x) {
     world_fail(w, "a range outside what the task moves", 0, a->member);
@@ -97,7 +101,7 @@ static void server_act(struct world *w, const struct xf_coord_action *a) {
     p->len += a->data_len;
     return;
   }
-  case XF_COORD_SPOOL_FINISH: spool_finish(w, a->member); return;
+  case XF_COORD_SPOOL_FINISH: spool_finish(w, a->member, a->round); return;
   case XF_COORD_SPOOL_ABORT: w->s.tmp[a->member].len = 0; return;
   case XF_COORD_PERSIST: persist(w, a); return;
   case XF_COORD_AGGREGATE: aggregate(w, a); return;
@@ -143,6 +147,7 @@ void row_apply(struct world *w, const struct item *it) {
     r->opened = true;
     r->kind = it->row.kind;
     r->base = it->row.base;
+    r->before = s->committed;
     r->n_cohort = it->row.n_member;
     memcpy(r->cohort, it->row.member, sizeof r->cohort);
     s->last_round = it->row.round;
@@ -178,6 +183,7 @@ void row_apply(struct world *w, const struct item *it) {
     if (r->kind == XF_TASK_TRAIN) {
       memcpy(s->model, s->next, sizeof s->model);
       s->digest = s->next_digest;
+      late_put(w);
       s->committed = it->row.committed;
       s->abandoned_in_row = 0;
       if (!xf_digest_equal(&s->digest, &it->row.model))
@@ -271,6 +277,9 @@ void server_start(struct world *w) {
                                                                              : XF_OUTCOME_NONE,
                                                               figures_of(&q->update[i])};
   }
+  struct xf_coord_held held[N_CLIENT];
+  r.held = held;
+  r.n_held = late_held(w, held);
   struct xf_coord_final final[N_CLIENT];
   r.final = final;
   for (uint32_t i = 0; i < N_CLIENT; i++)

@@ -20,11 +20,15 @@ static void client_later(struct world *w, uint32_t i, const struct item *it, dou
 static void check_fetched(struct world *w, uint32_t i, const struct xf_msg_task_offer *o) {
   float x[N_FLOAT];
   const struct client *c = &w->c[i];
-  const size_t n = moves_down(w, i, o->kind, o->stage, w->s.model, x);
+  const float *model = late_model(w, &o->base_digest);
+  if (!model) {
+    world_fail(w, "a task of a model that is not kept", o->round, i);
+    return;
+  }
+  const size_t n = moves_down(w, i, o->kind, o->stage, model, x);
   if (c->fetched.len != n * sizeof *x || o->model_len != n * sizeof *x)
     world_fail(w, "work without the whole model", o->round, i);
-  else if (xf_digest_equal(&o->base_digest, &w->s.digest) &&
-           memcmp(c->fetched.b, x, n * sizeof *x) != 0)
+  else if (memcmp(c->fetched.b, x, n * sizeof *x) != 0)
     world_fail(w, "the fetched model is not the task's", o->round, i);
 }
 
@@ -117,7 +121,7 @@ static void client_settle(struct world *w, uint32_t i, const struct xf_session_a
   struct client *c = &w->c[i];
   w->late += a->verdict == XF_VERDICT_LATE;
   if (a->verdict == XF_VERDICT_ACCEPTED || a->verdict == XF_VERDICT_DUPLICATE_OK) {
-    struct ledger_round *r = world_round(w, c->disk.begin.round);
+    struct ledger_round *r = late_round(w, i, &c->disk.begin);
     if (!r->update[i].durable)
       world_fail(w, "acknowledged before it was durable", c->disk.begin.round, i);
     r->acked[i] = true;

@@ -190,7 +190,7 @@ static void world_reset(struct world *w, uint64_t seed, bool calm) {
   w->finished = w->exited = false;
   w->next_conn = 0;
   w->crashes = 0;
-  w->late = w->abandoned = w->readers = 0;
+  w->late = w->abandoned = w->readers = w->stale = 0;
   for (uint32_t i = 0; i < N_CLIENT; i++) {
     (void)snprintf(w->c[i].id, sizeof w->c[i].id, "silo-%u", i);
     (void)snprintf(w->member[i].id, sizeof w->member[i].id, "silo-%u", i);
@@ -200,6 +200,7 @@ static void world_reset(struct world *w, uint64_t seed, bool calm) {
   }
   for (int j = 0; j < N_FLOAT; j++) w->s.model[j] = 0.01f * (float)j;
   model_digest(&w->s.digest, w->s.model);
+  late_put(w);
   w->s.evaluated_at = UINT64_MAX;
   w->s.frozen = !keys_wanted(w);
   world_push(w, SERVER_START, 0.001, NULL);

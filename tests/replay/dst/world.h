@@ -10,6 +10,7 @@
  * what it has learned of the silos asks others, and another model comes out.
  * Patient or hasty, a world may be staged: keys are exchanged first; then a sum, rows, and rows that read the rows before, each a slice of the
  * model, of which each silo has other floats; evaluations between. What a silo works on is compared with the model it is of.
+ * A fifth world is asynchronous: hasty, and commits take two updates of whatever age; tasks outlive rounds and crashes.
  */
 #ifndef XF_DST_WORLD_H
 #define XF_DST_WORLD_H
@@ -20,7 +21,7 @@
 #include "client/core/session.h"
 #include "server/core/coord.h"
 
-enum { N_CLIENT = 5, N_ROUND = 8, N_FLOAT = 16, MAX_ROUND = 128, PAYLOAD_MAX = 256 };
+enum { N_CLIENT = 5, N_ROUND = 8, N_FLOAT = 16, MAX_ROUND = 128, MAX_PAST = 32, PAYLOAD_MAX = 256 };
 
 struct payload {
   uint8_t b[PAYLOAD_MAX];
@@ -39,11 +40,17 @@ struct ledger_round {
   bool opened, closing, committing, committed, abandoned;
   enum xf_task_kind kind;
   struct xf_digest base, model;
+  uint64_t before; /* commits before it */
   uint32_t participant[N_CLIENT], cohort[N_CLIENT];
   size_t n_participant, n_cohort;
   struct stored update[N_CLIENT];
   struct stored spool[N_CLIENT]; /* durable spool file, row or not */
   bool acked[N_CLIENT];          /* the silo has seen ACCEPTED or DUPLICATE_OK */
+};
+
+struct past { /* a committed model */
+  struct xf_digest digest;
+  float model[N_FLOAT];
 };
 
 struct server {
@@ -61,6 +68,8 @@ struct server {
   bool late[N_CLIENT];          /* announced after the freeze; of this start */
   unsigned have[N_CLIENT];      /* namespaces whose keys have come, bits; of this start */
   float model[N_FLOAT], next[N_FLOAT];
+  struct past past[MAX_PAST];
+  uint64_t n_past;
   struct xf_digest digest, next_digest;
 };
 
@@ -99,7 +108,7 @@ struct world {
   const char *name;
   bool calm;  /* no faults */
   bool hasty; /* stragglers, late updates, abandoned rounds */
-  uint64_t late, abandoned, readers;
+  uint64_t late, abandoned, readers, stale;
   uint32_t crashes;
   bool finished, exited;
   char error[256];

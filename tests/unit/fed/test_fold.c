@@ -98,7 +98,7 @@ static void test_momentum(void **state) {
     const float *member[1] = {delta[t]};
     struct xf_fold_memory memory = {member, w, w, {v}};
     struct xf_fold_job job = {
-        &shape, &m, 1, false, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
+        &shape, &m, 1, false, 0, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
     struct xf_fold_stats stats;
     run(&job, &stats);
     for (int j = 0; j < 2; j++) {
@@ -155,7 +155,7 @@ static void test_adaptive(void **state) {
       const float *member[1] = {delta[t]};
       struct xf_fold_memory memory = {member, w, w, {m, v}};
       struct xf_fold_job job = {
-          &shape, &one, 1, false, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
+          &shape, &one, 1, false, 0, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
       struct xf_fold_stats stats;
       run(&job, &stats);
       for (int j = 0; j < 2; j++) {
@@ -232,6 +232,7 @@ static void test_rows(void **state) {
                             m,
                             2,
                             false,
+                            0,
                             {.kind = XF_SERVER_MOMENTUM, .eta = 1, .b1 = 0.5},
                             xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
@@ -273,7 +274,7 @@ static void test_refusals(void **state) {
   const char *ns = "u";
   struct xf_fold_shape shape = {.n_shared = 1};
   struct xf_fold_member m[2] = {{"a", 0, 1, &r}, {"b", 1, 1, &r}};
-  struct xf_fold_job job = {&shape, m, 2, false, {.eta = 1}, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, m, 2, false, 0, {.eta = 1}, xf_fold_memory_io(&memory)};
   struct xf_diag diag;
   xf_diag_init(&diag);
   assert_int_equal(xf_fold_check(&job, &diag), XF_OK);
@@ -319,7 +320,7 @@ static void test_errors(void **state) {
   struct xf_fold_memory memory = {member, w, w, {NULL}};
   const struct xf_fold_shape shape = {.n_shared = N};
   const struct xf_fold_member m = {"silo-a", 0, 1, NULL};
-  struct xf_fold_job job = {&shape, &m, 1, false, {.eta = 2}, xf_fold_memory_io(&memory)};
+  struct xf_fold_job job = {&shape, &m, 1, false, 0, {.eta = 2}, xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats;
   struct xf_diag diag;
   xf_diag_init(&diag);

@@ -15,6 +15,7 @@
   "data.kind=answers data.split.kind=random model.kind=dkt model.loss=bce model.n_in=5 " \
   "model.n_out=1 model.hidden=9 "
 #define UNITS "privacy.unit=record privacy.clip=1 local.sample_rate=0.1 local.steps=5 "
+#define ASYNC "fed.async.buffer=2 fed.async.concurrency=4 fed.weighting=uniform "
 #define SIM "sim.data=x sim.columns.user=1 sim.columns.item=2 sim.columns.time=5 "
 
 static const char gram_base[] = "name: noised\n"
@@ -183,6 +184,22 @@ static const struct {
     {table_base, "data.table.drop=3,3", "column 3 is given twice"},
     {table_base, "data.table.drop=3 data.table.label=3", "column 3 is the label"},
     {table_base, IDX "data.table.drop=3", "belongs to data.kind table, and it is idx"},
+    {table_base, "fed.async.concurrency=4", "has no effect without fed.async.buffer"},
+    {table_base, ASYNC "fed.weighting=samples", "divided by the buffer; write weighting: uniform"},
+    {table_base, ASYNC "fed.async.concurrency=1", "1 at a time never fill fed.async.buffer 2"},
+    {table_base, ASYNC "fed.cohort=0.5", "fed.async.concurrency, how many train at a time"},
+    {table_base, ASYNC "fed.edge_rounds=2", "fed.edge_rounds: counts rounds of everybody"},
+    {table_base, ASYNC "fed.select.policy=uniform", "fed.select.policy: with fed.async.buffer"},
+    {table_base, ASYNC "fed.quorum_count=2", "fed.quorum, quorum_count: with fed.async.buffer"},
+    {table_base, ASYNC "fed.min_domains=2", "fed.min_domains: with fed.async.buffer"},
+    {table_base, ASYNC "fed.server.anneal=linear", "fed.schedule, fed.server.anneal: count rounds"},
+    {table_base, ASYNC "local.schedule.kind=cosine", "local.schedule: counts rounds"},
+    {table_base, ASYNC "fed.algorithm=reptile local.steps=5", "fed.algorithm reptile needs silos"},
+    {table_base, ASYNC "privacy.secure_aggregation=true", "secure_aggregation: masks cancel"},
+    {table_base, ASYNC "fed.async.staleness=polynomial", "fed.async.a: belongs to"},
+    {table_base, ASYNC "fed.async.b=2", "fed.async.b: belongs to fed.async.staleness hinge"},
+    {table_base, ASYNC "fed.async.staleness=adasgd", "write a staleness that few updates exceed"},
+    {base, ASYNC "model.users=aligned", "are exchanged as rows"},
     {base, "eval.metrics=ndgc@10", "did you mean \"ndcg\"?"},
     {base, "eval.metrics=ndcg", "needs a list length, e.g. \"ndcg@10\""},
     {base, "eval.metrics=ndcg@0", "the list length is 1 to 1000"},

@@ -148,6 +148,7 @@ static void perform_aggregate(struct ct *t, const struct xf_coord_action *a) {
   t->n_participant = (uint32_t)a->n_participant;
   for (uint32_t k = 0; k < t->n_participant; k++) {
     t->participant[k] = a->participant[k];
+    assert_true(k == 0 || a->participant[k - 1] < a->participant[k]);
     t->weight[k] = a->weight[k];
   }
   struct xf_coord_event e = {

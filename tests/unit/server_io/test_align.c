@@ -82,16 +82,17 @@ static void check_served(struct io *io) {
   const uint64_t cols = io->st.global.row_cols[0];
   assert_int_equal(srv_model_lens(&io->st, 0).all, SHARED * cols * sizeof(float));
   assert_int_equal(srv_model_lens(&io->st, 0).up[0], SHARED * cols * sizeof(float));
-  assert_ok(
-      srv_model_read(&io->st, 1, view, 0, (uint8_t *)mine, SHARED * cols * sizeof(float), &diag),
-      &diag);
+  assert_ok(srv_model_read(&io->st, 1, &io->st.model_digest, view, 0, (uint8_t *)mine,
+                           SHARED * cols * sizeof(float), &diag),
+            &diag);
   assert_memory_equal(mine, all, SHARED * cols * sizeof(float)); /* bob holds both */
   uint8_t odd[7];                                                /* any bytes: cut inside floats */
-  assert_ok(srv_model_read(&io->st, 1, view, 5, odd, sizeof odd, &diag), &diag);
+  assert_ok(srv_model_read(&io->st, 1, &io->st.model_digest, view, 5, odd, sizeof odd, &diag),
+            &diag);
   assert_memory_equal(odd, (const uint8_t *)mine + 5, sizeof odd);
-  assert_rc(
-      srv_model_read(&io->st, 1, view, SHARED * cols * sizeof(float) - 2, odd, sizeof odd, &diag),
-      XF_E_RANGE);
+  assert_rc(srv_model_read(&io->st, 1, &io->st.model_digest, view,
+                           SHARED * cols * sizeof(float) - 2, odd, sizeof odd, &diag),
+            XF_E_RANGE);
 }
 
 static void test_freeze(void **state) {

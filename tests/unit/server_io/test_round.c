@@ -1,6 +1,7 @@
 // Rounds on a real ledger and spool: records to rows, the fold against memory, every point of a restart.
 #include "base/time.h"
 #include "param/vec.h"
+#include "server/io/aggregate.h"
 #include "store/verify.h"
 #include "unit/server_io/iotest.h"
 #include "json/json.h"
@@ -55,6 +56,7 @@ static void expect(float *model, float *state, uint64_t commit, float x[IO_MEMBE
                                   member,
                                   IO_MEMBERS,
                                   false,
+                                  0,
                                   xf_strategy_get(&s, (uint32_t)commit),
                                   xf_fold_memory_io(&memory)};
   struct xf_fold_stats stats = {0};
@@ -79,7 +81,12 @@ static void aggregate(struct io *io, uint64_t round, enum xf_task_kind kind) {
   struct srv_agg a;
   struct xf_diag diag;
   xf_diag_init(&diag);
-  srv_agg_init(&a, &io->st, round, kind, all, weights, IO_MEMBERS);
+  struct xf_digest task[IO_MEMBERS];
+  for (uint32_t i = 0; i < IO_MEMBERS; i++)
+    xf_coord_task_id(&task[i], io->st.run_id, round, io->st.cfg->members[i].id,
+                     &io->st.model_digest, &io->st.plan_digest);
+  const struct srv_frozen list = {all, weights, task, NULL, IO_MEMBERS};
+  srv_agg_init(&a, &io->st, round, kind, &list);
   assert_ok(srv_agg_run(&a, &diag), &diag);
   srv_agg_give(&a, &io->st);
   srv_agg_deinit(&a);
@@ -113,7 +120,8 @@ static void model_now(struct io *io, float out[N]) {
   struct xf_diag diag;
   xf_diag_init(&diag);
   assert_int_equal(srv_model_lens(&io->st, 0).all, N * sizeof(float));
-  assert_ok(srv_model_read(&io->st, 0, xf_global_view_of(&io->st.plan, true, 0), 0, (uint8_t *)out,
+  assert_ok(srv_model_read(&io->st, 0, &io->st.model_digest,
+                           xf_global_view_of(&io->st.plan, true, 0), 0, (uint8_t *)out,
                            N * sizeof(float), &diag),
             &diag);
 }

@@ -39,7 +39,7 @@ static void rig_deinit(struct rig *r) {
 static enum xf_rc upload_as(struct rig *r, enum xf_dtype dtype, enum xf_task_kind kind,
                             const void *p, size_t len, size_t step, bool damage, bool abort,
                             bool *stored) {
-  struct xf_coord_action a = {.member = 1, .kind = kind};
+  struct xf_coord_action a = {.member = 1, .round = 1, .kind = kind};
   char path[XF_PATH_MAX];
   a.begin =
       (struct xf_msg_update_begin){.round = 1, .weight = 1, .dtype = dtype, .payload_len = len};
@@ -49,7 +49,7 @@ static enum xf_rc upload_as(struct rig *r, enum xf_dtype dtype, enum xf_task_kin
   srv_upload_begin(r->srv, &a);
   for (size_t at = 0; at < len; at += step)
     srv_upload_write(r->srv, 1, at, (const uint8_t *)p + at, len - at < step ? len - at : step);
-  srv_upload_finish(r->srv, 1);
+  srv_upload_finish(r->srv, 1, 1);
   if (abort) srv_upload_abort(r->srv, 1);
   struct srv_upload *u = (struct srv_upload *)(void *)xf_worker_wait(r->srv->pool);
   assert_non_null(u);
