@@ -36,7 +36,7 @@ static void test_three_steps(void **state) {
     const float *member[1] = {delta[t]};
     struct xf_fold_memory memory = {member, w, w, {m, NULL}};
     struct xf_fold_job job = {
-        &shape, &one, 1, false, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
+        &shape, &one, 1, false, 0, xf_strategy_get(&strategy, t), xf_fold_memory_io(&memory)};
     struct xf_fold_stats stats;
     struct xf_diag diag;
     xf_diag_init(&diag);
