@@ -211,7 +211,8 @@ static enum xf_rc fold(struct again *a) {
       .io = {a, NULL, read_member, read_old, write_new, read_state, write_state},
       .codec = xf_plan_codec(&a->plan, r->stage, r->round),
       .read_bytes = read_bytes};
-  if (!rc) rc = xf_ledger_listed(r->ledger, r->round, &job.n_listed, a->diag);
+  if (!rc && a->global.stage[r->stage].n_control)
+    rc = xf_ledger_listed(r->ledger, r->round, &job.n_listed, a->diag);
   if (!rc) rc = xf_stagefold_run(&job, a->diag);
   xf_free(member);
   return rc;
