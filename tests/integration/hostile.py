@@ -23,7 +23,7 @@ FIELDS = {
     MANIFEST: "ns total offset keys",
     DIRECTORY: "ns digest n_all total offset holders",
     OFFER: "task_id round stage kind plan_digest base_digest layout_digest seed deadline_ms cohort model_len committed prev_task_id "
-           "prev_outcome",
+           "prev_outcome counted",
     REPLY: "task_id accepted code key text",
     CANCEL: "task_id code text",
     GET: "task_id offset length",
