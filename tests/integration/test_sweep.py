@@ -1,5 +1,6 @@
 """crossfed sim sweep: what is run, what is chosen and by what, and that a killed one goes on."""
 
+import hashlib
 import json
 import os
 import signal
@@ -176,3 +177,32 @@ def test_lists_in_a_grid_and_a_folder_by_default(crossfed, plan):
     assert got["out"] == "runs/tiny" and got["settings_tried"] == 2
     assert len(folders(plan.parent / "runs/tiny")) == 2
     assert "the same command goes on" in crossfed("sim", "sweep", "--help").out.lower()
+
+
+def test_runs_of_another_build_are_run_again(crossfed, bin_dir, plan):
+    """The same program with a byte after its end stands for a new build; a setting of an earlier grid by the old one is not chosen."""
+    other = plan.parent / "other-build"
+    other.write_bytes((bin_dir / "crossfed").read_bytes() + b"\n")
+    other.chmod(0o755)
+
+    def new(*args):
+        done = subprocess.run([other, "sim", "sweep", plan, *args, "--out", "sw", "--json"], cwd=plan.parent, check=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
+        return done.stderr, json.loads(done.stdout)
+
+    grid = ("--grid", "local.optimizer.lr=0.001,0.1")
+    assert "lr=0.1" in sweep(crossfed, plan, *grid, "--json").json()["best"]["setting"]
+    half = plan.parent / "sw" / (folders(plan.parent / "sw")[0].name + ".part")
+    half.mkdir()
+    (half / "left.over").write_text("x")
+    said, got = new("--grid", "local.optimizer.lr=0.001")
+    assert "1 of 1 runs in sw are of another build of crossfed and are run again" in said and "1/1" in said
+    assert "1 settings in sw have runs of another build" in said
+    assert "lr=0.001" in got["best"]["setting"] and got["settings_tried"] == 2
+    said, got = new(*grid)
+    assert "1 of 2 runs are done already" in said and "1 of 2 runs in sw are of another build" in said and "are not chosen" not in said
+    assert "lr=0.1" in got["best"]["setting"] and len(folders(plan.parent / "sw")) == 2
+    said, _ = new(*grid)
+    assert "2 of 2 runs are done already" in said and "another build" not in said
+    digest = hashlib.blake2b(other.read_bytes(), digest_size=32).hexdigest()
+    assert all((cell / "program.txt").read_text() == digest + "\n" for cell in folders(plan.parent / "sw"))

@@ -28,8 +28,8 @@ static const char usage[] =
     "  --metric KEY    as in metrics.jsonl; without it the plan's NDCG or first\n"
     "  --arm ARM       federated; guarded where the plan recommends\n"
     "  --json          one JSON object instead of the table, as in DIR/sweep.json\n"
-    "The same command goes on where a killed one was: finished runs are kept, others begin anew. "
-    "A\n"
+    "The same command goes on where a killed one was: finished runs are kept, others begin anew,\n"
+    "and those of another build of crossfed. A\n"
     "larger grid may use the same folder: then the best of all that is there is chosen, and all "
     "count\n"
     "as tried. crossfed compare DIR reads it.\n";

@@ -15,7 +15,7 @@ struct outcome {
   struct xf_exper e;      /* on validation: every finished run below the folder */
   size_t best, n_earlier; /* group; e.n_group: none. Groups that are of no cell */
   struct xf_exper_mean valid, test;
-  size_t failed, reads;
+  size_t failed, reads, other; /* other: settings with a run of another build; not chosen */
 };
 
 static double value_of(const struct xf_exper *e, const struct xf_exper_run *r, const void *arg) {
@@ -31,16 +31,20 @@ static bool is_cell(const struct xf_sweep *s, const struct xf_exper_run *r) {
   return false;
 }
 
-/* The best setting with at least as many seeds as were asked for, all with the figure; the first of equals. */
+/* The best setting with at least as many seeds as were asked for, all with the figure and of this build; the first of equals. */
 static void choose(const struct xf_sweep *s, struct outcome *o) {
   o->best = o->e.n_group;
   for (size_t g = 0; g < o->e.n_group; g++) {
     const struct xf_exper_group *group = &o->e.group[g];
-    size_t mine = 0;
-    for (size_t i = 0; i < group->n; i++) mine += is_cell(s, &o->e.run[group->first + i]);
+    size_t mine = 0, other = 0;
+    for (size_t i = 0; i < group->n; i++) {
+      mine += is_cell(s, &o->e.run[group->first + i]);
+      other += !xf_sweep_signed(s, o->e.run[group->first + i].dir);
+    }
     o->n_earlier += !mine;
+    o->other += other > 0;
     const struct xf_exper_mean m = xf_exper_over(&o->e, g, value_of, NULL);
-    if (group->n < s->grid.n_seed || m.n < group->n) continue;
+    if (other || group->n < s->grid.n_seed || m.n < group->n) continue;
     if (o->best < o->e.n_group && !(o->e.up ? m.mean > o->valid.mean : m.mean < o->valid.mean))
       continue;
     o->best = g;
@@ -185,7 +189,7 @@ static void print_choice(const struct xf_sweep *s, const struct outcome *o) {
   printf("%zu settings tried in %zu runs", e->n_group, e->n);
   if (o->n_earlier) printf(", %zu of them of earlier grids in this folder", o->n_earlier);
   if (o->best == e->n_group) {
-    printf("; no setting has all its seeds, so none is chosen\n");
+    printf("; no setting has all its seeds, of this build of crossfed, so none is chosen\n");
     return;
   }
   printf("\nbest on validation: %s, %s ", e->group[o->best].label, e->metric);
@@ -228,6 +232,12 @@ enum xf_rc xf_sweep_report(struct xf_sweep *s, struct xf_diag *diag) {
   enum xf_rc rc = xf_exper_read(&o.e, &dir, 1, &q, diag);
   if (rc) return rc;
   choose(s, &o);
+  if (o.other)
+    (void)fprintf(
+        stderr,
+        "%zu settings in %s have runs of another build of crossfed and are not chosen; run "
+        "their grid and seeds again, or delete them\n",
+        o.other, s->dir);
   if (o.best < o.e.n_group) rc = read_test(&o, diag);
   if (!rc && o.best < o.e.n_group && isfinite(o.test.mean)) rc = count_read(s, &o, diag);
   xf_buf_init(&text, OUT_MAX);

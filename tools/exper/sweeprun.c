@@ -24,14 +24,12 @@ static enum xf_rc unlink_one(void *arg, const char *name) {
   return rc ? rc : fs->unlink(fs, path);
 }
 
-/* An empty folder NAME.part, whatever a killed run left in it. */
-static enum xf_rc part_of(const struct xf_sweep *s, const struct xf_sweep_cell *c,
-                          char dir[XF_PATH_MAX], char err[XF_PATH_MAX], struct xf_diag *diag) {
+enum xf_rc xf_sweep_part(const struct xf_sweep *s, const struct xf_sweep_cell *c, char *dir,
+                         struct xf_diag *diag) {
   char name[XF_SWEEP_NAME + 8];
   const struct xf_fs *fs = xf_fs_posix();
   (void)snprintf(name, sizeof name, "%s.part", c->name);
   enum xf_rc rc = xf_fs_join(dir, s->dir, name);
-  if (!rc) rc = xf_fs_join(err, dir, "stderr.txt");
   if (!rc) rc = fs->mkdir(fs, dir, 0750);
   if (!rc) rc = fs->list(fs, dir, unlink_one, dir);
   return rc ? xf_diag_set(diag, rc, "%s cannot be emptied: %s; delete it", dir, xf_rc_text(rc))
@@ -46,7 +44,8 @@ static enum xf_rc start(struct xf_sweep *s, struct slot *slot, struct xf_sweep_c
   size_t n = 0;
   (void)snprintf(seed, sizeof seed, "%" PRIu64, c->seed);
   (void)snprintf(workers, sizeof workers, "%" PRIu64, threads);
-  enum xf_rc rc = part_of(s, c, dir, err, diag);
+  enum xf_rc rc = xf_sweep_part(s, c, dir, diag);
+  if (!rc) rc = xf_fs_join(err, dir, "stderr.txt");
   const char *const fixed[] = {"crossfed", "sim", s->plan_path, "--out", dir,
                                "--seed",   seed,  "--threads",  workers, "--json"};
   for (; n < sizeof fixed / sizeof fixed[0]; n++) argv[n] = fixed[n];
@@ -85,7 +84,8 @@ static enum xf_rc settle(struct xf_sweep *s, struct slot *slot, int status, size
     if (!c->said[0]) (void)snprintf(c->said, sizeof c->said, "ended with status %d", status);
   } else {
     (void)fs->unlink(fs, err);
-    rc = xf_fs_rename_durable(fs, part, to, diag);
+    rc = xf_sweep_sign(s, part, diag);
+    if (!rc) rc = xf_fs_rename_durable(fs, part, to, diag);
     c->done = !rc;
   }
   (void)fprintf(stderr, "%zu/%zu %s %s (%.1f s)%s%s\n", n_done, s->n_cell, c->name,
@@ -104,6 +104,10 @@ enum xf_rc xf_sweep_run(struct xf_sweep *s, struct xf_diag *diag) {
   enum xf_rc rc = XF_OK;
   if (s->n_old)
     (void)fprintf(stderr, "%zu of %zu runs are done already in %s\n", s->n_old, s->n_cell, s->dir);
+  if (s->n_other)
+    (void)fprintf(stderr,
+                  "%zu of %zu runs in %s are of another build of crossfed and are run again\n",
+                  s->n_other, s->n_cell, s->dir);
   for (;;) {
     for (uint64_t i = 0; i < n_slot && !rc; i++) {
       while (next < s->n_cell && s->cell[next].done) next++;
