@@ -166,6 +166,15 @@ class Federation:
     def logs(self):
         return "\n".join(f"--- {p.name}\n{p.tail()}" for p in self.processes())
 
+    def killed(self, victim, point, limit_s=LIMIT_S):
+        """Waits until a failpoint has killed the victim; at once an error when the coordinator it works for has failed."""
+        def ended():
+            assert victim is self.server or self.server.running() or self.server.popen.returncode == 0, f"no coordinator\n{self.logs()}"
+            return not victim.running()
+        self.until(ended, limit_s, f"{victim.name} was not killed at {point}")
+        status = victim.wait()
+        assert status == -signal.SIGKILL, f"{point} was never passed (status {status})\n{self.logs()}"
+
     def finish(self, limit_s=LIMIT_S):
         """All processes end by themselves, each with status 0."""
         for process in self.processes():
