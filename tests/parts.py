@@ -24,7 +24,7 @@ KINDS = ("unit", "grad", "prop", "replay")
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:suppressions=" + os.path.join(os.path.dirname(os.path.abspath(__file__)), "tsan.supp"),
 }
 
 # A small quarantine: a fuzzer allocates without end, and its resident size must stay a sign of a leak.
