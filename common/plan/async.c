@@ -80,6 +80,9 @@ enum xf_rc xf_plan_check_async(const struct xf_plan *plan, const struct xf_plan_
   if (plan->privacy.secure_aggregation)
     REFUSE("privacy.secure_aggregation: masks cancel in a round of known silos, and with "
            "fed.async.buffer nobody knows who comes; leave one of the two out");
+  if (s->fed.encoding == XF_PLAN_ENCODING_MASK)
+    REFUSE("fed.encoding: mask takes the same parameters of all silos of a round, and with "
+           "fed.async.buffer their tasks are of several; write topk or qsgd");
   const enum xf_rc rc = check_rounds(s, diag);
   return rc ? rc : check_staleness(s, diag);
 }

@@ -214,6 +214,7 @@ static void on_begin(struct xf_coord *c, struct member *m, const struct xf_msg_u
     upload_stop(c, m, false);
   else if (m->task == T_UPLOADING) c->n_uploading--; /* announced again on a new connection */
   m->begin = *u;
+  m->given = true; /* it has its task, though the offer may have been an earlier process's */
   m->task = T_QUEUED;
   lease(c, m);
   answer_grant(c);

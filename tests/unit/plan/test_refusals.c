@@ -196,6 +196,7 @@ static const struct {
     {table_base, ASYNC "local.schedule.kind=cosine", "local.schedule: counts rounds"},
     {table_base, ASYNC "fed.algorithm=reptile local.steps=5", "fed.algorithm reptile needs silos"},
     {table_base, ASYNC "privacy.secure_aggregation=true", "secure_aggregation: masks cancel"},
+    {table_base, ASYNC "fed.encoding=mask fed.compress.fraction=0.1", "their tasks are of several"},
     {table_base, ASYNC "fed.async.staleness=polynomial", "fed.async.a: belongs to"},
     {table_base, ASYNC "fed.async.b=2", "fed.async.b: belongs to fed.async.staleness hinge"},
     {table_base, ASYNC "fed.async.staleness=adasgd", "write a staleness that few updates exceed"},
