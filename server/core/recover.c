@@ -14,7 +14,7 @@ static enum xf_rc recover_round(struct xf_coord *c, const struct xf_coord_recove
                        "ledger: round %llu lists %zu members and %zu participants of %u",
                        (unsigned long long)c->round, r->open.n_cohort, r->open.n_participant, c->n);
   c->n_cohort = (uint32_t)r->open.n_cohort;
-  c->target = c->n_cohort;
+  c->target = async_trains(c) ? c->stage->fed.async.buffer : c->n_cohort;
   for (uint32_t k = 0; k < c->n_cohort; k++) {
     uint32_t i = r->open.cohort[k];
     if (i >= c->n)

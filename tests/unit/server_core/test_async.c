@@ -243,6 +243,26 @@ static void test_start_with_a_task_at_large(void **state) {
   ct_stop(t);
 }
 
+// A round that was open when the coordinator stopped: offers still say how many updates a commit takes, which silos' policy.min_cohort
+// judges, and not how many wait for a task.
+static void test_cohort_after_a_start(void **state) {
+  (void)state;
+  struct ct *t = start(5, 9, 2, 3);
+  const uint32_t cohort[] = {3, 1, 4, 0, 2};
+  t->recovery.last_round = 1;
+  t->recovery.open.round = 1;
+  t->recovery.open.kind = XF_TASK_TRAIN;
+  t->recovery.open.state = XF_ROUND_COLLECTING;
+  t->recovery.open.cohort = cohort;
+  t->recovery.open.n_cohort = 5;
+  uint32_t who[64];
+  ct_run(t);
+  ct_join_all(t);
+  assert_int_equal(offered(t, who), 3);
+  for (uint32_t k = 0; k < 3; k++) assert_int_equal(t->offer[who[k]].cohort, 2);
+  ct_stop(t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_concurrency),
@@ -254,6 +274,7 @@ int main(void) {
       cmocka_unit_test(test_silent_member_loses_its_slot),
       cmocka_unit_test(test_start_while_closing),
       cmocka_unit_test(test_start_with_a_task_at_large),
+      cmocka_unit_test(test_cohort_after_a_start),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
