@@ -51,7 +51,9 @@ def test_daemons_give_the_simulators_bytes(tmp_path, bin_dir, crossfed, encoding
     assert 0 <= simulated[0]["bytes_down"] - plain["bytes_down"] < 200  # the plan is longer
     lines = [json.loads(x) for x in (tmp_path / "out" / "coordinator" / "metrics.jsonl").read_text().splitlines()]
     assert lines and all(line["rmse"] < 10 for line in lines if "rmse" in line)
-    crossfed("verify", tmp_path / "out" / "coordinator")
+    state = tmp_path / "out" / "coordinator"
+    crossfed("verify", state)
+    assert json.loads(crossfed("sim", plan, "--json", "--replay", state).out)["model_blake2b"] == summary["model_blake2b"]
 
 
 def zero(encoding):

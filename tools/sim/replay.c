@@ -149,7 +149,7 @@ static enum xf_rc commit(struct replay *p, uint32_t commits) {
   enum xf_rc rc = xf_ledger_updates(p->ledger, s->round, on_update, p, p->diag);
   for (size_t k = 0; k < p->n_who && !rc; k++) rc = train(p, s, p->who[k]);
   const struct xf_coord_action a = {
-      .participant = p->who, .weight = p->weight, .n_participant = p->n_who};
+      .round = s->round, .participant = p->who, .weight = p->weight, .n_participant = p->n_who};
   if (!rc) rc = sim_fold(sim, &a, sim->x, commits, p->accepted, p->diag);
   if (rc) return rc;
   for (size_t k = 0; k < p->n_who; k++) {
