@@ -109,6 +109,10 @@ enum xf_rc xf_plan_check_encoding(const struct xf_plan *plan, const struct xf_pl
         "fed.encoding: %s would round the change of control variates, which silo and coordinator "
         "must both count (fed.algorithm: scaffold); write float32, or fed.algorithm: fedavg",
         name);
+  if (s->fed.encoding == XF_PLAN_ENCODING_TOPK && s->fed.compress.feedback && s->rows.clip_row > 0)
+    REFUSE(
+        "rows.clip_row: bounds a row that leaves, and fed.encoding: topk adds to it what waited; "
+        "write fed.compress.feedback: false, or fed.encoding: qsgd");
   if (s->fed.encoding == XF_PLAN_ENCODING_TOPK && plan->model.kind == XF_PLAN_MODEL_RECOMMENDER)
     REFUSE("fed.encoding: topk keeps what was not sent beside the silo's model, and a stage with "
            "learns: scorer has none (model.kind: recommender); write int8");

@@ -230,6 +230,17 @@ static bool all_zero(const float *x, uint64_t n) {
   return i == n;
 }
 
+/* A clip is of what leaves: what is beyond it waits, too. */
+static void hold_back(const struct xf_silo *s, float *rest, uint64_t n) {
+  const double norm = sqrt(xf_vec_norm2(s->wire, (size_t)n));
+  if (xf_plan_by_units(s->cfg.plan) || !(s->cfg.clip > 0) || norm <= s->cfg.clip) return;
+  for (uint64_t i = 0; i < n; i++) {
+    const float whole = s->wire[i];
+    s->wire[i] = (float)((double)whole * (s->cfg.clip / norm));
+    rest[i] += whole - s->wire[i];
+  }
+}
+
 /* What is to be sent and what waited, of which the largest part goes and the rest waits in the next personal state. */
 static enum xf_rc feed_back(struct xf_silo *s, const struct xf_silo_task *task,
                             const struct xf_codec *codec, struct xf_silo_answer *a,
@@ -245,6 +256,7 @@ static enum xf_rc feed_back(struct xf_silo *s, const struct xf_silo_task *task,
   for (uint64_t i = 0; i < n; i++) rest[i] += s->wire[i];
   const bool finite = xf_vec_find_nonfinite(rest, (size_t)n) == SIZE_MAX;
   if (finite) xf_topk_split(s->wire, rest, n, xf_topk_count(codec->fraction, n));
+  if (finite) hold_back(s, rest, n);
   if (kept) xf_wire_map_scatter(&s->map, s->task + kept->offset, rest);
   xf_free(rest);
   return finite ? XF_OK : xf_diag_set(diag, XF_E_NAN, "the update is not finite");

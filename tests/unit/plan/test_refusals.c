@@ -402,6 +402,10 @@ static const struct {
     {base, "fed.encoding=mask fed.compress.fraction=0.1 fed.compress.bucket=64",
      "belongs to fed.encoding int8 or qsgd"},
     {base, "fed.encoding=topk", "fed.compress.fraction: is missing"},
+    {base,
+     "model.users=aligned rows.rule=average rows.clip_row=1 fed.encoding=topk "
+     "fed.compress.fraction=0.1",
+     "topk adds to it what waited; write fed.compress.feedback: false"},
     {table_base,
      "fed.encoding=topk fed.compress.fraction=0.1 fed.algorithm=fomaml local.meta.lr=0.1",
      "topk goes with fed.algorithm fedavg"},

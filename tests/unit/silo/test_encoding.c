@@ -170,8 +170,29 @@ static void test_noised(void **state) {
   silotest_deinit(&t);
 }
 
+/* A clip bounds what leaves, with what waited in it: not only the change of one round. */
+static void test_clipped(void **state) {
+  (void)state;
+  static float x[SILOTEST_FLOATS];
+  double largest = 0;
+  silotest_init(&t, silotest_table,
+                "fed.encoding=topk fed.compress.fraction=0.02 privacy.clip=0.01", NULL);
+  for (uint64_t round = 1; round <= 20; round++) {
+    double norm2 = 0;
+    silotest_work(&t, 0, round);
+    decoded(x, round);
+    for (uint64_t i = 0; i < floats(); i++) norm2 += (double)x[i] * (double)x[i];
+    largest = fmax(largest, sqrt(norm2));
+    xf_silo_outcome(t.silo[0], true);
+  }
+  print_message("clip 0.01, longest sent %g\n", largest);
+  assert_true(largest <= 0.01 * (1 + 1e-5));
+  silotest_deinit(&t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_each), cmocka_unit_test(test_feedback),
-                                     cmocka_unit_test(test_forgot), cmocka_unit_test(test_noised)};
+                                     cmocka_unit_test(test_forgot), cmocka_unit_test(test_noised),
+                                     cmocka_unit_test(test_clipped)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
